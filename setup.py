@@ -1,0 +1,22 @@
+"Build from settings.ini, the one place that holds this project's metadata."
+import shlex
+from configparser import ConfigParser
+from pathlib import Path
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+ini = ConfigParser(delimiters=['='])
+ini.read(here/'settings.ini', encoding='utf-8')
+cfg = ini['DEFAULT']
+lib = cfg['lib_path']
+
+setup(
+    name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
+    author=cfg['author'], license='Apache-2.0', url=cfg['git_url'],
+    long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
+    packages=find_packages(include=[lib, f'{lib}.*']), include_package_data=True, zip_safe=False,
+    classifiers=['Programming Language :: Python :: 3', 'Intended Audience :: Education'],
+    python_requires=f">={cfg['min_python']}", install_requires=shlex.split(cfg['requirements']),
+    extras_require={'dev': shlex.split(cfg['dev_requirements'])},
+    entry_points={'console_scripts': shlex.split(cfg['console_scripts']), 'nbdev': [f'{lib}={lib}._modidx:d']},
+)

@@ -1,0 +1,25 @@
+"What several tests share: where the repo is, drawn photos, and real ones where there are any."
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope='session')
+def root(): return ROOT
+
+
+@pytest.fixture(scope='session')
+def shared():
+    "The folder that `PET_BREEDS_SHARED` names (relative to the repo), with real photos and weights for tests only"
+    if not os.environ.get('PET_BREEDS_SHARED'): pytest.skip('no real photos here: PET_BREEDS_SHARED is not set')
+    return (ROOT/os.environ['PET_BREEDS_SHARED']).resolve()
+
+
+@pytest.fixture(scope='session')
+def drawn(tmp_path_factory):
+    "Ten drawn photos of each of four breeds; tests that change photos copy them first"
+    from pet_breeds.drawn import draw_pets
+    return draw_pets(tmp_path_factory.mktemp('drawn')/'pets', n_per_breed=10, breeds=['Bombay', 'Sphynx', 'pug', 'samoyed'], progress=False)

@@ -1,0 +1,121 @@
+"The house rules: who imports whom, what must be in step, what a notebook looks like."
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+
+import nbformat
+import pytest
+from conftest import ROOT
+
+NUMBERED = {'drawn': 0, 'labels': 1, 'presize': 2, 'data': 3, 'loss': 4, 'lrs': 5, 'model': 6, 'training': 7, 'interpret': 8, 'quiz': 9, 'questions': 9, 'cli': 10}
+MAY_IMPORT = {'drawn': '', 'labels': '', 'presize': '', 'data': 'drawn labels presize', 'loss': '', 'lrs': '', 'model': '', 'training': 'lrs model',
+              'interpret': 'loss', 'cli': 'data interpret loss lrs model presize training', 'all': ' '.join(NUMBERED)}
+WITHOUT_FASTAI = 'drawn', 'labels', 'loss', 'lrs', 'interpret'
+MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
+NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
+names = [f.stem for f in NOTEBOOKS]
+
+
+@cache
+def tree(module): return ast.parse((ROOT/'pet_breeds'/f'{module}.py').read_text(encoding='utf-8'))
+
+
+def own_imports(module):
+    "(module of ours, imported names) for every import of our own package in `module`"
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or '').split('.')[0] == 'pet_breeds'):
+            name = (node.module or '').removeprefix('pet_breeds').strip('.')
+            yield from [(name, {a.name for a in node.names})] if name else [(a.name, set()) for a in node.names]
+
+
+@pytest.mark.parametrize('module', MODULES)
+def test_who_imports_whom(module):
+    imports = list(own_imports(module))
+    assert {name for name,_ in imports} <= set(MAY_IMPORT[module].split())
+    if module != 'all': assert all('*' not in what for _,what in imports), 'no star import from our own package'
+    if module in NUMBERED: assert all(NUMBERED[name] < NUMBERED[module] for name,_ in imports), 'arrows go to lower numbers'
+
+
+def test_without_fastai():
+    code = f"import sys, {', '.join(f'pet_breeds.{m}' for m in WITHOUT_FASTAI)}; sys.exit(', '.join(m for m in sys.modules if m.split('.')[0]=='fastai') or 0)"
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_training_does_not_know_data(): assert 'data' not in {name for name,_ in own_imports('training')}
+
+
+def test_export_and_clean_leave_no_diff(tmp_path):
+    pytest.importorskip('nbdev')
+    copy = tmp_path/'repo'
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns('.venv', '.git', '__pycache__', 'report'))
+    for command in ('nbdev_export', 'nbdev_clean'):
+        done = subprocess.run([shutil.which(command, path=str(ROOT)) or f'{sys.exec_prefix}/bin/{command}'], cwd=copy, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    for folder, pattern in (('pet_breeds', '*.py'), ('nbs', '*.ipynb')):
+        changed = [f.name for f in (copy/folder).glob(pattern) if not (ROOT/folder/f.name).exists() or f.read_bytes() != (ROOT/folder/f.name).read_bytes()]
+        assert changed == [], f'not exported or not cleaned: {changed}'
+
+
+def read(notebook): return nbformat.read(notebook, 4)
+
+
+@pytest.mark.parametrize('notebook', NOTEBOOKS, ids=names)
+def test_notebook_form(notebook):
+    nb = read(notebook)
+    first, title = nb.cells[:2]
+    assert re.fullmatch(r'#\| default_exp \w+', first.source)
+    assert re.match(r'# .+\n\n> .+', title.source), 'a title, and a promise in one line'
+    assert len({c.id for c in nb.cells}) == len(nb.cells)
+    assert nb.nbformat_minor >= 5
+    assert notebook.stat().st_size < 600_000
+    for cell in nb.cells:
+        if cell.cell_type == 'code' and not re.search(r'nbdev_export|import', cell.source): assert len(cell.source.splitlines()) <= 75, cell.id
+
+
+@pytest.mark.parametrize('notebook', NOTEBOOKS, ids=names)
+def test_outputs_are_clean(notebook):
+    for cell in read(notebook).cells:
+        for out in cell.get('outputs', []):
+            where = f'{notebook.name} {cell.id}'
+            assert out.output_type != 'error' and out.get('name') != 'stderr', where
+            text = str(out.get('text', '')) + str({k: v for k,v in out.get('data', {}).items() if k != 'image/png'})
+            assert not re.search(r'/(home|root|Users|tmp|work|opt|var)/|0x[0-9a-f]{8}|\r', text), where
+
+
+def public_cells(nb):
+    "(index, names) of the cells that export public functions or classes"
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type == 'code' and re.search(r'^#\|\s*export\b', cell.source, re.M):
+            defs = [n.name for n in ast.parse(cell.source).body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not n.name.startswith('_')]
+            if defs: yield i, defs
+
+
+@pytest.mark.parametrize('notebook', NOTEBOOKS, ids=names)
+def test_an_assertion_within_three_cells(notebook):
+    cells = read(notebook).cells
+    for i, defs in public_cells(read(notebook)):
+        code = [c.source for c in cells[i+1:] if c.cell_type == 'code' and not c.source.startswith('#| export')][:3]
+        assert any(re.search(r'\bassert\b|\bassert_close\(|\btest_\w+\(', s) for s in code), f'{notebook.name}: {defs}'
+
+
+@pytest.mark.parametrize('module', [m for m in MODULES if m != 'all'])
+def test_public_functions_are_documented(module):
+    lines = (ROOT/'pet_breeds'/f'{module}.py').read_text(encoding='utf-8').splitlines()
+    for node in tree(module).body:
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith('_'): continue
+        assert ast.get_docstring(node), f'{module}.{node.name} has no docstring'
+        if isinstance(node, ast.FunctionDef):
+            args = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            bare = [a.arg for a in args if '#' not in lines[a.lineno-1]]
+            assert not bare, f'{module}.{node.name}: no comment for {bare}'
+
+
+def test_no_path_of_a_machine_and_no_big_file():
+    files = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, capture_output=True, text=True).stdout.split('\n')
+    if not files[0]: pytest.skip('not a git checkout')
+    big = [f for f in files if f and (ROOT/f).exists() and (ROOT/f).stat().st_size > 2_200_000]
+    assert big == []
