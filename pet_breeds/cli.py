@@ -17,10 +17,13 @@ from fastcore.script import anno_parser
 
 # %% ../nbs/10_pets.ipynb #check-options
 def _check_options(epochs, freeze_epochs, lr, size, bs, precision, valid_pct):
-    for name, value, least in (('epochs', epochs, 1), ('freeze_epochs', freeze_epochs, 0), ('size', size, 32), ('bs', bs, 2)):
+    counts = dict(epochs=(epochs, 1), freeze_epochs=(freeze_epochs, 0), size=(size, 32), bs=(bs, 2))
+    for name, (value, least) in counts.items():
         if value is not None and value < least: raise ValueError(f'--{name} {value}: expected {least} or more')
-    if not 0 < valid_pct < 1: raise ValueError(f'--valid_pct {valid_pct}: expected a share between 0 and 1, such as 0.2')
-    if precision not in ('auto', 'fp32', 'fp16', 'bf16'): raise ValueError(f'--precision {precision}: choose auto, fp32, fp16 or bf16')
+    if not 0 < valid_pct < 1:
+        raise ValueError(f'--valid_pct {valid_pct}: expected a share between 0 and 1, such as 0.2')
+    if precision not in ('auto', 'fp32', 'fp16', 'bf16'):
+        raise ValueError(f'--precision {precision}: choose auto, fp32, fp16 or bf16')
     try: ok = lr == 'auto' or 0 < float(lr) < float('inf')
     except ValueError: ok = False
     if not ok: raise ValueError(f"--lr {lr}: expected 'auto' or a rate above 0, such as 2e-3")
@@ -35,19 +38,27 @@ def _usable_photos(path, labels):
     skipped = problems[~problems.usable].drop_duplicates('file')
     good = table[~table.file.isin(set(skipped.file))].reset_index(drop=True)
     if 2*len(good) < len(table):
-        raise ValueError(f"{len(table)-len(good)} of {len(table)} photos in {photos} cannot be read, the first {skipped.file.iloc[0]} ({skipped.detail.iloc[0]}): is this the right folder?")
-    if good.label.nunique() < 2: raise ValueError(f"only one breed, {good.label[0]!r}, is left in {photos} without the photos that cannot be read")
-    return good, skipped.assign(file=[os.path.relpath(f, photos) for f in skipped.file]), 'drawn' if data.is_drawn(photos) else 'real'
+        first = skipped.iloc[0]
+        raise ValueError(f'{len(table)-len(good)} of {len(table)} photos in {photos} cannot be read, '
+                         f'the first {first.file} ({first.detail}): is this the right folder?')
+    if good.label.nunique() < 2:
+        raise ValueError(f'only one breed, {good.label[0]!r}, is left in {photos}, not counting what cannot be read')
+    skipped = skipped.assign(file=[os.path.relpath(f, photos) for f in skipped.file])
+    return good, skipped, 'drawn' if data.is_drawn(photos) else 'real'
 
 # %% ../nbs/10_pets.ipynb #report-dir
+def _is_report(out): return out.is_dir() and ((out/'metrics.json').exists() or not any(out.iterdir()))
+
 @contextmanager
 def _replacing(out):
     "A new folder that takes the place of `out` if all goes well, and vanishes if not"
     out = Path(out).expanduser()
-    if out.is_symlink() or out.exists() and not (out.is_dir() and ((out/'metrics.json').exists() or not any(out.iterdir()))):
-        raise ValueError(f'--out {out}: there is something else than a report; give another folder, or remove it yourself')
+    if out.is_symlink() or out.exists() and not _is_report(out):
+        raise ValueError(f'--out {out}: there is something else than a report; give another folder, or remove it')
     try: new = Path(mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
-    except OSError as e: raise ValueError(f'--out {out}: cannot write in {out.parent} ({e.strerror}); give a folder in one that exists and is yours') from e
+    except OSError as e:
+        raise ValueError(f'--out {out}: cannot write in {out.parent} ({e.strerror}); '
+                         'give a folder in one that exists and is yours') from e
     try:
         yield new
         new.chmod(0o755)
@@ -63,29 +74,35 @@ def _replacing(out):
 
 # %% ../nbs/10_pets.ipynb #defaults
 def _defaults(n_photos, pretrained, epochs, freeze_epochs, bs):
-    "Epochs and batch size where none were asked for, from how many photos there are and whether the body knows something already"
-    if freeze_epochs and not pretrained: raise ValueError(f'--freeze_epochs {freeze_epochs}: there are no pretrained weights to freeze; leave it out, or give --weights')
-    return dict(epochs=epochs or (4 if pretrained else 15), bs=bs or min(64, max(16, n_photos//40), max(2, n_photos//2)),
-                freeze_epochs=(3 if freeze_epochs is None else freeze_epochs) if pretrained else 0)
+    "Epochs and batch size where none were asked for"
+    if freeze_epochs and not pretrained:
+        raise ValueError(f'--freeze_epochs {freeze_epochs}: there are no pretrained weights to freeze; '
+                         'leave it out, or give --weights')
+    if freeze_epochs is None: freeze_epochs = 3 if pretrained else 0
+    auto_bs = min(64, max(16, n_photos//40), max(2, n_photos//2))
+    return dict(epochs=epochs or (4 if pretrained else 15), freeze_epochs=freeze_epochs, bs=bs or auto_bs)
 
 # %% ../nbs/10_pets.ipynb #make-dls
 def _dataloaders(table, bs, valid_pct, seed, prep):
     "Batches of photos from a table of files and labels"
     from multiprocessing import get_start_method
     from pet_breeds.data import table_block
-    dls = table_block(valid_pct=valid_pct, seed=seed, **prep).dataloaders(table, bs=bs, num_workers=os.cpu_count() if get_start_method()=='fork' else 0)
-    if dls.train.n < bs: raise ValueError(f'{dls.train.n} photos to train on are fewer than a batch of {bs}: add photos, or give --bs {max(2, dls.train.n//2)}')
+    num_workers = os.cpu_count() if get_start_method()=='fork' else 0
+    dls = table_block(valid_pct=valid_pct, seed=seed, **prep).dataloaders(table, bs=bs, num_workers=num_workers)
+    if dls.train.n < bs:
+        raise ValueError(f'{dls.train.n} photos to train on are fewer than a batch of {bs}: '
+                         f'add photos, or give --bs {max(2, dls.train.n//2)}')
     return dls
 
 # %% ../nbs/10_pets.ipynb #fit-def
 def _fit(learn, lr, epochs, freeze_epochs):
-    "Find a rate if none is given, and train: the finder's result or None, the epochs as a table, and numbers for the metrics"
+    "Find a rate if none is given, and train: the finder's result or None, the epochs as a table, numbers"
     from pet_breeds import training
     finder = None
     if lr == 'auto':
         print('finding a learning rate: 60 batches')
         finder = training.find_lr(learn, num_it=60)
-        lr = (finder[-1].valley if freeze_epochs else finder[-1].minimum_over_10) or learn.lr
+        lr = freeze_epochs and finder[-1].valley or 2e-3
     start = time.time()
     table = training.train(learn, epochs, float(lr), freeze_epochs)
     seconds = time.time() - start
@@ -111,41 +128,62 @@ def _finder_figure(lrs, losses):
     return fig
 
 # %% ../nbs/10_pets.ipynb #result-lines
-def _result(m): return (f"Error rate {m['error_rate']:.3f} ± {m['error_rate_se']:.3f} (one standard error) on {m['n_valid']} {m['photos']} photos of {m['n_classes']} breeds "
-                        f"that it was not trained on; guessing would give {1-1/m['n_classes']:.3f}.")
+def _result(m):
+    return (f"Error rate {m['error_rate']:.3f} ± {m['error_rate_se']:.3f} (one standard error) on {m['n_valid']} "
+            f"{m['photos']} photos of {m['n_classes']} breeds that it was not trained on; "
+            f"guessing would give {1-1/m['n_classes']:.3f}.")
 
-def _plan(m): return (f"{m['n_train']} {m['photos']} photos to train on, {m['n_valid']} to measure on, {m['n_classes']} breeds, {m['skipped']} unreadable. {m['arch']} from {m['weights']} weights, "
-                      f"{m['size']} px, {m['freeze_epochs']} + {m['epochs']} epochs in batches of {m['bs']}, {m['precision']} on {m['device']}, seed {m['seed']}.")
+def _plan(m):
+    return (f"{m['n_train']} {m['photos']} photos to train on, {m['n_valid']} to measure on, {m['n_classes']} breeds; "
+            f"{m['skipped']} photos skipped. {m['arch']}, weights {m['weights']}, {m['size']} px, "
+            f"{m['freeze_epochs']} + {m['epochs']} epochs in batches of {m['bs']}, {m['precision']} on {m['device']}, "
+            f"seed {m['seed']}.")
+
+# %% ../nbs/10_pets.ipynb #rate-section
+def _rate_section(lr, finder):
+    if not finder: return [f'Peak rate {lr:.2g}, as given; no finder was run.']
+    return [f'Peak rate {lr:.2g}. The loss while the rate grows, and what four rules make of it: '
+            'the valley is used for a pretrained body; from scratch 2e-3, because the rules are unsure on few photos.',
+            _finder_figure(*finder[:2])]
+
+# %% ../nbs/10_pets.ipynb #mistakes-sections
+def _mistakes_sections(m, cm, top):
+    "What went wrong: the parts of the report that come from the confusion counts and the top losses"
+    from pet_breeds import interpret
+    title = '{0.actual} ({0.prob_actual:.2f})\nsaid {0.predicted} ({0.prob_predicted:.2f})'.format
+    confused = interpret.most_confused(cm)
+    return {
+        'Confusion matrix': [f"{m['n_valid']} {m['photos']} photos: rows are what they show, columns what was said.",
+                             interpret.plot_confusion(cm)],
+        'Most confused': [confused.head(20) if len(confused) else 'No mistake at all.'],
+        'Top losses': ['The photos that surprised the model most: what they show, what was said, both probabilities.',
+                       interpret.plot_photos(list(top.file), list(map(title, top.itertuples())))],
+        'Every breed': ['Worst first; se is one standard error.', interpret.per_class(cm)]}
 
 # %% ../nbs/10_pets.ipynb #page-def
 def _page(m, dls, finder, epochs, cm, top, skipped, command):
     "The report as HTML"
     from pet_breeds import interpret
-    titles = [f'{r.actual} ({r.prob_actual:.2f})\nsaid {r.predicted} ({r.prob_predicted:.2f})' for r in top.itertuples()]
-    confused = interpret.most_confused(cm)
+    speed = f"{m['seconds']} seconds in all, {m['images_per_second']} photos a second in training."
     sections = {
-        'Result': [_result(m), _plan(m), f"{m['seconds']} seconds in all, {m['images_per_second']} photos a second while training."],
+        'Result': [_result(m), _plan(m), speed],
         'A batch': ['Ten photos of the training set, as the model sees them.', _batch_figure(dls)],
-        'Learning rate': [f"Peak rate {m['lr']:.2g}. " + ('The loss while the rate grows, and what four rules make of it: the valley is used for a pretrained body, minimum/10 from scratch.' if finder else 'It was given, so no finder was run.')],
+        'Learning rate': _rate_section(m['lr'], finder),
         'Training': [interpret.plot_training(epochs), epochs],
-        'Confusion matrix': [f"Counts over {m['n_valid']} photos. Rows are what a photo shows, columns what the model said.", interpret.plot_confusion(cm)],
-        'Most confused': [confused.head(20) if len(confused) else 'No mistake at all.'],
-        'Top losses': ['The photos that surprised the model most: what each shows, what was said, and how probable the model thought either.', interpret.plot_photos(list(top.file), titles)],
-        'Every breed': ['Worst first; se is one standard error.', interpret.per_class(cm)]}
-    if finder: sections['Learning rate'].append(_finder_figure(*finder[:2]))
-    if len(skipped): sections['Skipped photos'] = [f'{len(skipped)} photos could not be read and were left out.', skipped[['file', 'problem', 'detail']]]
+        **_mistakes_sections(m, cm, top)}
+    if len(skipped): sections['Skipped photos'] = ['These were left out.', skipped[['file', 'problem', 'detail']]]
     sections['Do it again'] = [command, ', '.join(f'{k} {v}' for k,v in m['versions'].items())]
-    return interpret.report_html('37 breeds' if m['n_classes']==37 else f"{m['n_classes']} breeds", sections)
+    return interpret.report_html(f"{m['n_classes']} breeds, {m['photos']} photos", sections)
 
 # %% ../nbs/10_pets.ipynb #run-pets
 def run_pets(
-    path:str='auto', # photos: auto (the full set if it was downloaded, else drawn ones), drawn, full (downloads 812 MB), or a folder
+    path:str='auto', # photos: auto (real ones if here, else drawn), drawn, full (downloads 812 MB), or a folder
     labels:str='name', # where a photo's breed stands: name (breed_12.jpg), folder, or a CSV file
     arch:str='drawnet', # drawnet, or a name that torchvision or timm knows
     weights:str='auto', # auto (already downloaded ones, if any), none, or a .safetensors or .pth file
     epochs:int=None, # epochs in which everything learns; 4 with pretrained weights, else 15
     freeze_epochs:int=None, # epochs before them in which only the head learns; 3 with pretrained weights
-    lr:str='auto', # auto (from the finder: its valley, or minimum/10 from scratch), or a rate
+    lr:str='auto', # auto (the finder's valley; from scratch 2e-3), or a rate
     size:int=None, # side of the photos the model sees, in pixels; 224 with pretrained weights, else 96
     bs:int=None, # photos in a batch; a fortieth of them, between 16 and 64
     precision:str='auto', # auto, fp32, fp16 or bf16
@@ -169,13 +207,15 @@ def run_pets(
         dls = _dataloaders(table, opts['bs'], valid_pct, seed, prep)
         learn = model.make_learner(dls, arch, weights or 'none', size)
         precision = training.mixed_precision(learn, precision)
-        m = dict(photos=kind, n_train=dls.train.n, n_valid=dls.valid.n, n_classes=dls.c, skipped=len(skipped), arch=arch, weights=weights.name if weights else 'random',
-                 size=size, **opts, precision=precision, device=str(dls.device), seed=seed, versions=_versions())
+        m = dict(photos=kind, n_train=dls.train.n, n_valid=dls.valid.n, n_classes=dls.c, skipped=len(skipped),
+                 arch=arch, weights=weights.name if weights else 'none', size=size, **opts,
+                 precision=precision, device=str(dls.device), seed=seed, versions=_versions())
         print(_plan(m))
         finder, epoch_table, numbers = _fit(learn, lr, opts['epochs'], opts['freeze_epochs'])
         acts, targ = learn.get_preds(act=noop)
         error = (acts.argmax(1) != targ).float().mean().item()
-        m.update(numbers, error_rate=error, error_rate_se=interpret.error_se(error, len(targ)), seconds=round(time.time()-start, 1))
+        m.update(numbers, error_rate=error, error_rate_se=interpret.error_se(error, len(targ)),
+                 seconds=round(time.time()-start, 1))
         cm = interpret.confusion(targ, acts.argmax(1), dls.vocab)
         top = interpret.top_losses(acts, targ, list(dls.valid.items.file), dls.vocab, k=15)
         (new/'index.html').write_text(_page(m, dls, finder, epoch_table, cm, top, skipped, command), encoding='utf-8')
@@ -188,15 +228,18 @@ def run_pets(
 def _command(options):
     "The shell command for these options, those that are as by default left out"
     defaults = {p.name: p.default for p in signature(run_pets).parameters.values()}
-    return shlex.join(['pet_breeds', *(f'--{k}={v}' for k,v in options.items() if k in defaults and v != defaults[k])])
+    changed = [f'--{k}={options[k]}' for k in defaults if options[k] != defaults[k]]
+    return shlex.join(['pet_breeds', *changed])
 
-def _versions(): return {'python': platform.python_version(), **{p: version(p) for p in ('pet_breeds', 'fastai', 'torch', 'torchvision', 'timm')}}
+def _versions():
+    packages = 'pet_breeds', 'fastai', 'torch', 'torchvision', 'timm'
+    return {'python': platform.python_version(), **{p: version(p) for p in packages}}
 
 # %% ../nbs/10_pets.ipynb #predict-pets
 def predict_pets(
     model:str, # a folder that `pet_breeds --out` wrote
     photos:list, # photos, or folders of photos
-)->tuple: # a DataFrame with file, breed and prob (the model's probability for it), and one of the photos that could not be read
+)->tuple: # two DataFrames: file, breed and its probability prob; and what could not be read, as `check_photos` says it
     "The most probable breed for each photo"
     import pandas as pd, torch
     from pet_breeds import data, loss, presize, training
@@ -208,7 +251,7 @@ def predict_pets(
     problems = data.check_photos(files, progress=False)
     bad = problems[~problems.usable].drop_duplicates('file')
     files = [f for f in files if f not in set(bad.file)]
-    if not files: raise ValueError(f'none of the photos can be read; the first is {bad.file.iloc[0]}: {bad.detail.iloc[0]}')
+    if not files: raise ValueError(f'no photo can be read; the first is {bad.file.iloc[0]}: {bad.detail.iloc[0]}')
     batches = presize.photo_dl(files, **about['prep'], mean=about['mean'], std=about['std'])
     with torch.no_grad(): probs = torch.cat([loss.softmax(net(x), dim=1) for x in batches])
     prob, pred = probs.max(1)
@@ -222,7 +265,7 @@ def _shell(func, parser, args):
     args = {k:v for k,v in vars(parser.parse_args(args)).items() if k not in ('pdb', 'xtra')}
     try: return func(**args)
     except KeyboardInterrupt: parser.exit(130, f'\n{parser.prog}: interrupted; nothing was written\n')
-    except OSError as e: parser.exit(2, f'{parser.prog}: {e}\n' if e.filename is None and e.strerror is None else f'{parser.prog}: {e.filename or "disk"}: {e.strerror}\n')
+    except OSError as e: parser.exit(2, f'{parser.prog}: {f"{e.strerror}: {e.filename}" if e.filename else e}\n')
     except ValueError as e: parser.exit(2, f'{parser.prog}: {e}\n')
 
 # %% ../nbs/10_pets.ipynb #main-def
@@ -230,7 +273,9 @@ def main(
     args:list=None, # words of the command line; those of the process if None
 ):
     "The command `pet_breeds`: `run_pets` with its parameters as options"
-    def run(**options): print(f'Open {Path(run_pets(**options) and options["out"])/"index.html"}')
+    def run(**options):
+        run_pets(**options)
+        print(f'Open {Path(options["out"])/"index.html"}')
     _shell(run, anno_parser(run_pets, prog='pet_breeds'), args)
 
 # %% ../nbs/10_pets.ipynb #main-predict

@@ -27,31 +27,35 @@ def _top(path): return path/'images' if (path/'images').is_dir() else path
 
 def _photos(path):
     top = _top(Path(path))
-    return get_files(top).filter(lambda f: f.suffix.lower() in photo_suffixes).sorted(key=lambda f: f.relative_to(top).as_posix())
+    found = get_files(top).filter(lambda f: f.suffix.lower() in photo_suffixes)
+    return found.sorted(key=lambda f: f.relative_to(top).as_posix())
 
 def find_photos(
-    path:str|os.PathLike # a folder; its `images` is used if there is one; folders inside are searched, hidden ones are not
+    path:str|os.PathLike # a folder, or its `images` if there is one, with the folders inside, except hidden ones
 )->L: # the photos' paths, sorted; at least one
-    "The photos in a folder, by suffix; FileNotFoundError, NotADirectoryError or ValueError where there is no folder or no photo."
+    "The photos in a folder, by suffix; FileNotFoundError, NotADirectoryError or ValueError if there are none."
     if not Path(path).exists(): raise FileNotFoundError(f"no such folder: {str(path)!r}")
     if not Path(path).is_dir(): raise NotADirectoryError(f"{str(path)!r} is a file: expected a folder of photos")
     files = _photos(path)
-    if not files: raise ValueError(f"no photos in {str(path)!r}: expected files ending in {', '.join(photo_suffixes[:6])}, ...")
+    if not files:
+        raise ValueError(f"no photos in {str(path)!r}: expected files ending in {', '.join(photo_suffixes[:6])}, ...")
     return files
 
 # %% ../nbs/03_data.ipynb #get-pets-def
 def get_pets(
-    source:str|os.PathLike='auto', # 'auto', 'drawn', 'full', or a folder of photos ('./full' if it has one of these names)
+    source:str|os.PathLike='auto', # 'auto', 'drawn', 'full', or a folder of photos ('./full' for one so named)
     n_per_breed:int=20, # of the drawn set: photos of each of the 37 breeds
     seed:int=0, # of the drawn set: another seed, another set
     data:Path=None, # folder that keeps what is drawn or downloaded; fastai's data folder unless told
     progress:bool=True # show a bar while drawing or downloading
 )->Path: # a folder that holds photos; in `images`, unless it is your own
-    "Photos to use: 'auto' takes the real ones if fastai has them, else drawn ones; only 'full' downloads. Errors as in `find_photos`."
+    "Photos to use: 'auto' is the real ones if there, else drawn; only 'full' downloads. Errors as in `find_photos`."
     real = Path(data or fastai_path('data'))/'oxford-iiit-pet'
     if source == 'full': return download_pets(real.parent, progress=progress)
     if source == 'auto' and _photos(real): return real
-    if source in ('auto', 'drawn'): return draw_pets(real.parent/f'drawn-pets-v{VERSION}-{n_per_breed}-seed{seed}', n_per_breed, seed, progress=progress)
+    if source in ('auto', 'drawn'):
+        dest = real.parent/f'drawn-pets-v{VERSION}-{n_per_breed}-seed{seed}'
+        return draw_pets(dest, n_per_breed, seed, progress=progress)
     path = Path(source).expanduser()
     find_photos(path)
     return path
@@ -76,8 +80,10 @@ def _by_rule(path, rule, form):
     labels = [_label(rule, f.relative_to(top)) for f in files]
     found = [(f, l) for f, l in zip(files, labels) if l]
     skipped = [f for f, l in zip(files, labels) if not l]
-    if not found: raise ValueError(f"none of {len(files)} photos in {str(path)!r} is named {form}: {', '.join(repr(f.name) for f in skipped[:3])}, ...; "
-                                   "rename them, or take labels from 'name', 'folder' or a CSV file")
+    if not found:
+        some = ', '.join(repr(f.name) for f in skipped[:3])
+        raise ValueError(f"none of {len(files)} photos in {str(path)!r} is named {form}: {some}, ...; "
+                         "rename them, or take labels from 'name', 'folder' or a CSV file")
     table = pd.DataFrame(found, columns=['file', 'label'])
     table.attrs['skipped'] = skipped
     return table
@@ -87,7 +93,9 @@ def _by_table(path, table):
     "Files and labels from a table; its paths start at `path` or at `path`/images."
     if not isinstance(table, pd.DataFrame):
         csv = [p for p in (Path(table), path/table) if p.is_file()]
-        if not csv: raise FileNotFoundError(f"labels={str(table)!r}: expected name, folder or a CSV file, and there is no such file")
+        if not csv:
+            raise FileNotFoundError(f"labels={str(table)!r}: "
+                                    "expected name, folder or a CSV file, and there is no such file")
         table = csv[0]
     try: return table_labels(table, path)
     except FileNotFoundError:
@@ -96,20 +104,21 @@ def _by_table(path, table):
 
 # %% ../nbs/03_data.ipynb #photo-table-def
 def photo_table(
-    path:str|os.PathLike, # folder of photos, as for `find_photos`
-    labels='name' # 'name' (`name_label`), 'folder' (`folder_label`), or a CSV file or DataFrame (`table_labels`) with paths that start at `path` or its `images`
+    path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
+    labels='name' # 'name' (`name_label`), 'folder' (`folder_label`), a CSV file or a DataFrame (`table_labels`)
 )->pd.DataFrame: # `file` and `label`; `attrs['skipped']` lists the photos without a label by that rule
-    "Photos and their labels; ValueError or FileNotFoundError if there are no photos, none with a label, or only one breed, or as in `table_labels`."
+    "Photos and their labels; ValueError for no photos, no labels or one breed only, FileNotFoundError for no file."
     path, by_table = Path(path), not isinstance(labels, str) or labels not in ('name', 'folder')
     if by_table: table = _by_table(path, labels)
     elif labels == 'name': table = _by_rule(path, name_label, 'breed_number.jpg')
     else: table = _by_rule(path, folder_label, 'breed/photo.jpg')
-    if table.label.nunique() < 2: raise ValueError(f"only one breed, {table.label[0]!r}, in {str(path)!r}: expected at least two to tell apart")
+    if table.label.nunique() < 2:
+        raise ValueError(f"only one breed, {table.label[0]!r}, in {str(path)!r}: expected at least two to tell apart")
     return table
 
 # %% ../nbs/03_data.ipynb #quotas-def
 def _quotas(n, least, most, share, total, rank):
-    "How many of `n[c]` each class gives, by largest remainder: `total` in all where `least` and `most` allow; `rank` breaks ties."
+    "How many of `n[c]` each class gives, by largest remainder: `total` where the bounds allow; `rank` breaks ties."
     quota = {c: min(max(int(share*n[c]), least[c]), most[c]) for c in n}
     while gap := total-sum(quota.values()):
         step = 1 if gap > 0 else -1
@@ -128,7 +137,9 @@ def _same_bytes(files):
     sizes = [f.stat().st_size for f in files]
     shared = {s for s, k in Counter(sizes).items() if k > 1}
     groups = defaultdict(list)
-    for i, (f, s) in enumerate(zip(files, sizes)): groups[hashlib.sha256(f.read_bytes()).digest() if s in shared else i].append(i)
+    for i, (f, s) in enumerate(zip(files, sizes)):
+        key = hashlib.sha256(f.read_bytes()).digest() if s in shared else i
+        groups[key].append(i)
     return groups.values()
 
 def _queues(files, labels, seed):
@@ -141,7 +152,8 @@ def _queues(files, labels, seed):
 
 # %% ../nbs/03_data.ipynb #take-def
 def _share(valid_pct):
-    if not 0 < valid_pct < 1: raise ValueError(f"valid_pct={valid_pct!r}: expected a share between 0 and 1, such as 0.2")
+    if not 0 < valid_pct < 1:
+        raise ValueError(f"valid_pct={valid_pct!r}: expected a share between 0 and 1, such as 0.2")
 
 def _take(groups, quota):
     "The groups at the head of a queue that fit into `quota` photos; at least one if `quota` is not 0."
@@ -157,14 +169,17 @@ def stratified_split(
     valid_pct:float=0.2, # share for validation, between 0 and 1
     seed:int=42 # another seed, another split
 )->tuple: # positions for training and for validation, ascending
-    "Each breed's share for validation, whatever the order of the files, and copies on one side; ValueError for a bad share or no photo to spare."
+    "Split each breed alike in any order of files, copies on one side; ValueError for a bad share or no photo to spare."
     _share(valid_pct)
     queues = _queues([Path(f) for f in files], [str(l) for l in labels], seed)
     most = {l: sum(map(len, q[:-1])) for l, q in queues.items()}
-    least = {l: min(1, n) for l, n in most.items()}
-    quota = _quotas(Counter(map(str, labels)), least, most, valid_pct, round(valid_pct*len(files)), partial(_place, seed))
+    least = {l: min(1, k) for l, k in most.items()}
+    n, total = Counter(map(str, labels)), round(valid_pct*len(files))
+    quota = _quotas(n, least, most, valid_pct, total, partial(_place, seed))
     valid = {i for l, q in queues.items() for i in _take(q, quota[l])}
-    if not valid: raise ValueError(f"{len(files)} photos and none to spare for validation: expected two different photos of a breed at least")
+    if not valid:
+        raise ValueError(f"{len(files)} photos and none to spare for validation: "
+                         "expected two different photos of a breed at least")
     return [i for i in range(len(files)) if i not in valid], sorted(valid)
 
 # %% ../nbs/03_data.ipynb #splitter-def
@@ -197,7 +212,7 @@ def pets_block(
     seed:int=42, # of the split
     **aug # more for `aug_transforms`
 )->DataBlock: # to call with a folder: `.dataloaders(path)`
-    "The book's block: photos in a folder, the label in the name, presized; but the split is stratified. ValueError for bad numbers."
+    "The book's block: label in the photo's name, presized; but the split is stratified. ValueError for bad numbers."
     return _block(presize(item, size, min_scale, **aug), valid_pct, seed, name_label)
 
 # %% ../nbs/03_data.ipynb #folder-block-def
@@ -217,7 +232,8 @@ def table_block(
     **aug # more for `aug_transforms`
 )->DataBlock: # to call with a table: `.dataloaders(table)`
     "As `pets_block`, for a DataFrame with columns `file` and `label`, as `photo_table` and `table_labels` make it."
-    return _block(presize(item, size, min_scale, **aug), valid_pct, seed, ColReader('label'), ColReader('file'), None, vocab)
+    return _block(presize(item, size, min_scale, **aug), valid_pct, seed, get_y=ColReader('label'),
+                  get_x=ColReader('file'), get_items=None, vocab=vocab)
 
 # %% ../nbs/03_data.ipynb #check-one-def
 def _look(file, min_side):
@@ -235,7 +251,8 @@ def _look(file, min_side):
     if min(im.size) < min_side: found.append(('too small', f'{im.width} x {im.height} pixels', False))
     if im.mode != 'RGB': found.append(('odd mode', f'{im.mode}, will be read as RGB', True))
     if turn in range(2, 9): found.append(('turned', f'EXIF orientation {turn}, which fastai does not apply', True))
-    if Image.registered_extensions().get(Path(file).suffix.lower(), real) != real: found.append(('wrong suffix', f'is a {real}', True))
+    named = Image.registered_extensions().get(Path(file).suffix.lower(), real)
+    if named != real: found.append(('wrong suffix', f'is a {real}', True))
     return hashlib.sha256(data).digest(), found
 
 # %% ../nbs/03_data.ipynb #check-between-def
@@ -247,8 +264,9 @@ def _copies(files, labels, hashes):
     for i, h in enumerate(hashes): groups[h or i].append(i)
     for same in groups.values():
         for i in same:
-            other = [j for j in same if labels[j] != labels[i]]
-            if other: yield i, 'mislabelled', f'same photo as {_short(files[other[0]])}, there {labels[other[0]]!r}', True
+            other = next((j for j in same if labels[j] != labels[i]), None)
+            if other is not None:
+                yield i, 'mislabelled', f'same photo as {_short(files[other])}, there {labels[other]!r}', True
             elif i != same[0]: yield i, 'duplicate', f'same photo as {_short(files[same[0]])}', True
 
 def _names(files, labels):
@@ -267,11 +285,13 @@ def check_photos(
     min_side:int=32, # photos with a shorter side, in pixels, are too small
     n_workers:int=None, # threads; one for each core unless told, 0 works without
     progress:bool=True # show a bar
-)->pd.DataFrame: # `file`, `problem`, `detail`, `usable` (False if training cannot use the photo); a row for each problem, in the order of the files
-    "Decode every photo and list what is wrong with it, with its label and with its copies; of `photo_table`'s skipped photos too."
+)->pd.DataFrame: # `file`, `problem`, `detail`, `usable` (for training): a row for each problem, in order of files
+    "Decode every photo and list what is wrong with it, its label and its copies; also those `photo_table` skipped."
     skipped = photos.attrs.get('skipped', []) if isinstance(photos, pd.DataFrame) else []
     if isinstance(photos, pd.DataFrame): files, labels = list(photos.file), list(photos.label)
-    elif isinstance(photos, (str, os.PathLike)): files = find_photos(photos); labels = [_label(name_label, f) or '' for f in files]
+    elif isinstance(photos, (str, os.PathLike)):
+        files = find_photos(photos)
+        labels = [_label(name_label, f) or '' for f in files]
     else: files, labels = [Path(f) for f in photos], None
     Image.init()
     with warnings.catch_warnings():
@@ -307,7 +327,7 @@ def download(
     md5:str, # md5 expected of its first 2**20 bytes, as in fastai's list of checks
     progress:bool=True # show a bar
 )->Path: # `dest`
-    "Fetch a file, going on where an earlier attempt stopped; OSError if the connection fails, ValueError if it is another file than expected."
+    "Fetch a file, going on from an earlier attempt; OSError if the connection fails, ValueError if another file comes."
     dest = Path(dest)
     dest.parent.mkdir(parents=True, exist_ok=True)
     part, bar = dest.with_name(dest.name+'.part'), progress_bar([], total=size) if progress else None
@@ -321,7 +341,8 @@ def download(
         raise OSError(f"{url}: {_size(part):,} of {size:,} bytes came ({why}); run it again to go on from there")
     if path_stats(part) != (size, md5):
         part.unlink()
-        raise ValueError(f"{url}: what came is not the file expected ({size:,} bytes, md5 {md5}) and was deleted; run it again, or fetch it yourself to {dest}")
+        raise ValueError(f"{url}: what came is not the file expected ({size:,} bytes, md5 {md5}) and was deleted; "
+                         f"run it again, or fetch it yourself to {dest}")
     return part.replace(dest)
 
 # %% ../nbs/03_data.ipynb #untar-def
@@ -340,7 +361,8 @@ def _untar(archive, dest):
                 if hasattr(tarfile, 'data_filter'): tar.extractall(tmp, tar, filter='data')
                 else: tar.extractall(tmp, _plain(tar, Path(tmp)))
                 while tar.fileobj.read(2**20): pass
-        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as e: raise ValueError(f"cannot unpack {archive}: {e}; delete it and run again") from None
+        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as e:
+            raise ValueError(f"cannot unpack {archive}: {e}; delete it and run again") from None
         (Path(tmp)/dest.name).replace(dest)
 
 # %% ../nbs/03_data.ipynb #download-pets-def
@@ -351,7 +373,7 @@ def download_pets(
     check:tuple=None, # its size and md5, as for `download`; from fastai's list unless told
     progress:bool=True # show a bar
 )->Path: # `data`/oxford-iiit-pet
-    "The full Oxford-IIIT Pet set, downloaded unless it is there; ValueError, OSError and FileExistsError say what to do."
+    "The full Oxford-IIIT Pet set, downloaded unless there; ValueError, OSError and FileExistsError say what to do."
     data, archive = Path(data or fastai_path('data')), Path(archive or fastai_path('archive'))
     dest, tgz = data/'oxford-iiit-pet', archive/url.split('/')[-1]
     if _photos(dest): return dest

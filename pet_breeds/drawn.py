@@ -7,7 +7,8 @@ __all__ = ['EARS', 'PATTERNS', 'BREEDS', 'VERSION', 'Traits', 'contact_sheet', '
            'add_dirt']
 
 # %% ../nbs/00_drawn.ipynb #imports
-import difflib, errno, hashlib, io, json, multiprocessing, operator, os, platform, re, shutil, signal, sys, tempfile, threading, warnings
+import difflib, errno, hashlib, io, json, multiprocessing, operator, os, platform, re
+import shutil, signal, sys, tempfile, threading, warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,11 +23,12 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 # %% ../nbs/00_drawn.ipynb #traits-def
 EARS = 'pointed', 'bat', 'round', 'folded', 'pendulous', 'rose'
-PATTERNS = ('solid', 'ticked', 'tabby', 'spots', 'rosettes', 'points', 'patches', 'hood', 'saddle', 'tan_points', 'brindle', 'flecks', 'roan', 'sable')
+PATTERNS = ('solid', 'ticked', 'tabby', 'spots', 'rosettes', 'points', 'patches',
+    'hood', 'saddle', 'tan_points', 'brindle', 'flecks', 'roan', 'sable')
 
 @dataclass(frozen=True)
 class Traits:
-    "What makes a breed recognisable. Shares run from 0 to 1, sizes are relative to an average animal's. ValueError names a word it does not know."
+    "What makes a breed recognisable: shares from 0 to 1, an average size is 1. ValueError names an unknown word."
     name: str # as in the file names: capitalised for a cat, lower case for a dog
     kind: str # 'cat' or 'dog'
     coat: tuple # ground colours as '#rrggbb'; each animal has one of them
@@ -56,91 +58,114 @@ class Traits:
     wrinkles: float = 0. # folds on the forehead
 
     def __post_init__(self):
-        for field, known in dict(kind=('cat', 'dog'), pattern=PATTERNS, ears=EARS, ear_coat=('coat', 'marks', 'dark')).items():
-            if getattr(self, field) not in known: raise ValueError(f"{field}={getattr(self, field)!r}: expected one of {', '.join(known)}")
+        words = dict(kind=('cat', 'dog'), pattern=PATTERNS, ears=EARS, ear_coat=('coat', 'marks', 'dark'))
+        for field, known in words.items():
+            value = getattr(self, field)
+            if value not in known: raise ValueError(f"{field}={value!r}: expected one of {', '.join(known)}")
         if not re.fullmatch(r'\w+', self.name) or self.name[0].isupper() != (self.kind == 'cat'):
-            raise ValueError(f"name={self.name!r}: expected letters, digits and _, with a capital first for a cat and none for a dog")
+            raise ValueError(f"name={self.name!r}: expected letters, digits and _, "
+                "with a capital first for a cat and none for a dog")
 
 # %% ../nbs/00_drawn.ipynb #cats
 _CATS = (
-    Traits('Abyssinian', 'cat', ('#b5713d', '#a86436'), '#5a3218', 'ticked', pale=0.5, ear_size=1.25, jaw=0.9, eyes='#b9a53a', eye_shape=0.72, fur=0.05,
-        head=0.92, nose='#a4523f'),
-    Traits('Bengal', 'cat', ('#c98f4e', '#bd8242', '#b99d76'), '#3b2212', 'rosettes', pale=0.6, ear_size=0.85, muzzle=0.45, jaw=1.05, eyes='#c9a62e', eye_shape=0.75,
-        fur=0.05, head=0.95, size=1.1, nose='#9a5a48'),
-    Traits('Birman', 'cat', ('#e8dac2', '#e3d2b6'), '#4a3428', 'points', socks=0.55, ear_size=0.88, muzzle=0.38, eyes='#3d78c9', eye_shape=0.82, fur=0.5,
-        ruff=0.45, head=1.02, size=1.05, nose='#4a3530'),
-    Traits('Bombay', 'cat', ('#1d1a1c', '#232022'), '#100e10', ear_size=0.85, muzzle=0.35, eyes='#d08a1e', eye_shape=0.9, eye_size=1.05, fur=0.04,
-        nose='#1a1718'),
-    Traits('British_Shorthair', 'cat', ('#7f8794', '#767f8d'), '#5c6370', ear_size=0.68, muzzle=0.28, jaw=1.25, eyes='#d98a2b', eye_shape=0.95,
-        eye_size=1.08, fur=0.18, head=1.14, size=1.15, nose='#545a66'),
-    Traits('Egyptian_Mau', 'cat', ('#b9b4aa', '#b3a78f', '#b39870'), '#2e2b2a', 'spots', pale=0.5, ear_size=0.95, jaw=0.95, eyes='#9cc04f', eye_shape=0.8,
-        eye_size=1.08, fur=0.05, head=0.93, nose='#a0594e'),
-    Traits('Maine_Coon', 'cat', ('#8a6a48', '#7d6a55'), '#33251a', 'tabby', pale=0.6, bib=0.3, ear_size=1.2, muzzle=0.55, jaw=1.15, eyes='#b7b04a',
-        eye_shape=0.75, eye_size=0.95, fur=0.75, ruff=0.9, head=0.95, size=1.25, nose='#a8604f'),
-    Traits('Persian', 'cat', ('#efe6d8', '#e9c796', '#d9d6d2'), '#c9a878', pale=0.3, ears='round', ear_size=0.75, muzzle=0.02, jaw=1.15, eyes='#cf8126',
-        eye_shape=0.98, eye_size=1.15, fur=1.0, ruff=1.0, head=1.16, size=1.1, nose='#c07c6e'),
-    Traits('Ragdoll', 'cat', ('#ebe1d2', '#e4d8c6'), '#5c473b', 'points', blaze=0.13, bib=0.35, socks=0.5, ear_size=0.85, muzzle=0.36, eyes='#4585d2',
-        eye_shape=0.86, fur=0.55, ruff=0.55, head=1.06, size=1.15, nose='#93685f'),
-    Traits('Russian_Blue', 'cat', ('#6f7885', '#68717f'), '#59616d', ear_size=1.08, jaw=0.9, eyes='#7fb24a', eye_shape=0.72, fur=0.08, head=0.92,
-        size=0.95, nose='#4b515b'),
-    Traits('Siamese', 'cat', ('#e4d5bd', '#ddcbb0'), '#33241d', 'points', ear_size=1.2, muzzle=0.55, jaw=0.82, eyes='#2f6fd0', eye_shape=0.66,
-        eye_size=0.95, fur=0.06, head=0.87, size=0.95, nose='#2f2320'),
-    Traits('Sphynx', 'cat', ('#d9a892', '#cf9c88', '#b88d80'), '#8d6a60', pale=0.2, ears='bat', ear_size=1.2, jaw=0.9, eyes='#9fbf8a', eye_shape=0.85,
-        eye_size=1.15, fur=0.0, head=0.88, size=0.95, nose='#c58074', wrinkles=1.0),
+    Traits('Abyssinian', 'cat', ('#b5713d', '#a86436'), '#5a3218', 'ticked', pale=0.5,
+        ear_size=1.25, jaw=0.9, eyes='#b9a53a', eye_shape=0.72, fur=0.05, head=0.92, nose='#a4523f'),
+    Traits('Bengal', 'cat', ('#c98f4e', '#bd8242', '#b99d76'), '#3b2212', 'rosettes', pale=0.6,
+        ear_size=0.85, muzzle=0.45, jaw=1.05,
+        eyes='#c9a62e', eye_shape=0.75, fur=0.05, head=0.95, size=1.1, nose='#9a5a48'),
+    Traits('Birman', 'cat', ('#e8dac2', '#e3d2b6'), '#4a3428', 'points', socks=0.55,
+        ear_size=0.88, muzzle=0.38,
+        eyes='#3d78c9', eye_shape=0.82, fur=0.5, ruff=0.45, head=1.02, size=1.05, nose='#4a3530'),
+    Traits('Bombay', 'cat', ('#1d1a1c', '#232022'), '#100e10',
+        ear_size=0.85, muzzle=0.35, eyes='#d08a1e', eye_shape=0.9, eye_size=1.05, fur=0.04, nose='#1a1718'),
+    Traits('British_Shorthair', 'cat', ('#7f8794', '#767f8d'), '#5c6370',
+        ear_size=0.68, muzzle=0.28, jaw=1.25,
+        eyes='#d98a2b', eye_shape=0.95, eye_size=1.08, fur=0.18, head=1.14, size=1.15, nose='#545a66'),
+    Traits('Egyptian_Mau', 'cat', ('#b9b4aa', '#b3a78f', '#b39870'), '#2e2b2a', 'spots', pale=0.5,
+        ear_size=0.95, jaw=0.95, eyes='#9cc04f', eye_shape=0.8, eye_size=1.08, fur=0.05, head=0.93, nose='#a0594e'),
+    Traits('Maine_Coon', 'cat', ('#8a6a48', '#7d6a55'), '#33251a', 'tabby', pale=0.6, bib=0.3,
+        ear_size=1.2, muzzle=0.55, jaw=1.15,
+        eyes='#b7b04a', eye_shape=0.75, eye_size=0.95, fur=0.75, ruff=0.9, head=0.95, size=1.25, nose='#a8604f'),
+    Traits('Persian', 'cat', ('#efe6d8', '#e9c796', '#d9d6d2'), '#c9a878', pale=0.3,
+        ears='round', ear_size=0.75, muzzle=0.02, jaw=1.15,
+        eyes='#cf8126', eye_shape=0.98, eye_size=1.15, fur=1.0, ruff=1.0, head=1.16, size=1.1, nose='#c07c6e'),
+    Traits('Ragdoll', 'cat', ('#ebe1d2', '#e4d8c6'), '#5c473b', 'points', blaze=0.13, bib=0.35, socks=0.5,
+        ear_size=0.85, muzzle=0.36,
+        eyes='#4585d2', eye_shape=0.86, fur=0.55, ruff=0.55, head=1.06, size=1.15, nose='#93685f'),
+    Traits('Russian_Blue', 'cat', ('#6f7885', '#68717f'), '#59616d',
+        ear_size=1.08, jaw=0.9, eyes='#7fb24a', eye_shape=0.72, fur=0.08, head=0.92, size=0.95, nose='#4b515b'),
+    Traits('Siamese', 'cat', ('#e4d5bd', '#ddcbb0'), '#33241d', 'points',
+        ear_size=1.2, muzzle=0.55, jaw=0.82,
+        eyes='#2f6fd0', eye_shape=0.66, eye_size=0.95, fur=0.06, head=0.87, size=0.95, nose='#2f2320'),
+    Traits('Sphynx', 'cat', ('#d9a892', '#cf9c88', '#b88d80'), '#8d6a60', pale=0.2,
+        ears='bat', ear_size=1.2, jaw=0.9,
+        eyes='#9fbf8a', eye_shape=0.85, eye_size=1.15, fur=0.0, head=0.88, size=0.95, nose='#c58074', wrinkles=1.0),
 )
 
 # %% ../nbs/00_drawn.ipynb #dogs
 _DOGS = (
-    Traits('american_bulldog', 'dog', ('#efe8dd',), '#9a6a42', 'patches', bib=0.8, socks=0.5, ears='folded', ear_size=0.85, muzzle=0.44, jaw=1.24,
-        jowls=0.4, eye_size=0.95, fur=0.03, head=1.08, size=1.3),
-    Traits('american_pit_bull_terrier', 'dog', ('#a8693e', '#6d7078', '#5a3d30'), '#3a2c26', bib=0.6, socks=0.3, ears='rose',
-        muzzle=0.52, jaw=1.12, jowls=0.25, eyes='#6e4523', eye_size=0.95, fur=0.03, head=1.02, size=1.25, nose='#3d2b29'),
-    Traits('basset_hound', 'dog', ('#b3713c', '#a9683a'), '#2a2220', 'saddle', blaze=0.6, bib=1.0, socks=0.8, ears='pendulous', ear_size=1.8, muzzle=0.85,
-        jowls=1.0, eyes='#5a3a22', eye_shape=0.65, fur=0.05, head=0.88, size=1.2, wrinkles=0.5),
-    Traits('beagle', 'dog', ('#b9743a', '#c07f45'), '#29211f', 'saddle', blaze=0.5, bib=0.9, socks=0.9, ears='pendulous', muzzle=0.55, jaw=0.9,
-        jowls=0.2, eyes='#5f3c20', eye_size=1.12, fur=0.06, head=0.92),
-    Traits('boxer', 'dog', ('#b8743c', '#a96534'), '#2a2220', 'brindle', mask=1.0, blaze=0.12, bib=0.6, socks=0.5, ears='folded', muzzle=0.35, jaw=1.28, jowls=1.0,
-        fur=0.03, head=0.98, size=1.25, nose='#1c1719', wrinkles=0.7),
-    Traits('chihuahua', 'dog', ('#d3a468', '#c58f58', '#e2c79c'), '#8a5a35', pale=0.5, ears='bat', ear_size=1.15, muzzle=0.38, jaw=0.68, eyes='#2f1c14',
-        eye_shape=1.0, eye_size=1.35, fur=0.08, head=0.98, size=0.75),
-    Traits('english_cocker_spaniel', 'dog', ('#b87a3e', '#8f4f28', '#c9a271'), '#6d3d20', ears='pendulous', ear_size=1.35, muzzle=0.62, jaw=0.88,
-        jowls=0.3, fur=0.5, head=0.84),
-    Traits('english_setter', 'dog', ('#ece7df',), '#4c4644', 'flecks', ears='pendulous', ear_size=1.15, ear_coat='marks', muzzle=0.85, jaw=0.86,
-        jowls=0.4, eyes='#5a3a22', fur=0.45, head=0.78, size=1.2),
-    Traits('german_shorthaired', 'dog', ('#5d3522', '#6a3d27'), '#cfc6bb', 'roan', ears='pendulous', ear_size=1.05, muzzle=0.78, jaw=0.9, jowls=0.25,
+    Traits('american_bulldog', 'dog', ('#efe8dd',), '#9a6a42', 'patches', bib=0.8, socks=0.5,
+        ears='folded', ear_size=0.85, muzzle=0.44, jaw=1.24, jowls=0.4, eye_size=0.95, fur=0.03, head=1.08, size=1.3),
+    Traits('american_pit_bull_terrier', 'dog', ('#a8693e', '#6d7078', '#5a3d30'), '#3a2c26', bib=0.6, socks=0.3,
+        ears='rose', muzzle=0.52, jaw=1.12, jowls=0.25,
+        eyes='#6e4523', eye_size=0.95, fur=0.03, head=1.02, size=1.25, nose='#3d2b29'),
+    Traits('basset_hound', 'dog', ('#b3713c', '#a9683a'), '#2a2220', 'saddle', blaze=0.6, bib=1.0, socks=0.8,
+        ears='pendulous', ear_size=1.8, muzzle=0.85, jowls=1.0,
+        eyes='#5a3a22', eye_shape=0.65, fur=0.05, head=0.88, size=1.2, wrinkles=0.5),
+    Traits('beagle', 'dog', ('#b9743a', '#c07f45'), '#29211f', 'saddle', blaze=0.5, bib=0.9, socks=0.9,
+        ears='pendulous', muzzle=0.55, jaw=0.9, jowls=0.2, eyes='#5f3c20', eye_size=1.12, fur=0.06, head=0.92),
+    Traits('boxer', 'dog', ('#b8743c', '#a96534'), '#2a2220', 'brindle', mask=1.0, blaze=0.12, bib=0.6, socks=0.5,
+        ears='folded', muzzle=0.35, jaw=1.28, jowls=1.0, fur=0.03, head=0.98, size=1.25, nose='#1c1719', wrinkles=0.7),
+    Traits('chihuahua', 'dog', ('#d3a468', '#c58f58', '#e2c79c'), '#8a5a35', pale=0.5,
+        ears='bat', ear_size=1.15, muzzle=0.38, jaw=0.68,
+        eyes='#2f1c14', eye_shape=1.0, eye_size=1.35, fur=0.08, head=0.98, size=0.75),
+    Traits('english_cocker_spaniel', 'dog', ('#b87a3e', '#8f4f28', '#c9a271'), '#6d3d20',
+        ears='pendulous', ear_size=1.35, muzzle=0.62, jaw=0.88, jowls=0.3, fur=0.5, head=0.84),
+    Traits('english_setter', 'dog', ('#ece7df',), '#4c4644', 'flecks',
+        ears='pendulous', ear_size=1.15, ear_coat='marks', muzzle=0.85, jaw=0.86, jowls=0.4,
+        eyes='#5a3a22', fur=0.45, head=0.78, size=1.2),
+    Traits('german_shorthaired', 'dog', ('#5d3522', '#6a3d27'), '#cfc6bb', 'roan',
+        ears='pendulous', ear_size=1.05, muzzle=0.78, jaw=0.9, jowls=0.25,
         eyes='#a9712f', fur=0.03, head=0.82, size=1.2, nose='#4a2d23'),
-    Traits('great_pyrenees', 'dog', ('#f3efe6', '#efe8da'), '#e9dcc6', ears='pendulous', ear_size=0.74, ear_coat='marks', muzzle=0.68, jaw=1.02,
-        jowls=0.2, eye_shape=0.65, eye_size=0.9, fur=0.6, ruff=0.5, size=1.4),
-    Traits('havanese', 'dog', ('#efe6d6', '#cfab7c', '#4a423e'), '#b7987a', ears='pendulous', muzzle=0.38, jaw=0.85, eyes='#33201a', eye_size=1.15,
-        fur=0.9, beard=0.5, fringe=0.6, head=0.96, size=0.85),
-    Traits('japanese_chin', 'dog', ('#f1ece4',), '#221c1d', 'hood', blaze=0.35, bib=1.0, socks=1.0, ears='pendulous', ear_size=0.85, ear_coat='marks',
-        muzzle=0.1, jaw=0.85, eyes='#2b1a15', eye_shape=1.0, eye_size=1.45, fur=0.65, size=0.8),
-    Traits('keeshond', 'dog', ('#b3aca2', '#a69f96'), '#2e2a2a', 'sable', mask=0.75, pale=0.7, ear_size=0.72, ear_coat='dark', muzzle=0.55, jaw=0.72,
-        fur=0.95, ruff=1.0, head=0.95, size=1.05),
-    Traits('leonberger', 'dog', ('#b57f47', '#a87340'), '#3a2a20', 'sable', mask=1.0, ears='pendulous', ear_size=0.8, ear_coat='dark', muzzle=0.72,
-        jaw=1.05, jowls=0.4, fur=0.75, ruff=0.9, head=0.96, size=1.45),
-    Traits('miniature_pinscher', 'dog', ('#211b1b', '#2a211f'), '#a85c2a', 'tan_points', ears='bat', ear_size=0.95, muzzle=0.62, jaw=0.68,
-        eyes='#2b1a15', eye_size=1.05, fur=0.02, head=0.84, size=0.8),
-    Traits('newfoundland', 'dog', ('#221e1f', '#1e1a1b', '#3a2a22'), '#141213', ears='pendulous', ear_size=0.75, muzzle=0.6, jaw=1.22, jowls=0.7,
+    Traits('great_pyrenees', 'dog', ('#f3efe6', '#efe8da'), '#e9dcc6',
+        ears='pendulous', ear_size=0.74, ear_coat='marks', muzzle=0.68, jaw=1.02, jowls=0.2,
+        eye_shape=0.65, eye_size=0.9, fur=0.6, ruff=0.5, size=1.4),
+    Traits('havanese', 'dog', ('#efe6d6', '#cfab7c', '#4a423e'), '#b7987a',
+        ears='pendulous', muzzle=0.38, jaw=0.85,
+        eyes='#33201a', eye_size=1.15, fur=0.9, beard=0.5, fringe=0.6, head=0.96, size=0.85),
+    Traits('japanese_chin', 'dog', ('#f1ece4',), '#221c1d', 'hood', blaze=0.35, bib=1.0, socks=1.0,
+        ears='pendulous', ear_size=0.85, ear_coat='marks', muzzle=0.1, jaw=0.85,
+        eyes='#2b1a15', eye_shape=1.0, eye_size=1.45, fur=0.65, size=0.8),
+    Traits('keeshond', 'dog', ('#b3aca2', '#a69f96'), '#2e2a2a', 'sable', mask=0.75, pale=0.7,
+        ear_size=0.72, ear_coat='dark', muzzle=0.55, jaw=0.72, fur=0.95, ruff=1.0, head=0.95, size=1.05),
+    Traits('leonberger', 'dog', ('#b57f47', '#a87340'), '#3a2a20', 'sable', mask=1.0,
+        ears='pendulous', ear_size=0.8, ear_coat='dark', muzzle=0.72, jaw=1.05, jowls=0.4,
+        fur=0.75, ruff=0.9, head=0.96, size=1.45),
+    Traits('miniature_pinscher', 'dog', ('#211b1b', '#2a211f'), '#a85c2a', 'tan_points',
+        ears='bat', ear_size=0.95, muzzle=0.62, jaw=0.68, eyes='#2b1a15', eye_size=1.05, fur=0.02, head=0.84, size=0.8),
+    Traits('newfoundland', 'dog', ('#221e1f', '#1e1a1b', '#3a2a22'), '#141213',
+        ears='pendulous', ear_size=0.75, muzzle=0.6, jaw=1.22, jowls=0.7,
         eye_size=0.9, fur=0.5, ruff=0.4, head=1.08, size=1.5),
-    Traits('pomeranian', 'dog', ('#d98b3f', '#cf7f35'), '#8a4f24', pale=0.5, ear_size=0.62, muzzle=0.32, jaw=0.62, eyes='#2b1a15', eye_size=1.1, fur=1.0,
-        ruff=1.0, head=0.95, size=0.8),
-    Traits('pug', 'dog', ('#dbb888', '#d3ad7c'), '#2a2220', mask=1.0, ears='folded', ear_size=0.75, ear_coat='dark', muzzle=0.1, jaw=1.15, jowls=0.6,
+    Traits('pomeranian', 'dog', ('#d98b3f', '#cf7f35'), '#8a4f24', pale=0.5,
+        ear_size=0.62, muzzle=0.32, jaw=0.62, eyes='#2b1a15', eye_size=1.1, fur=1.0, ruff=1.0, head=0.95, size=0.8),
+    Traits('pug', 'dog', ('#dbb888', '#d3ad7c'), '#2a2220', mask=1.0,
+        ears='folded', ear_size=0.75, ear_coat='dark', muzzle=0.1, jaw=1.15, jowls=0.6,
         eyes='#2b1a15', eye_shape=1.0, eye_size=1.5, fur=0.05, head=1.1, size=0.9, nose='#1b1718', wrinkles=1.0),
-    Traits('saint_bernard', 'dog', ('#a85f30', '#9c5428'), '#2c201c', mask=0.65, blaze=0.75, bib=1.0, socks=0.8, ears='pendulous', ear_size=0.8,
-        muzzle=0.62, jaw=1.25, jowls=1.0, eye_shape=0.7, fur=0.45, head=1.1, size=1.5),
-    Traits('samoyed', 'dog', ('#f7f5f0', '#f3f0ea'), '#e6ddcf', ear_size=0.8, muzzle=0.58, jaw=0.82, eyes='#2b1a15', eye_shape=0.6, fur=0.95, ruff=0.95,
-        head=1.02, size=1.15),
-    Traits('scottish_terrier', 'dog', ('#232123', '#2c2a2c'), '#151415', ear_size=0.9, muzzle=0.75, jaw=0.9, eyes='#3a2418', eye_size=0.85, fur=0.65,
-        beard=1.0, fringe=0.8, head=0.74, size=0.95),
-    Traits('shiba_inu', 'dog', ('#c9803f', '#bf7436'), '#7c4520', pale=1.0, ear_size=0.85, muzzle=0.5, jaw=0.78, eyes='#2e1b14', eye_shape=0.55,
-        eye_size=0.95, fur=0.3, head=1.03),
-    Traits('staffordshire_bull_terrier', 'dog', ('#8f5a38', '#63666e', '#40302a'), '#231b19', bib=0.6, socks=0.15, ears='rose', ear_size=0.85,
-        muzzle=0.4, jaw=1.3, jowls=0.3, fur=0.03, head=1.13, size=1.15, nose='#1f1a1b'),
-    Traits('wheaten_terrier', 'dog', ('#d6b384', '#cda878'), '#b08a5c', ears='folded', ear_size=0.95, muzzle=0.62, fur=0.85, beard=0.9, fringe=1.0,
-        head=0.9, size=1.05),
-    Traits('yorkshire_terrier', 'dog', ('#bf8245', '#b5783d'), '#4b5260', 'saddle', ear_size=0.85, jaw=0.66, eyes='#2b1a15', eye_size=1.1, fur=0.8,
-        beard=0.35, fringe=0.25, head=0.88, size=0.75),
+    Traits('saint_bernard', 'dog', ('#a85f30', '#9c5428'), '#2c201c', mask=0.65, blaze=0.75, bib=1.0, socks=0.8,
+        ears='pendulous', ear_size=0.8, muzzle=0.62, jaw=1.25, jowls=1.0, eye_shape=0.7, fur=0.45, head=1.1, size=1.5),
+    Traits('samoyed', 'dog', ('#f7f5f0', '#f3f0ea'), '#e6ddcf',
+        ear_size=0.8, muzzle=0.58, jaw=0.82, eyes='#2b1a15', eye_shape=0.6, fur=0.95, ruff=0.95, head=1.02, size=1.15),
+    Traits('scottish_terrier', 'dog', ('#232123', '#2c2a2c'), '#151415',
+        ear_size=0.9, muzzle=0.75, jaw=0.9,
+        eyes='#3a2418', eye_size=0.85, fur=0.65, beard=1.0, fringe=0.8, head=0.74, size=0.95),
+    Traits('shiba_inu', 'dog', ('#c9803f', '#bf7436'), '#7c4520', pale=1.0,
+        ear_size=0.85, muzzle=0.5, jaw=0.78, eyes='#2e1b14', eye_shape=0.55, eye_size=0.95, fur=0.3, head=1.03),
+    Traits('staffordshire_bull_terrier', 'dog', ('#8f5a38', '#63666e', '#40302a'), '#231b19', bib=0.6, socks=0.15,
+        ears='rose', ear_size=0.85, muzzle=0.4, jaw=1.3, jowls=0.3, fur=0.03, head=1.13, size=1.15, nose='#1f1a1b'),
+    Traits('wheaten_terrier', 'dog', ('#d6b384', '#cda878'), '#b08a5c',
+        ears='folded', ear_size=0.95, muzzle=0.62, fur=0.85, beard=0.9, fringe=1.0, head=0.9, size=1.05),
+    Traits('yorkshire_terrier', 'dog', ('#bf8245', '#b5783d'), '#4b5260', 'saddle',
+        ear_size=0.85, jaw=0.66, eyes='#2b1a15', eye_size=1.1, fur=0.8, beard=0.35, fringe=0.25, head=0.88, size=0.75),
 )
 BREEDS = {t.name: t for t in _CATS+_DOGS}
 
@@ -186,7 +211,8 @@ def _textures():
     def smooth(cells, size, rim=3):
         grid = np.pad(rng.standard_normal(cells).astype(np.float32), rim, mode='wrap')
         up = np.array(size)//cells
-        big = np.asarray(Image.fromarray(grid).resize((grid.shape[1]*up[1], grid.shape[0]*up[0]), Image.Resampling.BICUBIC))
+        wide, high = grid.shape[1]*up[1], grid.shape[0]*up[0]
+        big = np.asarray(Image.fromarray(grid).resize((wide, high), Image.Resampling.BICUBIC))
         tile = big[rim*up[0]:-rim*up[0], rim*up[1]:-rim*up[1]]
         return (tile-tile.mean())/tile.std()
     return smooth((4, 4), (512, 512)), smooth((16, 16), (256, 256)), smooth((32, 512), (128, 1024))
@@ -253,30 +279,36 @@ def _individual(t, rng):
     "One animal of the breed: one of its coats, and every measure a little its own."
     def near(x, spread): return float(x*np.exp(rng.normal(0, spread)))
     coat = _rgb(t.coat[rng.integers(len(t.coat))])*near(1, 0.05)+_colour(*rng.normal(0, 0.012, 3))
-    return replace(t, coat=np.clip(coat, 0.02, 1), marks=np.clip(_rgb(t.marks)*near(1, 0.06), 0, 1), mask=min(1, near(t.mask, 0.08)),
-        blaze=near(t.blaze, 0.15), ear_size=near(t.ear_size, 0.05), muzzle=near(t.muzzle, 0.05), jaw=near(t.jaw, 0.03),
-        head=near(t.head, 0.025), eye_size=near(t.eye_size, 0.04), fur=near(t.fur, 0.1), size=near(t.size, 0.05))
+    marks = _rgb(t.marks)*near(1, 0.06)
+    return replace(t, coat=np.clip(coat, 0.02, 1), marks=np.clip(marks, 0, 1),
+        mask=min(1, near(t.mask, 0.08)), blaze=near(t.blaze, 0.15), ear_size=near(t.ear_size, 0.05),
+        muzzle=near(t.muzzle, 0.05), jaw=near(t.jaw, 0.03), head=near(t.head, 0.025),
+        eye_size=near(t.eye_size, 0.04), fur=near(t.fur, 0.1), size=near(t.size, 0.05))
 
 def _lamp(rng):
     "Light from above and in front, from the left or the right, warm or cool."
     right, up, front = rng.uniform(-0.9, 0.9), rng.uniform(0.3, 0.9), 1.1
     far = (right*right+up*up+front*front)**0.5
     warm = rng.normal(0, 0.04)
-    return _Light((right/far, -up/far, front/far), rng.uniform(0.5, 0.68), rng.uniform(0.42, 0.6), _colour(1+warm, 1+0.1*warm, 1-warm))
+    tint = _colour(1+warm, 1+0.1*warm, 1-warm)
+    return _Light((right/far, -up/far, front/far), rng.uniform(0.5, 0.68), rng.uniform(0.42, 0.6), tint)
 
 def _plan(t, seed, number):
-    "Choose the animal, its pose, the frame and the light. One in eight close-ups is cut so tight that an ear may be lost."
+    "Choose the animal, its pose, the frame and the light. One in eight close-ups is so tight that an ear may be lost."
     rng = _rng(seed, t.name, number, 'shot')
     odds = np.array(list(_SIZES.values()))
     w, h = list(_SIZES)[rng.choice(len(odds), p=odds/odds.sum())]
     pose = str(rng.choice(('head', 'sit', 'lie'), p=(0.4, 0.33, 0.27)))
     side = 1 if rng.random() < 0.5 else -1
-    r = min(w, h)*rng.uniform(*dict(head=(0.25, 0.36), sit=(0.155, 0.215), lie=(0.16, 0.22))[pose])*(1.1-0.1*t.size)
+    near = dict(head=(0.25, 0.36), sit=(0.155, 0.215), lie=(0.16, 0.22))[pose]
+    r = min(w, h)*rng.uniform(*near)*(1.1-0.1*t.size)
     x = w*(0.5+rng.normal(0, 0.05))-(1.1*side*r if pose == 'lie' else 0)
     y = h*(dict(head=0.47, sit=0.33, lie=0.42)[pose]+rng.normal(0, 0.04))
     if pose == 'head' and rng.random() < 0.125: x, r = x+side*0.15*w, 1.2*r
-    return _Shot(_individual(t, rng), (seed, t.name, number), w, h, pose, x, y, r, roll=rng.normal(0, 0.13), yaw=min(0.5, max(-0.5, rng.normal(0, 0.28))),
-        pitch=rng.normal(0.02, 0.1), side=side, open=t.kind == 'dog' and rng.random() < 0.45, light=_lamp(rng), off=tuple(rng.integers(0, 256, 2).tolist()))
+    return _Shot(_individual(t, rng), (seed, t.name, number), w, h, pose, x, y, r,
+        roll=rng.normal(0, 0.13), yaw=min(0.5, max(-0.5, rng.normal(0, 0.28))), pitch=rng.normal(0.02, 0.1),
+        side=side, open=t.kind == 'dog' and rng.random() < 0.45,
+        light=_lamp(rng), off=tuple(rng.integers(0, 256, 2).tolist()))
 
 # %% ../nbs/00_drawn.ipynb #patch
 def _photo(img):
@@ -293,7 +325,8 @@ class _Patch:
         x0, y0 = min(max(0, int(xs.min())), w-2), min(max(0, int(ys.min())), h-2)
         x1, y1 = max(x0+2, min(w, int(xs.max())+2)), max(y0+2, min(h, int(ys.max())+2))
         self.img = img[:, y0:y1, x0:x1]
-        across, down = (np.arange(x0, x1, dtype=np.float32)-x)/self.r, (np.arange(y0, y1, dtype=np.float32)-y)[:, None]/self.r
+        across = (np.arange(x0, x1, dtype=np.float32)-x)/self.r
+        down = (np.arange(y0, y1, dtype=np.float32)-y)[:, None]/self.r
         self.u, self.v = across*c+down*s, down*c-across*s
 
     def paint(self, d, colour, alpha=1., soft=0.):
@@ -326,14 +359,16 @@ def contact_sheet(
     "Lay photos out in rows."
     images, labels = list(images), list(labels or ())
     if not images: raise ValueError("images is empty: expected at least one photo")
-    if labels and len(labels) != len(images): raise ValueError(f"{len(labels)} labels for {len(images)} images: expected one each")
+    if labels and len(labels) != len(images):
+        raise ValueError(f"{len(labels)} labels for {len(images)} images: expected one each")
     high = size+(15 if labels else 0)
     sheet = Image.new('RGB', (cols*size, -(-len(images)//cols)*high), 'white')
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
     for i, im in enumerate(images):
         im = im if isinstance(im, Image.Image) else Image.open(im)
         x, y = i%cols*size, i//cols*high
-        sheet.paste(ImageOps.fit(im.convert('RGB'), (size-4, size-4), Image.Resampling.LANCZOS, centering=(0.5, 0.4)), (x+2, y+2))
+        tile = ImageOps.fit(im.convert('RGB'), (size-4, size-4), Image.Resampling.LANCZOS, centering=(0.5, 0.4))
+        sheet.paste(tile, (x+2, y+2))
         if labels: draw.text((x+size/2, y+size), labels[i], '#333333', font, anchor='ma')
     return sheet
 
@@ -433,8 +468,10 @@ def _tan_points(u, v, shot, where):
     if where == 'body': return _step(0.3-_far((a-0.36)/1.2, v-1.45), 0, 0.1)
     return np.maximum(_step(0.13-_far(a-0.3, v+0.42), 0, 0.06), _step(0.36-_far((a-0.36)*0.9, v-0.52), 0, 0.12))
 
-_PATTERN = dict(zip(PATTERNS, (_solid, _ticked, _tabby, _spots, _rosettes, _points, _patches, _hood, _saddle, _tan_points, _brindle, _flecks, _roan, _sable)))
-_ALSO = dict.fromkeys(('ticked', 'points', 'brindle'), ('ear', 'tail', 'tuft')) | dict.fromkeys(('tabby', 'spots', 'rosettes', 'sable'), ('tail',))
+_PATTERN = dict(zip(PATTERNS, (_solid, _ticked, _tabby, _spots, _rosettes, _points, _patches,
+    _hood, _saddle, _tan_points, _brindle, _flecks, _roan, _sable)))
+_ALSO = (dict.fromkeys(('ticked', 'points', 'brindle'), ('ear', 'tail', 'tuft')) |
+    dict.fromkeys(('tabby', 'spots', 'rosettes', 'sable'), ('tail',)))
 
 # %% ../nbs/00_drawn.ipynb #coat
 _WHITE, _DARK = _colour(0.95, 0.93, 0.9), _colour(0.13, 0.1, 0.09)
@@ -452,8 +489,10 @@ def _white_share(u, v, shot, where):
         wide = 0.02+0.16*t.blaze+(0.06+0.36*t.blaze)*_step(v, -0.05, 0.55)
         return _step(wide+0.02*_blotch(u, v, 3, shot.off)-a, -0.04, 0.06)*_step(v+0.95*min(1, 0.3+t.blaze), 0, 0.3)
     if where == 'body' and t.bib:
-        return min(1, 1.2*t.bib)*_step(0.25+0.85*t.bib+0.05*_blotch(u, v, 2, shot.off)-_far(u*1.25, (v-1.3)*0.75), 0, 0.2)
-    if where == 'limb' and t.socks and shot.pose == 'sit': return _step(v+0.05*_blotch(u, v, 3, shot.off), 3.95-1.15*t.socks, 4.15-1.15*t.socks)
+        edge = 0.25+0.85*t.bib+0.05*_blotch(u, v, 2, shot.off)
+        return min(1, 1.2*t.bib)*_step(edge-_far(u*1.25, (v-1.3)*0.75), 0, 0.2)
+    if where == 'limb' and t.socks and shot.pose == 'sit':
+        return _step(v+0.05*_blotch(u, v, 3, shot.off), 3.95-1.15*t.socks, 4.15-1.15*t.socks)
     if where == 'limb' and t.socks: return _step(-u*shot.side, 1-0.9*t.socks, 1.25-0.9*t.socks)
     return 0.
 
@@ -461,13 +500,14 @@ def _coat(shot, u, v, where):
     "Colour of the hair: ground, pale parts, pattern, dark mask, white. `where` is face, body, limb, ear, tail or tuft."
     t, c = shot.t, shot.t.coat
     if t.pale: c = _mix(c, np.minimum(1, c*0.45+_colour(0.56, 0.53, 0.48)), t.pale*_pale_share(u, v, where))
-    if where in ('face', 'body', 'limb') or where in _ALSO.get(t.pattern, ()): c = _mix(c, t.marks, _PATTERN[t.pattern](u, v, shot, where))
+    if where in ('face', 'body', 'limb') or where in _ALSO.get(t.pattern, ()):
+        c = _mix(c, t.marks, _PATTERN[t.pattern](u, v, shot, where))
     if where == 'face' and t.mask: c = _mix(c, _DARK, t.mask*_step(0.72-_far(u*0.95, (v-0.42)*0.9), 0, 0.38))
     return _mix(c, _WHITE, _white_share(u, v, shot, where))
 
 # %% ../nbs/00_drawn.ipynb #skull
 def _turn(shot, u, v, out=None):
-    "Where a point of the face lies on the turned head; `out` is how far it stands out, on the round of the head unless told."
+    "Where a point of the face lies on the turned head; `out` is how far it stands out, else the head's own round."
     if out is None: out = max(0.05, 1-u*u-v*v)**0.5
     return u*cos(shot.yaw)+out*sin(shot.yaw), v*cos(shot.pitch)+out*sin(shot.pitch)
 
@@ -484,10 +524,12 @@ def _skull(p, shot):
     t, u, v = shot.t, p.u, p.v
     mu, _ = _turn(shot, 0, 0.15, 0.9)
     if shot.cat:
-        d = _union(_ellipse(u, v, 0, -0.1, 0.93*t.head, 0.8), _ellipse(np.abs(u-mu*0.3), v, 0.42*t.head, 0.24, 0.5*t.head, 0.42), 0.25)
+        cheeks = _ellipse(np.abs(u-mu*0.3), v, 0.42*t.head, 0.24, 0.5*t.head, 0.42)
+        d = _union(_ellipse(u, v, 0, -0.1, 0.93*t.head, 0.8), cheeks, 0.25)
         return _union(d, _ellipse(u, v, mu*0.8, 0.42+0.25*t.muzzle, 0.36*t.jaw, 0.3+0.12*t.muzzle), 0.25)
     nu, nv = _nose_at(shot)
-    d = _union(_ellipse(u, v, 0, -0.22, 0.78*t.head, 0.72), _ellipse(u, v, mu*0.3, 0.12, (0.66+0.1*t.jaw)*t.head, 0.62))
+    cheeks = _ellipse(u, v, mu*0.3, 0.12, (0.66+0.1*t.jaw)*t.head, 0.62)
+    d = _union(_ellipse(u, v, 0, -0.22, 0.78*t.head, 0.72), cheeks)
     if shot.open: d = _union(d, _ellipse(u, v, nu*0.95, nv+0.42, 0.3*t.jaw, 0.24), 0.12)
     return _union(d, _capsule(u, v, (mu*0.6, 0.15), (nu, nv+0.12), 0.46*t.jaw, 0.36*t.jaw))
 
@@ -509,27 +551,34 @@ def _head(img, shot):
     out = np.sqrt(np.clip(1-p.u**2-p.v**2, 0, 1))
     u, v = p.u*cos(shot.yaw)-out*sin(shot.yaw), p.v-out*sin(shot.pitch)
     bump, dark = _relief(p, shot, u, v)
-    _form(p, shot, _skull(p, shot), _coat(shot, u, v, 'face')*(1-dark), shot.t.fur*(1.1 if shot.cat else shot.t.fur), 0.75, bump=bump)
+    fluff = shot.t.fur*(1.1 if shot.cat else shot.t.fur)
+    _form(p, shot, _skull(p, shot), _coat(shot, u, v, 'face')*(1-dark), fluff, 0.75, bump=bump)
 
 def _muzzle(img, shot):
     "Bridge of the nose, whisker pads and lips: they stand out of the face and catch light of their own."
     t, (nu, nv) = shot.t, _nose_at(shot)
     p = _Patch(img, shot.face, (nu-0.8*t.jaw-0.1, nv-0.75, nu+0.8*t.jaw+0.1, nv+0.9))
     a = np.abs(p.u-nu)
-    if shot.cat: d = _union(_ellipse(a, p.v, 0.13*t.jaw, nv+0.13, 0.18*t.jaw, 0.14), _ellipse(p.u, p.v, nu, nv+0.27, 0.13, 0.08), 0.05)
+    if shot.cat:
+        pads = _ellipse(a, p.v, 0.13*t.jaw, nv+0.13, 0.18*t.jaw, 0.14)
+        d = _union(pads, _ellipse(p.u, p.v, nu, nv+0.27, 0.13, 0.08), 0.05)
     else:
         bridge = _capsule(p.u, p.v, (nu*0.5, nv-0.3-0.3*t.muzzle), (nu, nv), 0.16*t.jaw, 0.26*t.jaw)
         lips = _ellipse(a, p.v, (0.16+0.05*t.jowls)*t.jaw, nv+0.17+0.12*t.jowls, 0.24*t.jaw, 0.2+0.14*t.jowls)
         d = _union(bridge, lips, 0.12)
-    _form(p, shot, d, _coat(shot, p.u-nu*0.92, p.v, 'face'), 0.5*t.fur, 0.24*t.jaw, 0.85, soft=0.16 if shot.cat else 0.12)
+    coat = _coat(shot, p.u-nu*0.92, p.v, 'face')
+    _form(p, shot, d, coat, 0.5*t.fur, 0.24*t.jaw, 0.85, soft=0.16 if shot.cat else 0.12)
 
 # %% ../nbs/00_drawn.ipynb #ears
 def _ear_build(t):
     "Place of the base on the head, angle from upright in radians, length, half the width, how pointed."
     k, wide = t.ear_size, t.ear_size**0.5
-    return dict(pointed=((0.56*t.head, -0.5-0.12*t.fur), 0.33, (0.78 if t.kind == 'cat' else 0.7)*k, 0.4*wide, 0.8),
-        bat=((0.58*t.head, -0.45), 0.5, 0.95*k, 0.4*wide, 0.55), round=((0.6*t.head, -0.52-0.1*t.fur), 0.5, 0.5*k, 0.36*wide, 0.42),
-        folded=((0.66*t.head, -0.6), 2.55, 0.62*k, 0.36*wide, 0.85), pendulous=((0.74*t.head, -0.42), 2.95, 1.05*k, 0.33*wide, 0.),
+    return dict(
+        pointed=((0.56*t.head, -0.5-0.12*t.fur), 0.33, (0.78 if t.kind == 'cat' else 0.7)*k, 0.4*wide, 0.8),
+        bat=((0.58*t.head, -0.45), 0.5, 0.95*k, 0.4*wide, 0.55),
+        round=((0.6*t.head, -0.52-0.1*t.fur), 0.5, 0.5*k, 0.36*wide, 0.42),
+        folded=((0.66*t.head, -0.6), 2.55, 0.62*k, 0.36*wide, 0.85),
+        pendulous=((0.74*t.head, -0.42), 2.95, 1.05*k, 0.33*wide, 0.),
         rose=((0.6*t.head, -0.58), 1.75, 0.5*k, 0.25*wide, 0.8))[t.ears]
 
 def _ear_outline(t, a, b, length, half, point):
@@ -563,7 +612,8 @@ def _ear(img, shot, side):
 def _inner_ear(p, shot, a, b, d, width, length, colour):
     "Skin inside an ear that stands, with a tuft where the coat is long."
     skin = _colour(0.85, 0.62, 0.58)*(0.35+0.65*min(1, colour.mean()+0.3))
-    hollow = np.maximum(np.abs(a+0.06)-width*0.4, (b-0.6)*length) if shot.t.ears == 'rose' else np.maximum(np.abs(a+0.04)-width*0.62+0.03, (0.02-b)*length)
+    if shot.t.ears == 'rose': hollow = np.maximum(np.abs(a+0.06)-width*0.4, (b-0.6)*length)
+    else: hollow = np.maximum(np.abs(a+0.04)-width*0.62+0.03, (0.02-b)*length)
     hollow = np.maximum(hollow, d+0.05)
     p.paint(hollow, _mix(colour*0.7, skin, 0.75*_step(1.05-b, 0, 0.6)), 0.9, 0.08)
     if shot.t.fur > 0.3:
@@ -585,7 +635,8 @@ def _eye(img, shot, side):
     far, (x, y, _) = _far(a-0.12*r*shot.yaw, b-0.05*r), shot.light.dir
     p.paint(d-0.045, _colour(0.1, 0.07, 0.06), 0.85, 0.035)
     if not shot.cat: p.paint(d, _colour(0.72, 0.66, 0.62))
-    p.paint(np.maximum(d, far-r*(1.05 if shot.cat else 0.93)), np.clip(_rgb(t.eyes)*np.clip(0.86+0.6*b/r-0.3*far/r, 0.36, 1.7), 0, 1))
+    iris = _rgb(t.eyes)*np.clip(0.86+0.6*b/r-0.3*far/r, 0.36, 1.7)
+    p.paint(np.maximum(d, far-r*(1.05 if shot.cat else 0.93)), np.clip(iris, 0, 1))
     wide, high = (r*(0.24+0.36*shot.rng('pupil').random()), 0.78*r) if shot.cat else (0.52*r, 0.52*r)
     p.paint(np.maximum(d, _ellipse(a, b, 0.12*r*shot.yaw, 0.05*r, wide, high)), _colour(0.03, 0.025, 0.03))
     p.paint(np.maximum(d, -b-0.45*tall*r), _colour(0.05, 0.03, 0.03), 0.4, 0.06)
@@ -598,7 +649,8 @@ def _nose(img, shot):
     n, c = 0.13 if shot.cat else 0.19*(0.75+0.25*t.jaw), _rgb(t.nose)
     p = _Patch(img, shot.face, (nu-2*n, nv-2*n, nu+2*n, nv+2*n))
     u, v = p.u-nu, p.v-nv
-    p.paint(_union(_ellipse(u, v, 0, -0.02, n, 0.62*n), _ellipse(u, v, 0, 0.35*n, 0.5*n, 0.5*n), 0.05), c*np.clip(1.05-0.36*v/n, 0, 2), soft=0.012)
+    d = _union(_ellipse(u, v, 0, -0.02, n, 0.62*n), _ellipse(u, v, 0, 0.35*n, 0.5*n, 0.5*n), 0.05)
+    p.paint(d, c*np.clip(1.05-0.36*v/n, 0, 2), soft=0.012)
     p.paint(_ellipse(np.abs(u), v, 0.48*n, 0.16*n, 0.2*n, 0.16*n), 0.35*c, 0.85, 0.015)
     p.paint(_ellipse(u, v, 0.3*n*shot.light.dir[0], -0.32*n, 0.42*n, 0.14*n), _colour(1, 1, 1), 0.32, 0.05)
 
@@ -662,7 +714,9 @@ def _tail(img, shot, u, v):
 def _paw(img, shot, u, v, r):
     _oval(img, shot, u, v, 1.15*r, 0.8*r, 'limb', 0.3, 0.2)
     p = _Patch(img, shot.trunk, (u-r, v-r, u+r, v+r))
-    for toe in (-0.35, 0.3): p.paint(_capsule(p.u, p.v, (u+toe*r, v+0.25*r), (u+0.9*toe*r, v+0.65*r), 0.01, 0.01), _DARK, 0.5, 0.03)
+    for toe in (-0.35, 0.3):
+        line = _capsule(p.u, p.v, (u+toe*r, v+0.25*r), (u+0.9*toe*r, v+0.65*r), 0.01, 0.01)
+        p.paint(line, _DARK, 0.5, 0.03)
 
 def _dark_spot(img, frame, cu, cv, ru, rv, alpha, soft):
     "A shadow without an edge."
@@ -740,7 +794,8 @@ def _features(img, shot):
     if shot.cat: _whiskers(img, shot)
 
 # %% ../nbs/00_drawn.ipynb #scenes-indoors
-_HUES = '#d8cfc0 #b7a58c #8c9aa5 #5f6f7a #c9b8a8 #a5694f #7d8a6a #e8e4dc #46505c #8a6f58 #b0584a #4a6791 #c7a860 #9a7f93'.split()
+_HUES = ('#d8cfc0', '#b7a58c', '#8c9aa5', '#5f6f7a', '#c9b8a8', '#a5694f', '#7d8a6a',
+    '#e8e4dc', '#46505c', '#8a6f58', '#b0584a', '#4a6791', '#c7a860', '#9a7f93')
 
 def _whole_rgb(c): return tuple(int(min(255, max(0, x))) for x in c)
 
@@ -763,14 +818,16 @@ def _room(draw, w, h, rng):
         draw.rectangle((x, y-s*rng.uniform(0.5, 3), x+s, y), fill=_tone(rng, 0.1, 0.9, 0.6))
     draw.rectangle((0, y, w, h), fill=floor)
     if rng.random() < 0.6:
-        for k in np.arange(-w, 2*w, w*rng.uniform(0.08, 0.2)): draw.line((0.2*w+0.6*k, y, 1.6*k-0.3*w, h), fill=_near(floor, rng, 14), width=2)
+        for k in np.arange(-w, 2*w, w*rng.uniform(0.08, 0.2)):
+            draw.line((0.2*w+0.6*k, y, 1.6*k-0.3*w, h), fill=_near(floor, rng, 14), width=2)
     draw.rectangle((0, y-3, w, y+2), fill=_near(wall, rng, 40))
 
 def _sofa(draw, w, h, rng):
     draw.rectangle((0, 0, w, h), fill=_tone(rng))
     c, y, n = np.array(_tone(rng, 0.15, 0.75, 0.6)), h*rng.uniform(0.1, 0.35), rng.integers(1, 4)
     for k in range(n):
-        draw.rounded_rectangle((k*w/n-4, y+rng.normal(0, 3), (k+1)*w/n+4, h), 16, fill=_near(c, rng, 8), outline=_near(0.7*c, rng, 4), width=3)
+        cushion = k*w/n-4, y+rng.normal(0, 3), (k+1)*w/n+4, h
+        draw.rounded_rectangle(cushion, 16, fill=_near(c, rng, 8), outline=_near(0.7*c, rng, 4), width=3)
     draw.rounded_rectangle((-20, h*rng.uniform(0.6, 0.8), w+20, h+30), 14, fill=_near(c, rng, 10))
     for _ in range(rng.integers(0, 3)):
         x, s = rng.uniform(0, w), rng.uniform(0.1, 0.2)*w
@@ -781,13 +838,15 @@ def _blanket(draw, w, h, rng):
     draw.rectangle((0, 0, w, h), fill=c)
     for k in np.arange(-h, w+h, step):
         lean = rng.normal(0, 4)
-        draw.line((k, 0, k+lean+(h*0.5 if weave == 1 else 0), h), fill=_near(c, rng, 26), width=int(step*rng.uniform(0.15, 0.6))+1)
+        foot = k+lean+(h*0.5 if weave == 1 else 0)
+        draw.line((k, 0, foot, h), fill=_near(c, rng, 26), width=int(step*rng.uniform(0.15, 0.6))+1)
         if weave == 2: draw.line((0, k, w, k+lean), fill=_near(c, rng, 26), width=int(step*0.3)+1)
 
 # %% ../nbs/00_drawn.ipynb #scenes-outdoors
 def _lawn(draw, w, h, rng):
     "Grass, or one time in three sand; bushes behind."
-    g = rng.uniform((70, 115, 30), (140, 170, 80)) if rng.random() < 0.7 else rng.uniform((160, 140, 90), (215, 185, 140))
+    grass, sand = ((70, 115, 30), (140, 170, 80)), ((160, 140, 90), (215, 185, 140))
+    g = rng.uniform(*(grass if rng.random() < 0.7 else sand))
     y = h*rng.uniform(-0.2, 0.5)
     draw.rectangle((0, 0, w, h), fill=_tone(rng, 0.4, 0.95, 0.3))
     for _ in range(rng.integers(3, 12)):
@@ -796,7 +855,8 @@ def _lawn(draw, w, h, rng):
     draw.rectangle((0, y, w, h), fill=_near(g, rng, 5))
     for _ in range(170):
         x, foot = rng.uniform(0, w), rng.uniform(max(0, y), h)
-        draw.line((x, foot, x+rng.normal(0, 2), foot-2-9*max(0, foot-y)/h), fill=_near(g*rng.uniform(0.7, 1.25), rng, 6))
+        blade = x, foot, x+rng.normal(0, 2), foot-2-9*max(0, foot-y)/h
+        draw.line(blade, fill=_near(g*rng.uniform(0.7, 1.25), rng, 6))
 
 def _garden(draw, w, h, rng):
     "Leaves and light far out of focus."
@@ -804,7 +864,8 @@ def _garden(draw, w, h, rng):
     draw.rectangle((0, 0, w, h), fill=_near(c, rng))
     for _ in range(rng.integers(25, 60)):
         x, y, s = rng.uniform(0, w), rng.uniform(0, h), rng.uniform(0.02, 0.11)*w
-        draw.ellipse((x-s, y-s, x+s, y+s), fill=_near(c*rng.uniform(0.5, 2.0), rng, 20) if rng.random() < 0.85 else _tone(rng, 0.6, 1.0, 0.6))
+        fill = _near(c*rng.uniform(0.5, 2.0), rng, 20) if rng.random() < 0.85 else _tone(rng, 0.6, 1.0, 0.6)
+        draw.ellipse((x-s, y-s, x+s, y+s), fill=fill)
 
 def _studio(draw, w, h, rng):
     c = np.array(_tone(rng, 0.2, 1.0, 0.5))
@@ -812,16 +873,18 @@ def _studio(draw, w, h, rng):
 
 _SCENES = {_room: 0.24, _sofa: 0.2, _lawn: 0.22, _studio: 0.08, _garden: 0.14, _blanket: 0.12}
 
-def _across(shot): return np.linspace(-1, 1, shot.w, dtype=np.float32), np.linspace(-1, 1, shot.h, dtype=np.float32)[:, None]
+def _across(shot):
+    return np.linspace(-1, 1, shot.w, dtype=np.float32), np.linspace(-1, 1, shot.h, dtype=np.float32)[:, None]
 
 def _backdrop(shot):
-    "What is behind: a scene at half the size, blurred, enlarged, brighter towards the light. Returns colour x height x width, 0 to 1."
+    "A scene at half the size, blurred, enlarged, brighter towards the light: colour x height x width, 0 to 1."
     rng, (w, h) = shot.rng('backdrop'), (shot.w//2, shot.h//2)
     im = Image.new('RGB', (w, h))
     scene = list(_SCENES)[rng.choice(len(_SCENES), p=list(_SCENES.values()))]
     scene(ImageDraw.Draw(im), w, h, rng)
-    im = im.filter(ImageFilter.GaussianBlur(float(rng.choice((0.6, 1.2, 2.5, 4.5), p=(0.25, 0.3, 0.25, 0.2)))))
-    img = np.asarray(im.resize((shot.w, shot.h), Image.Resampling.BICUBIC)).transpose(2, 0, 1).astype(np.float32, order='C')/255
+    blur = float(rng.choice((0.6, 1.2, 2.5, 4.5), p=(0.25, 0.3, 0.25, 0.2)))
+    im = im.filter(ImageFilter.GaussianBlur(blur)).resize((shot.w, shot.h), Image.Resampling.BICUBIC)
+    img = np.asarray(im).transpose(2, 0, 1).astype(np.float32, order='C')/255
     (x, y), light = _across(shot), shot.light.dir
     return img*(0.92+0.18*(light[0]*x+light[1]*y))
 
@@ -845,9 +908,11 @@ def _in_front(im, shot):
     draw = ImageDraw.Draw(layer)
     if what == 'grass':
         colour = _whole_rgb(rng.uniform((60, 110, 30), (130, 170, 70)))
-        for x in rng.uniform(0, w, 28): draw.polygon(((x-3, h), (x+3, h), (x+rng.normal(0, 14), h*rng.uniform(0.72, 0.95))), fill=230)
+        for x in rng.uniform(0, w, 28):
+            draw.polygon(((x-3, h), (x+3, h), (x+rng.normal(0, 14), h*rng.uniform(0.72, 0.95))), fill=230)
     elif what == 'cushion':
-        draw.rounded_rectangle((w*rng.uniform(-0.3, 0.3), h*rng.uniform(0.84, 0.93), w*rng.uniform(0.6, 1.3), h*1.3), 26, fill=255)
+        left, top, right = w*rng.uniform(-0.3, 0.3), h*rng.uniform(0.84, 0.93), w*rng.uniform(0.6, 1.3)
+        draw.rounded_rectangle((left, top, right, h*1.3), 26, fill=255)
     else:
         x, y, s, tall = dict(leaf=(rng.choice((0.02, 0.98)), rng.uniform(0.1, 0.9), rng.uniform(0.07, 0.16), 1.4),
             toy=(rng.uniform(0.1, 0.9), rng.uniform(0.88, 0.98), rng.uniform(0.04, 0.08), 1))[what]
@@ -865,11 +930,13 @@ def _whole(name, value, least):
 def _record(breed):
     "The record of a breed given by name or by its record."
     if isinstance(breed, Traits): return breed
-    if not isinstance(breed, str): raise TypeError(f"breed={breed!r}: expected a name of BREEDS, such as 'beagle', or a record of Traits")
+    if not isinstance(breed, str):
+        raise TypeError(f"breed={breed!r}: expected a name of BREEDS, such as 'beagle', or a record of Traits")
     if breed in BREEDS: return BREEDS[breed]
     lower = {name.lower(): name for name in BREEDS}
     near = difflib.get_close_matches(breed.lower().replace(' ', '_'), lower, 1)
-    advice = f"did you mean {lower[near[0]]!r}?" if near else "expected one of BREEDS, such as 'beagle', or a record of Traits"
+    advice = "expected one of BREEDS, such as 'beagle', or a record of Traits"
+    if near: advice = f"did you mean {lower[near[0]]!r}?"
     raise ValueError(f"no breed named {breed!r}: {advice}")
 
 # %% ../nbs/00_drawn.ipynb #draw-pet-def
@@ -878,7 +945,7 @@ def draw_pet(
     number:int, # which photo of the breed, 0 or more: each shows another animal
     seed:int=0, # which set of photos, 0 or more
 )->Image.Image: # RGB, sides of 300 to 500 pixels
-    "Draw a photo. The same (`seed`, `breed`, `number`) gives the same photo, whatever was drawn before. ValueError names what it does not know."
+    "Draw a photo, always the same for (`seed`, `breed`, `number`). ValueError or TypeError names what it cannot use."
     shot = _plan(_record(breed), _whole('seed', seed, 0), _whole('number', number, 0))
     img = _backdrop(shot)
     for paint in (_body, _head_and_ears, _features): paint(img, shot)
@@ -896,13 +963,16 @@ def random_traits(
     def colour(lo, hi):
         bright, warm = rng.uniform(lo, hi), rng.uniform(0, 0.55)
         return '#'+''.join(f'{int(255*bright*(1-warm*k)):02x}' for k in (0, 0.6, 1))
+    def bright_eyes(): return '#%02x%02x%02x' % tuple(rng.integers((60, 80, 30), (215, 200, 210)))
     return Traits(f"{'I' if cat else 'i'}nvented_{seed:04d}", 'cat' if cat else 'dog', coat=(colour(0.12, 0.98),),
-        marks=colour(0.08, 0.6) if rng.random() < 0.7 else colour(0.6, 0.95), pattern=str(rng.choice(PATTERNS)), mask=some(0.25), blaze=some(0.3, 0.1),
-        bib=some(0.4), socks=some(0.3), pale=some(0.4), ears=str(rng.choice(EARS[:3] if cat else EARS)), ear_size=size(0.6, 1.4),
-        ear_coat=str(rng.choice(('coat', 'marks', 'dark'), p=(0.65, 0.2, 0.15))), muzzle=size(0.05, 0.6 if cat else 0.9), jaw=size(0.7, 1.3),
-        jowls=0. if cat else some(0.4), eyes='#%02x%02x%02x' % tuple(rng.integers((60, 80, 30), (215, 200, 210))) if cat else colour(0.2, 0.6),
-        eye_shape=size(0.6, 1), eye_size=size(0.85, 1.3), fur=fur, ruff=some(0.6) if fur > 0.4 else 0., beard=0. if cat else some(0.25),
-        fringe=0. if cat else some(0.2), head=size(0.8, 1.15), size=size(0.75, 1.4), nose=colour(0.1, 0.7), wrinkles=some(0.15))
+        marks=colour(0.08, 0.6) if rng.random() < 0.7 else colour(0.6, 0.95), pattern=str(rng.choice(PATTERNS)),
+        mask=some(0.25), blaze=some(0.3, 0.1), bib=some(0.4), socks=some(0.3), pale=some(0.4),
+        ears=str(rng.choice(EARS[:3] if cat else EARS)), ear_size=size(0.6, 1.4),
+        ear_coat=str(rng.choice(('coat', 'marks', 'dark'), p=(0.65, 0.2, 0.15))),
+        muzzle=size(0.05, 0.6 if cat else 0.9), jaw=size(0.7, 1.3), jowls=0. if cat else some(0.4),
+        eyes=bright_eyes() if cat else colour(0.2, 0.6), eye_shape=size(0.6, 1), eye_size=size(0.85, 1.3),
+        fur=fur, ruff=some(0.6) if fur > 0.4 else 0., beard=0. if cat else some(0.25), fringe=0. if cat else some(0.2),
+        head=size(0.8, 1.15), size=size(0.75, 1.4), nose=colour(0.1, 0.7), wrinkles=some(0.15))
 
 # %% ../nbs/00_drawn.ipynb #write
 VERSION = 2 # of the drawing; raised whenever the same record and numbers give another photo
@@ -949,10 +1019,12 @@ def _is_there(dest, settings):
         found = json.loads((dest/'drawn.json').read_text(encoding='utf-8'))
         there = {f.name for f in (dest/'images').iterdir()}
         lost = [name for name in found['files'] if name not in there]
-    except (OSError, ValueError, KeyError, TypeError): raise FileExistsError(f"{dest} is there and is not a set of drawn photos: {advice}") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise FileExistsError(f"{dest} is there and is not a set of drawn photos: {advice}") from None
     other = next((f'{k}={found.get(k)}, not {v}' for k, v in settings.items() if found.get(k) != v), None)
     if other: raise FileExistsError(f"{dest} holds another set of drawn photos ({other:.120}): {advice}")
-    if lost: raise FileExistsError(f"{dest} lacks {len(lost)} of its {len(found['files'])} photos, such as {lost[0]}: {advice}")
+    total = len(found['files'])
+    if lost: raise FileExistsError(f"{dest} lacks {len(lost)} of its {total} photos, such as {lost[0]}: {advice}")
     return True
 
 def _alive(pid):
@@ -963,14 +1035,16 @@ def _alive(pid):
 
 @contextmanager
 def _hidden(dest):
-    "A hidden folder beside `dest`, gone at the end whatever happens. Those that dead runs on this machine left are removed."
+    "A hidden folder beside `dest`, gone at the end whatever happens. What dead runs on this machine left is removed."
     start = f'.{dest.name}.{platform.node()}.'
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
         for old in dest.parent.glob(start+'*.part'):
             if not _alive(int(old.name[len(start):].split('.')[0])): shutil.rmtree(old, ignore_errors=True)
         part = Path(tempfile.mkdtemp('.part', f'{start}{os.getpid()}.', dest.parent))
-    except OSError as e: raise OSError(e.errno, f"cannot write beside {dest} ({e.strerror}): choose a folder you may write to") from e
+    except OSError as e:
+        advice = 'choose a folder you may write to'
+        raise OSError(e.errno, f"cannot write beside {dest} ({e.strerror}): {advice}") from e
     try:
         part.chmod(0o755)
         yield part
@@ -989,13 +1063,15 @@ def draw_pets(
     n_workers:int=None, # processes; one a core unless told
     progress:bool=True, # show a bar
 )->Path: # `dest`
-    "Draw a set of photos, all or nothing; the same set already there is left as it is. FileExistsError if anything else is there."
+    "Draw a set of photos, all or nothing; the same set is not drawn again. FileExistsError if anything else is there."
     dest = Path(dest)
     breeds = list(BREEDS) if breeds is None else [breeds] if isinstance(breeds, (str, Traits)) else breeds
     records = [_record(b) for b in breeds]
     names = [t.name for t in records]
-    if not names or len(set(names)) < len(names): raise ValueError(f"breeds={names}: expected at least one, and none twice")
-    n, n_workers = _whole('n_per_breed', n_per_breed, 1), _cores() if n_workers is None else _whole('n_workers', n_workers, 1)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"breeds={names}: expected at least one, and none twice")
+    n = _whole('n_per_breed', n_per_breed, 1)
+    n_workers = _cores() if n_workers is None else _whole('n_workers', n_workers, 1)
     settings = dict(drawing=VERSION, n_per_breed=n, seed=_whole('seed', seed, 0), dirt=bool(dirt), breeds=names,
         traits=hashlib.sha256(repr(records).encode()).hexdigest()[:16])
     if _is_there(dest, settings): return dest
@@ -1014,10 +1090,12 @@ def draw_pets(
 def add_dirt(
     images:str|os.PathLike, # a folder of drawn photos: what is there stays as it is
 )->dict: # name of each file added: what is wrong with it
-    "Add twelve files of the kinds that a real folder holds and a loader stumbles on. FileNotFoundError if there is no photo to make them from."
+    "Add twelve files such as a real folder holds and a loader stumbles on. FileNotFoundError without photos to spoil."
     images = Path(images)
     files = sorted(images.glob('*_*.jpg'))
-    if not files: raise FileNotFoundError(f"no photo named like great_pyrenees_173.jpg in {images}: expected the images folder of a set by draw_pets")
+    if not files:
+        raise FileNotFoundError(f"no photo named like great_pyrenees_173.jpg in {images}: "
+            "expected the images folder of a set by draw_pets")
     files = [files[i*len(files)//12] for i in range(12)]
     photos = [Image.open(f).convert('RGB') for f in files]
     names = [f"{f.stem.rpartition('_')[0]}_{901+i}" for i, f in enumerate(files)]
@@ -1036,8 +1114,9 @@ def add_dirt(
     photos[9].save(images/'photo.jpg')
     photos[10].save(images/f'{names[10]}.JPG', 'JPEG')
     shutil.copyfile(files[11], images/'more'/files[11].name)
-    kinds = ('not a photo: a MATLAB file', 'a PNG with the name of a JPEG', 'truncated: the second half is missing', 'empty: zero bytes', 'greyscale', 'CMYK',
-        'RGBA, and a PNG with the name of a JPEG', 'upright only for a reader that heeds EXIF', 'one pixel', 'no breed and no number in its name',
+    kinds = ('not a photo: a MATLAB file', 'a PNG with the name of a JPEG', 'truncated: the second half is missing',
+        'empty: zero bytes', 'greyscale', 'CMYK', 'RGBA, and a PNG with the name of a JPEG',
+        'upright only for a reader that heeds EXIF', 'one pixel', 'no breed and no number in its name',
         'suffix in capitals', 'a name that is in the folder above too')
     where = [names[0]+'.mat', *(n+'.jpg' for n in names[1:9]), 'photo.jpg', names[10]+'.JPG', f'more/{files[11].name}']
     return dict(zip(where, kinds))

@@ -28,11 +28,13 @@ def confusion(
     pred, # predicted class of each photo, (n,) integers
     vocab:list, # the classes' names, in order
 )->pd.DataFrame: # counts: rows are true breeds, columns predicted ones
-    "How often each breed was taken for each other. Raises ValueError if `targ` and `pred` differ in length or leave `vocab`"
+    "How often each breed was taken for each. Raises ValueError if `targ` and `pred` differ in length or leave `vocab`"
     targ, pred, k = np.asarray(targ), np.asarray(pred), len(vocab)
-    if targ.shape != pred.shape or targ.ndim != 1: raise ValueError(f"targ {targ.shape} and pred {pred.shape} must be two vectors of one length")
-    if len(targ) and not 0 <= min(targ.min(), pred.min()) <= max(targ.max(), pred.max()) < k:
-        raise ValueError(f"classes must lie in 0..{k-1}, the vocab has {k} names; got {min(targ.min(), pred.min())}..{max(targ.max(), pred.max())}")
+    if targ.shape != pred.shape or targ.ndim != 1:
+        raise ValueError(f"targ {targ.shape} and pred {pred.shape} must be two vectors of one length")
+    both = np.concatenate([targ, pred])
+    if len(both) and not 0 <= both.min() <= both.max() < k:
+        raise ValueError(f"classes must lie in 0..{k-1}, the vocab has {k} names; got {both.min()}..{both.max()}")
     counts = np.bincount(targ*k + pred, minlength=k*k).reshape(k, k)
     return pd.DataFrame(counts, index=pd.Index(vocab, name='actual'), columns=pd.Index(vocab, name='predicted'))
 
@@ -47,7 +49,8 @@ def plot_confusion(
     fig = Figure(figsize=(side, side), dpi=80, layout='constrained')
     ax = fig.add_subplot()
     ax.imshow(rgb)
-    for i,j in zip(*n.nonzero()): ax.text(j, i, n[i,j], ha='center', va='center', fontsize=8, color='white' if share[i,j] > .6 else 'black')
+    for i,j in zip(*n.nonzero()):
+        ax.text(j, i, n[i,j], ha='center', va='center', fontsize=8, color='white' if share[i,j] > .6 else 'black')
     ax.set_xticks(range(k), cm.columns, rotation=90, fontsize=8)
     ax.set_yticks(range(k), cm.index, fontsize=8)
     ax.set_xticks(np.arange(-.5, k), minor=True); ax.set_yticks(np.arange(-.5, k), minor=True)
@@ -74,7 +77,8 @@ def per_class(
     df = pd.DataFrame(dict(n=n, wrong=n - np.diag(cm)))[n > 0]
     df['error_rate'] = df.wrong / df.n
     df['se'] = error_se(df.error_rate, df.n)
-    return df.rename_axis('breed').reset_index().sort_values(['error_rate', 'breed'], ascending=[False, True], ignore_index=True)
+    df = df.rename_axis('breed').reset_index()
+    return df.sort_values(['error_rate', 'breed'], ascending=[False, True], ignore_index=True)
 
 # %% ../nbs/08_interpret.ipynb #top-losses
 def top_losses(
@@ -88,12 +92,13 @@ def top_losses(
     losses, probs = cross_entropy(acts, targ, reduction='none'), softmax(acts, dim=1)
     idxs = losses.argsort(descending=True, stable=True)[:k].tolist()
     pred = probs.argmax(1)
-    return pd.DataFrame([dict(file=files[i], actual=vocab[targ[i]], predicted=vocab[pred[i]], prob_actual=probs[i, targ[i]].item(),
-                              prob_predicted=probs[i, pred[i]].item(), loss=losses[i].item()) for i in idxs])
+    return pd.DataFrame([dict(file=files[i], actual=vocab[targ[i]], predicted=vocab[pred[i]],
+                              prob_actual=probs[i, targ[i]].item(), prob_predicted=probs[i, pred[i]].item(),
+                              loss=losses[i].item()) for i in idxs])
 
 # %% ../nbs/08_interpret.ipynb #plot-photos
 def plot_photos(
-    files:list, # photos to show; one that cannot be opened leaves its place empty
+    files:list, # photos to show; all must open
     titles:list, # a line or two for each
     cols:int=5, # photos in a row
     side:float=2.2, # width and height of each, in inches
@@ -122,7 +127,10 @@ def plot_training(
     right.plot(epochs, table.error_rate, '-o', ms=3, color='#D55E00', label='validation')
     left.set(ylabel='cross-entropy', ylim=(0, None)); right.set(ylabel='error rate', ylim=(0, 1))
     for ax in (left, right):
-        ax.set_xlabel('epoch'); ax.xaxis.get_major_locator().set_params(integer=True); ax.legend(frameon=False); ax.spines[['top', 'right']].set_visible(False)
+        ax.set_xlabel('epoch')
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend(frameon=False)
+        ax.spines[['top', 'right']].set_visible(False)
         if table.phase.nunique() > 1: ax.axvline((table.phase == table.phase[0]).sum() + .5, color='grey', ls=':')
     return fig
 
@@ -134,14 +142,17 @@ def _figure_html(fig, alt):
 
 def _block_html(block, alt):
     if isinstance(block, Figure): return _figure_html(block, alt)
-    if isinstance(block, pd.DataFrame): return block.to_html(index=False, border=0, float_format='{:.3f}'.format, na_rep='')
+    if isinstance(block, pd.DataFrame):
+        return block.to_html(index=False, border=0, float_format='{:.3f}'.format, na_rep='')
     return f'<p>{html.escape(str(block))}</p>'
 
 # %% ../nbs/08_interpret.ipynb #report-css
-_CSS = """body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+_CSS = """body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
+body{color:#222;background:#fff}
 h1{margin-bottom:0}h2{margin-top:2.5rem;border-bottom:1px solid #ddd}img{max-width:100%;height:auto;background:#fff}
-table{border-collapse:collapse;display:block;overflow-x:auto}td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #eee}
-td{font-variant-numeric:tabular-nums}code{background:#8882;padding:.1rem .3rem;overflow-wrap:anywhere}nav a{margin-right:1rem}
+table{border-collapse:collapse;display:block;overflow-x:auto}
+td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #eee}td{font-variant-numeric:tabular-nums}
+code{background:#8882;padding:.1rem .3rem;overflow-wrap:anywhere}nav a{margin-right:1rem}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1b}a{color:#8ec7ff}h2,td,th{border-color:#444}}"""
 
 # %% ../nbs/08_interpret.ipynb #report-html
@@ -150,7 +161,11 @@ def report_html(
     sections:dict, # heading -> a list of paragraphs (str), tables (DataFrame) and pictures (Figure)
 )->str: # a whole page that loads nothing from anywhere
     "A self-contained HTML page; every text in it is escaped"
-    nav = ' '.join(f'<a href="#s{i}">{html.escape(h)}</a>' for i,h in enumerate(sections))
-    body = '\n'.join(f'<h2 id="s{i}">{html.escape(h)}</h2>\n' + '\n'.join(_block_html(b, h) for b in blocks) for i,(h,blocks) in enumerate(sections.items()))
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f'<title>{html.escape(title)}</title><style>{_CSS}</style></head><body><h1>{html.escape(title)}</h1>\n<nav>{nav}</nav>\n{body}</body></html>')
+    title, nav, body = html.escape(title), [], []
+    for i,(heading,blocks) in enumerate(sections.items()):
+        nav.append(f'<a href="#s{i}">{html.escape(heading)}</a>')
+        body += [f'<h2 id="s{i}">{html.escape(heading)}</h2>', *(_block_html(b, heading) for b in blocks)]
+    return '\n'.join(['<!doctype html><html lang="en"><head><meta charset="utf-8">',
+                      '<meta name="viewport" content="width=device-width">',
+                      f'<title>{title}</title><style>{_CSS}</style></head>',
+                      f'<body><h1>{title}</h1>', '<nav>', *nav, '</nav>', *body, '</body></html>'])

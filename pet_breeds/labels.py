@@ -22,13 +22,14 @@ def try_regex(
     pattern:str, # a regular expression; its first pair of brackets holds the answer
     cases:dict # each text with the answer wanted from it, or None where the pattern should find nothing
 )->pd.DataFrame: # one row per text: `text`, `want`, `got`, `verdict` ('right', 'too much', 'not found', ...)
-    "What `re.search(pattern, text)` finds in each text of `cases`, judged; a ValueError says what is wrong with the pattern itself."
+    "What `re.search(pattern, text)` finds in each text of `cases`, judged; ValueError for a pattern wrong in itself."
     try: regex = re.compile(pattern)
     except re.error as e: raise ValueError(f"{pattern!r} is not a regular expression: {e}") from None
     if not regex.groups: raise ValueError(f"{pattern!r} keeps nothing: put round brackets around the part you want")
     found = {text: regex.search(text) for text in cases}
-    rows = [(text, want, found[text] and found[text].group(1)) for text, want in cases.items()]
-    return pd.DataFrame([(*row, _verdict(*row[1:])) for row in rows], columns=['text', 'want', 'got', 'verdict'], dtype=object)
+    got = {text: match and match.group(1) for text, match in found.items()}
+    rows = [(text, want, got[text], _verdict(want, got[text])) for text, want in cases.items()]
+    return pd.DataFrame(rows, columns=['text', 'want', 'got', 'verdict'], dtype=object)
 
 # %% ../nbs/01_labels.ipynb #suffixes-def
 photo_suffixes = tuple('.jpg .jpeg .jpe .jfif .jp2 .png .gif .bmp .dib .tif .tiff .webp .avif .ppm .pgm'.split())
@@ -39,9 +40,12 @@ _breed_number = re.compile(r'(.+)_\d+(?:%s)' % '|'.join(map(re.escape, photo_suf
 def name_label(
     file:str|os.PathLike # a photo named `breed_number.jpg`, with or without its folders; any photo suffix in any case
 )->str: # the breed, spelled as in the name: 'great_pyrenees'
-    "The breed in a file's name; ValueError for a name of another form. Chapter 5, 'From Dogs and Cats to Pet Breeds'; Q2."
-    match = _breed_number.fullmatch(Path(file).name)
-    if not match: raise ValueError(f"no breed in the file name {Path(file).name!r}: expected breed_number.jpg, such as great_pyrenees_173.jpg")
+    "The breed in a file's name; ValueError for another form. Chapter 5, 'From Dogs and Cats to Pet Breeds'; Q2."
+    name = Path(file).name
+    match = _breed_number.fullmatch(name)
+    if not match:
+        raise ValueError(f"no breed in the file name {name!r}: "
+                         "expected breed_number.jpg, such as great_pyrenees_173.jpg")
     return match.group(1)
 
 # %% ../nbs/01_labels.ipynb #folder-label-def
@@ -50,20 +54,26 @@ def folder_label(
 )->str: # the folder's name: 'beagle'
     "The name of the folder that holds the file; ValueError where the path has none."
     label = Path(file).parent.name
-    if not label or label == '..': raise ValueError(f"no folder to read the breed from in {str(file)!r}: expected breed/photo.jpg, such as beagle/0001.jpg")
+    if not label or label == '..':
+        raise ValueError(f"no folder to read the breed from in {str(file)!r}: "
+                         "expected breed/photo.jpg, such as beagle/0001.jpg")
     return label
 
 # %% ../nbs/01_labels.ipynb #read-table-def
 def _read_table(table):
     "The rows of a CSV file as text, numbered as a spreadsheet numbers them; a DataFrame as it is."
     if isinstance(table, pd.DataFrame): return table
-    if not Path(table).is_file(): raise FileNotFoundError(f"no table {str(table)!r}: expected a CSV file with a column for the photo and one for its label")
+    if not Path(table).is_file():
+        raise FileNotFoundError(f"no table {str(table)!r}: "
+                                "expected a CSV file with a column for the photo and one for its label")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('error', pd.errors.ParserWarning)
-            df = pd.read_csv(table, dtype=str, keep_default_na=False, encoding='utf-8-sig', skip_blank_lines=False, index_col=False)
+            df = pd.read_csv(table, dtype=str, keep_default_na=False, encoding='utf-8-sig',
+                             skip_blank_lines=False, index_col=False)
     except (ValueError, pd.errors.ParserWarning) as e:
-        raise ValueError(f"cannot read {str(table)!r} as a table ({str(e).strip()}): save it as CSV, UTF-8, with a header row and the same columns in each row") from None
+        advice = 'save it as CSV, UTF-8, with a header row and the same columns in each row'
+        raise ValueError(f"cannot read {str(table)!r} as a table ({str(e).strip()}): {advice}") from None
     df.index += 2
     return df[df.fillna('').ne('').any(axis=1)]
 
@@ -95,7 +105,8 @@ def _inside(file, root):
     "`root/file` with either kind of slash; ValueError where that lies outside `root`."
     path = Path(os.path.normpath(Path(root)/file.replace('\\', '/')))
     if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)):
-        raise ValueError(f"{file!r} lies outside the folder {str(root)!r}: photos in a table are given relative to that folder")
+        raise ValueError(f"{file!r} lies outside the folder {str(root)!r}: "
+                         "photos in a table are given relative to that folder")
     return path
 
 # %% ../nbs/01_labels.ipynb #checked-def
@@ -104,17 +115,19 @@ def _checked(pets, root):
     twice = pets[pets.file.duplicated(keep=False)]
     if len(twice):
         first = twice.file.iloc[0]
-        raise ValueError(f"{first.name!r} has more than one label: {', '.join(twice.label[twice.file == first])}; keep one row for each photo")
+        labels = ', '.join(twice.label[twice.file == first])
+        raise ValueError(f"{first.name!r} has more than one label: {labels}; keep one row for each photo")
     missing = [f for f in pets.file if not f.is_file()]
     if missing:
         shown = ', '.join(os.path.relpath(f, root) for f in missing[:3])
-        raise FileNotFoundError(f"{len(missing)} of {len(pets)} photos in the table are missing under {str(root)!r}: {shown}")
+        count = f"{len(missing)} of {len(pets)} photos in the table"
+        raise FileNotFoundError(f"{count} are missing under {str(root)!r}: {shown}")
     return pets
 
 # %% ../nbs/01_labels.ipynb #table-labels-def
 def table_labels(
     table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, commas, a header row) or a DataFrame; one row per photo
-    root:str|os.PathLike=None, # folder the photos' paths start from; default: the CSV's own folder, or the current one for a DataFrame
+    root:str|os.PathLike=None, # folder the paths start from; default: the CSV's own, or the current one for a DataFrame
     file_col=None, # column with the photo; default: the first of `file_names` that is there
     label_col=None # column with the label; default: the first of `label_names` that is there
 )->pd.DataFrame: # `file` (Path that starts with `root`) and `label` (str), in the table's order

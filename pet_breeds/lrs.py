@@ -16,7 +16,8 @@ def _rates(**named):
     "Each named number (or array) as a float array; the error names the one that is not a finite number."
     for name,x in named.items():
         try: rate = np.asarray(x, dtype=float)
-        except (TypeError, ValueError): raise TypeError(f'{name} must be a number or an array of numbers, got {x!r:.80}') from None
+        except (TypeError, ValueError):
+            raise TypeError(f'{name} must be a number or an array of numbers, got {x!r:.80}') from None
         if not np.isfinite(rate).all(): raise ValueError(f'{name} must be finite, got {x!r:.80}')
         yield rate
 
@@ -56,7 +57,8 @@ def exponential(
 ): # a function of `pct`, a share in [0,1] or an array of them
     "Equal factors in equal times from `start` to `end`, as the finder steps. ValueError unless both are above 0."
     start,end = _rates(start=start, end=end)
-    if not ((start>0) & (end>0)).all(): raise ValueError(f'start and end must be above 0 to be joined by factors, got {start} and {end}')
+    if not ((start>0) & (end>0)).all():
+        raise ValueError(f'start and end must be above 0 to be joined by factors, got {start} and {end}')
     return _schedule(lambda pct: start * (end/start)**pct)
 
 # %% ../nbs/05_lrs.ipynb #cycles-def
@@ -72,7 +74,7 @@ def triangular(
     high, # the rate at the middle of each cycle
     cycles=1., # how many cycles the whole training holds, above 0
 ): # a function of `pct`, a share in [0,1] or an array of them
-    "Smith's triangular policy (arXiv 1506.01186): straight up and down between two bounds. ValueError unless `cycles` is above 0."
+    "Smith's triangular policy (arXiv 1506.01186): straight up and down. ValueError unless `cycles` is above 0."
     return _triangle(low, high, cycles, lambda pct: 1.)
 
 # %% ../nbs/05_lrs.ipynb #triangular2-def
@@ -91,7 +93,7 @@ def exp_range(
     cycles=2., # how many cycles the whole training holds, above 0
     left=.1, # share of the height left at the end, above 0: PyTorch's `gamma` to the number of iterations
 ): # a function of `pct`, a share in [0,1] or an array of them
-    "Smith's exp_range policy: triangles whose height shrinks by an equal factor at every step. ValueError unless `cycles` and `left` are above 0."
+    "Smith's exp_range policy: triangles that shrink exponentially. ValueError unless `cycles` and `left` are above 0."
     left, = _rates(left=left)
     if not (left>0).all(): raise ValueError(f'left must be above 0, got {left}')
     return _triangle(low, high, cycles, lambda pct: left**pct)
@@ -99,7 +101,8 @@ def exp_range(
 # %% ../nbs/05_lrs.ipynb #up-down-def
 def _up_down(start, middle, end, pct_start):
     "`cosine(start, middle)` until `pct_start`, then `cosine(middle, end)`."
-    if not 0 <= pct_start <= 1: raise ValueError(f'pct_start is the share of training before the turn, from 0 to 1; got {pct_start!r}')
+    if not 0 <= pct_start <= 1:
+        raise ValueError(f'pct_start is the share of training before the turn, from 0 to 1; got {pct_start!r}')
     first,second = cosine(start, middle),cosine(middle, end)
     def at(pct):
         phase = np.interp(pct, [0, pct_start, 1], [0, 1, 2])
@@ -113,9 +116,10 @@ def one_cycle(
     div_final=1e5, # the end is `lr_max/div_final`, above 0
     pct_start=.25, # share of the training spent climbing, in [0,1]
 ): # a function of `pct`, a share in [0,1] or an array of them
-    "The rate under fastai's `fit_one_cycle`, with its defaults: up and down by cosines. ValueError for a divisor not above 0."
+    "The rate under fastai's `fit_one_cycle`: up and down by cosines. ValueError for a divisor not above 0."
     lr_max,div,div_final = _rates(lr_max=lr_max, div=div, div_final=div_final)
-    if not ((div>0) & (div_final>0)).all(): raise ValueError(f'div and div_final must be above 0, got {div} and {div_final}')
+    if not ((div>0) & (div_final>0)).all():
+        raise ValueError(f'div and div_final must be above 0, got {div} and {div_final}')
     return _up_down(lr_max/div, lr_max, lr_max/div_final, pct_start)
 
 # %% ../nbs/05_lrs.ipynb #one-cycle-mom-def
@@ -136,15 +140,17 @@ def _number(x):
 def range_test(
     loss, # called with a rate: does one step at it and returns the loss, a number from 0 up
     start_lr:float=1e-7, # the first rate, above 0
-    end_lr:float=10, # the rate after `num_it` steps, above `start_lr`; as in fastai, the last one tried is one factor below it
+    end_lr:float=10, # the rate after `num_it` steps, above `start_lr`; as in fastai, the last tried is a factor below
     num_it:int=100, # most steps to take, from 1 up
     beta:float=.98, # weight of the past in the smoothed loss, in [0,1); fastai's Recorder uses .98
     stop:float=4., # end when the smoothed loss is more than this many times its best, or not finite
 )->tuple: # `lrs`, `losses`: two arrays of one length, the losses smoothed
-    "Raise the rate by equal factors until the smoothed loss diverges, as `learn.lr_find()` does. TypeError, ValueError for arguments out of range."
+    "Raise the rate by equal factors until the smoothed loss diverges, like `learn.lr_find()`. TypeError, ValueError."
     if not callable(loss): raise TypeError(f'loss must be a function of a rate, got {loss!r:.80}')
-    if not 0<start_lr<end_lr: raise ValueError(f'start_lr and end_lr must rise and be above 0, got {start_lr!r} and {end_lr!r}')
-    if num_it<1 or not 0<=beta<1: raise ValueError(f'num_it must be from 1 up and beta in [0,1), got {num_it!r} and {beta!r}')
+    if not 0<start_lr<end_lr:
+        raise ValueError(f'start_lr and end_lr must rise and be above 0, got {start_lr!r} and {end_lr!r}')
+    if num_it<1 or not 0<=beta<1:
+        raise ValueError(f'num_it must be from 1 up and beta in [0,1), got {num_it!r} and {beta!r}')
     lrs,losses,avg,best = exponential(start_lr, end_lr)(np.arange(num_it)/num_it),[],0.,np.inf
     for i,lr in enumerate(lrs, 1):
         avg = beta*avg + (1-beta)*_number(loss(float(lr)))
@@ -157,13 +163,15 @@ def range_test(
 def _curve(lrs, losses, skip_start=0, skip_end=0):
     "`lrs` and `losses` checked, as two arrays without the skipped ends, cut before the first loss that is not finite."
     try: lrs,losses = (np.array([_number(x) for x in xs]) for xs in (lrs, losses))
-    except (TypeError, ValueError, RuntimeError): raise TypeError(f'lrs and losses must be sequences of numbers, got {lrs!r:.60} and {losses!r:.60}') from None
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f'lrs and losses must be sequences of numbers, got {lrs!r:.60} and {losses!r:.60}') from None
     if len(lrs)!=len(losses): raise ValueError(f'lrs and losses must have one length, got {len(lrs)} and {len(losses)}')
     bad = lrs[~((lrs>0) & (lrs<np.inf))]
     if bad.size: raise ValueError(f'lrs must be above 0 and finite, got {bad[0]}')
     down = np.flatnonzero(np.diff(np.log(lrs)) <= 0)
     if down.size: raise ValueError(f'lrs must rise from step to step, got {lrs[down[0]]} and then {lrs[down[0]+1]}')
-    if skip_start<0 or skip_end<0: raise ValueError(f'skip_start and skip_end count points and must be from 0 up, got {skip_start} and {skip_end}')
+    if skip_start<0 or skip_end<0:
+        raise ValueError(f'skip_start and skip_end count points and must be from 0 up, got {skip_start} and {skip_end}')
     lrs,losses = (x[skip_start:max(len(x)-skip_end, 0)] for x in (lrs, losses))
     n = np.argmin(np.append(np.isfinite(losses), False))
     return lrs[:n], losses[:n]
@@ -193,7 +201,7 @@ def suggest(
     skip_start:int=0, # points to leave out at the start; `learn.lr_find()` leaves out a tenth of its steps
     skip_end:int=0, # points to leave out at the end; `learn.lr_find()` leaves out 5
 )->Suggestion: # four rates, None where a rule has no answer
-    "Read a finder's curve by four rules (chapter 5, question 16). ValueError for rates that do not rise, are not above 0 or do not match the losses."
+    "Read a finder's curve by four rules (chapter 5, question 16). TypeError, ValueError for what is not such a curve."
     lrs,losses = _curve(lrs, losses, skip_start, skip_end)
     if len(lrs)<2: return Suggestion(None, None, None, None)
     with np.errstate(over='ignore'):
@@ -235,8 +243,9 @@ def group_lrs(
     lr, # a number; `slice(hi)`; `slice(lo, hi)`; or a list with one rate, or one per group
     n_groups:int, # how many parameter groups the optimizer has: 3 for fastai's pretrained resnets
 )->list: # `n_groups` rates, the earliest group first
-    "The rate of every parameter group, read from `lr` as fastai's optimizer reads it (chapter 5, question 20). TypeError, ValueError if it can't be read so."
-    if not isinstance(n_groups, int) or n_groups<1: raise ValueError(f'n_groups must be a whole number from 1 up, got {n_groups!r}')
+    "The rate of each parameter group, as fastai's optimizer reads it (chapter 5, question 20). TypeError, ValueError."
+    if not isinstance(n_groups, int) or n_groups<1:
+        raise ValueError(f'n_groups must be a whole number from 1 up, got {n_groups!r}')
     if isinstance(lr, slice):
         if lr.stop is None: raise ValueError(f'a slice of rates needs its end, slice(hi) or slice(lo, hi); got {lr}')
         lo,hi = _positive(start=lr.start or 0, stop=lr.stop)
@@ -247,5 +256,6 @@ def group_lrs(
     try: lr = list(lr)
     except TypeError: lr = [lr]
     lrs = list(_positive(**{f'lr[{i}]':x for i,x in enumerate(lr)}))
-    if len(lrs) not in (1, n_groups): raise ValueError(f'lr holds {len(lrs)} rates for {n_groups} parameter groups; give one, or one per group')
+    if len(lrs) not in (1, n_groups):
+        raise ValueError(f'lr holds {len(lrs)} rates for {n_groups} parameter groups; give one, or one per group')
     return lrs if len(lrs)==n_groups else lrs*n_groups

@@ -8,12 +8,11 @@ __all__ = ['ResBlock', 'drawnet', 'make_body', 'new_network', 'read_weights', 'm
 # %% ../nbs/06_model.ipynb #imports
 import warnings
 warnings.filterwarnings('ignore', '`torch.jit.script`', FutureWarning) # fastai still uses it
-import difflib, pickle
+import difflib
 from pathlib import Path
 import torch, torchvision
 from torch import nn
 from fastai.vision.all import *
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 # %% ../nbs/06_model.ipynb #conv-bn
@@ -49,7 +48,7 @@ model_meta[drawnet] = dict(cut=-3, split=_drawnet_split, stats=imagenet_stats, p
 # %% ../nbs/06_model.ipynb #body-length
 @torch.no_grad()
 def _body_length(model, size):
-    "How many of `model`'s children to keep so that the last output is still a grid; 0 where that would lose layers that learn features"
+    "How many of `model`'s children give a grid at last; 0 where the others hold layers that learn features"
     x, keep, children = torch.zeros(1, 3, size, size), 0, list(model.children())
     for i,child in enumerate(children, 1):
         try: x = child(x)
@@ -71,13 +70,14 @@ def make_body(
     size:int=224, # side of the photos it will see, in pixels
     cut:int=None, # how many of its children to keep; found by `size`-pixel trial if not given
 )->tuple: # the body, its number of features, and whether they come as a grid (else they are already pooled)
-    "`model` without its classifier. Raises ValueError if it cannot take photos of `size` pixels. Chapter section \"From Dogs and Cats to Pet Breeds\", question 22"
+    "`model` without its classifier. Raises ValueError for photos of a wrong `size`. Chapter 5, question 22"
     model.eval()
     cut = cut or (0 if hasattr(model, 'reset_classifier') else _body_length(model, size))
     if cut: model = nn.Sequential(*list(model.children())[:cut])
     else: _drop_classifier(model)
     try: feats = model(torch.zeros(1, 3, size, size))
-    except (RuntimeError, AssertionError) as e: raise ValueError(f"cannot take photos of {size} pixels ({e}); 224 suits most") from e
+    except (RuntimeError, AssertionError) as e:
+        raise ValueError(f"cannot take photos of {size} pixels ({e}); 224 suits most") from e
     return model, feats.shape[1], feats.ndim==4
 
 # %% ../nbs/06_model.ipynb #new-network
@@ -95,7 +95,8 @@ def _timm_network(arch):
 def _unknown_arch(arch):
     import timm
     near = difflib.get_close_matches(arch, sorted({'drawnet', *_torchvision_names(), *timm.list_models()}), n=3)
-    return f"unknown architecture {arch!r}: neither torchvision nor timm has it. Try {', '.join(near or ['drawnet', 'resnet34'])}"
+    names = ', '.join(near or ['drawnet', 'resnet34'])
+    return f"unknown architecture {arch!r}: neither torchvision nor timm has it. Try {names}"
 
 def _torchvision_names(): return torchvision.models.list_models(module=torchvision.models)
 
@@ -113,10 +114,14 @@ def read_weights(
 )->dict: # name -> tensor
     "The tensors in `file`, read without running anything. Raises FileNotFoundError or ValueError naming the file"
     file = Path(file)
-    if not file.is_file(): raise FileNotFoundError(f"no weights file {file}: give a .safetensors or .pth file, or 'auto' or 'none'")
-    try: state = load_file(file) if file.suffix=='.safetensors' else torch.load(file, map_location='cpu', weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as e:
-        raise ValueError(f"cannot read {file} as weights ({str(e).splitlines()[0][:90]}): expected safetensors, or a state_dict of tensors") from e
+    if not file.is_file():
+        raise FileNotFoundError(f"no weights file {file}: give a .safetensors or .pth file, or 'auto' or 'none'")
+    try:
+        if file.suffix == '.safetensors': state = load_file(file)
+        else: state = torch.load(file, map_location='cpu', weights_only=True)
+    except Exception as e:
+        why = f'{type(e).__name__}: {e}'.splitlines()[0][:90]
+        raise ValueError(f"cannot read {file} as weights ({why}): expected safetensors or a saved state_dict") from e
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{file} holds no state_dict: expected a dictionary from names to tensors")
     return state
@@ -127,9 +132,11 @@ def _load_body(body, names, state, file):
     state = {k:v for k,v in state.items() if not k.startswith(('aux1.', 'aux2.', 'AuxLogits.'))}
     want = {names[id(t)]: t for t in body.state_dict(keep_vars=True).values()}
     wrong = [f'{n} is missing' for n in want if n not in state and not n.endswith('num_batches_tracked')]
-    wrong += [f'{n} is {tuple(state[n].shape)}, not {tuple(t.shape)}' for n,t in want.items() if n in state and state[n].shape!=t.shape]
+    shapes = {n: (tuple(state[n].shape), tuple(t.shape)) for n,t in want.items() if n in state}
+    wrong += [f'{n} is {came}, not {expected}' for n,(came,expected) in shapes.items() if came != expected]
     wrong += [f'{n} is unknown' for n in state if n not in names.values()]
-    if wrong: raise ValueError(f"{file} does not fit: {'; '.join(wrong[:3])}" + (f' and {len(wrong)-3} more' if len(wrong)>3 else ''))
+    more = f' and {len(wrong)-3} more' if len(wrong) > 3 else ''
+    if wrong: raise ValueError(f"{file} does not fit: {'; '.join(wrong[:3])}{more}")
     with torch.no_grad():
         for n,t in want.items():
             if n in state: t.copy_(state[n])
@@ -138,7 +145,7 @@ def _load_body(body, names, state, file):
 def make_model(
     arch:str, # 'drawnet', or a name that torchvision or timm knows
     n_out:int, # number of classes
-    weights:str|Path=None, # a file of weights for the whole network (its classifier is left out); None for random weights
+    weights:str|Path=None, # a file of weights for the whole network, classifier ignored; None for random weights
     size:int=224, # side of the photos, in pixels
 )->tuple: # `nn.Sequential(body, head)`, and fastai's `meta` with `split` and `stats`
     "A body by its name, with a new fastai head. Raises ValueError if the name, the size or the weights don't fit"
@@ -174,10 +181,12 @@ def make_learner(
     metrics=error_rate, # passed on to `Learner`
     **kwargs # more arguments for `Learner`: `loss_func`, `opt_func`, `wd`, `cbs`, ...
 )->Learner: # with `learn.arch`, and `learn.weights`: the file its body came from, or None
-    "A fastai `Learner` on a named architecture, frozen if its body is pretrained. Raises ValueError as `make_model` does"
+    "A fastai `Learner` on a named architecture, frozen if pretrained. Raises ValueError as `make_model` does"
     weights = cached_weights(arch) if weights=='auto' else None if weights=='none' else weights
     model, meta = make_model(arch, dls.c, weights, size)
-    if not dls.after_batch.fs.filter(risinstance(Normalize)): dls.add_tfms([Normalize.from_stats(*meta['stats'])], 'after_batch')
+    if not dls.after_batch.fs.filter(risinstance(Normalize)):
+        dls.add_tfms([Normalize.from_stats(*meta['stats'], cuda=False)], 'after_batch')
+        dls.to(dls.device)
     learn = Learner(dls, model, splitter=meta['split'], metrics=metrics, **kwargs)
     learn.arch, learn.weights = arch, weights and Path(weights)
     if weights: learn.freeze()

@@ -18,7 +18,7 @@ def presize(
     min_scale:float=0.75, # smallest share of the square's area that the random crop may keep, in (0,1]
     **aug # more arguments for fastai's `aug_transforms`: `do_flip`, `max_rotate`, `max_lighting`, ...
 )->tuple: # `item_tfms`, `batch_tfms`: two lists for a `DataBlock`
-    "The book's presizing: `Resize(item)` for each photo, then `aug_transforms(size=size, min_scale=min_scale)` for each batch. Raises ValueError. Chapter section \"Presizing\", question 1"
+    "The book's presizing: `Resize`, then `aug_transforms`. Raises ValueError. Section \"Presizing\", question 1"
     if not 1 <= size <= item: raise ValueError(f"expected 1 <= size <= item, in pixels; got size={size}, item={item}")
     if not 0 < min_scale <= 1: raise ValueError(f"min_scale is a share of the area in (0,1]; got {min_scale}")
     return [Resize(item)], aug_transforms(size=size, min_scale=min_scale, **aug)
@@ -33,5 +33,6 @@ def photo_dl(
 )->TfmdDL: # its batches are tensors, (bs, 3, size, size), on the CPU
     "Photos without labels, prepared as `presize` prepares them for validation"
     item_tfms, batch_tfms = presize(item, size, min_scale)
+    norm = Normalize.from_stats(mean, std, cuda=False)
     return TfmdDL(TfmdLists(files, PILImage.create, split_idx=1), bs=bs, num_workers=num_workers, device='cpu',
-                  after_item=[*item_tfms, ToTensor], after_batch=[IntToFloatTensor, *batch_tfms, Normalize.from_stats(mean, std, cuda=False)])
+                  after_item=[*item_tfms, ToTensor], after_batch=[IntToFloatTensor, *batch_tfms, norm])

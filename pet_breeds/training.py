@@ -24,7 +24,7 @@ def find_lr(
     start_lr:float=1e-7, # first rate
     end_lr:float=10, # last rate, unless the loss explodes before
 )->tuple: # `lrs`, `losses` (smoothed), both arrays, and the four suggestions: see `lrs.suggest`
-    "fastai's learning-rate finder, judged by `lrs.suggest`; the weights are as before. Chapter section \"The Learning Rate Finder\", question 16"
+    "fastai's finder, judged by `lrs.suggest`; keeps the weights. Section \"The Learning Rate Finder\", question 16"
     path = learn.path
     with TemporaryDirectory() as tmp, learn.no_bar():
         learn.path = Path(tmp)
@@ -49,7 +49,7 @@ def train(
     lr:float=2e-3, # base rate: the head's peak, as `base_lr` of fastai's `fine_tune`
     freeze_epochs:int=0, # epochs before them in which only the head learns; 0 for a body without pretrained weights
 )->pd.DataFrame: # one row an epoch: phase, epoch, train_loss, valid_loss and the metrics
-    "`fine_tune` by its parts: head alone, then all at half the rate, from lr/100 below to lr above. With `freeze_epochs=0` one 1cycle fit. Chapter section \"Unfreezing and Transfer Learning\", question 17"
+    "`fine_tune` by its parts, or one fit. Section \"Unfreezing and Transfer Learning\", question 17"
     if not freeze_epochs:
         learn.unfreeze()
         return _fit(learn, 'all', epochs, lr)
@@ -71,15 +71,18 @@ class CPUBFloat16(Callback):
 
 # %% ../nbs/07_training.ipynb #mixed-precision
 def mixed_precision(
-    learn:Learner, # its callbacks are changed in place
+    learn:Learner, # gets callbacks, and its weights in the order channels last (not on mps)
     precision:str='auto', # 'auto': fp16 on CUDA, else fp32; or 'fp32', 'fp16', 'bf16'
 )->str: # what was chosen: 'fp32', 'fp16' or 'bf16'
-    "Train and predict in `precision`. Raises ValueError for one that the device is not good for. Chapter section \"Deeper Architectures\", question 23"
+    "Train in `precision`. Raises ValueError where it is no good. Section \"Deeper Architectures\", question 23"
     device = torch.device(learn.dls.device or 'cpu').type
     if precision == 'auto': precision = 'fp16' if device == 'cuda' else 'fp32'
-    if precision not in ('fp32', 'fp16', 'bf16'): raise ValueError(f"unknown precision {precision!r}: choose auto, fp32, fp16 or bf16")
-    if precision != 'fp32' and device == 'mps': raise ValueError(f"{precision} is for CUDA and CPU; on this device ({device}) choose fp32")
-    if precision == 'fp16' and device == 'cpu': raise ValueError("fp16 on a CPU is far slower than fp32; choose bf16, fp32 or auto")
+    if precision not in ('fp32', 'fp16', 'bf16'):
+        raise ValueError(f"unknown precision {precision!r}: choose auto, fp32, fp16 or bf16")
+    if precision != 'fp32' and device == 'mps':
+        raise ValueError(f"{precision} is for CUDA and CPU; on this device ({device}) choose fp32")
+    if precision == 'fp16' and device == 'cpu':
+        raise ValueError("fp16 on a CPU is far slower than fp32; choose bf16, fp32 or auto")
     if precision != 'fp32': learn.add_cb(CPUBFloat16() if device == 'cpu' else MixedPrecision(precision))
     if device != 'mps': learn.add_cb(ChannelsLast())
     return precision
@@ -88,13 +91,15 @@ def mixed_precision(
 def save_model(
     learn:Learner, # a trained Learner from `make_learner`
     dest:str|Path, # folder for the two files; made if it is not there
-    **prep # how photos are prepared for validation: the arguments of `presize` (item, size, min_scale)
+    item:int=460, size:int=224, min_scale:float=.75, # how photos are prepared for validation, as in `presize`
 )->Path: # `dest`
     "Write `model.safetensors` and `model.json`, all that `load_model` needs"
     dest = Path(dest)
     dest.mkdir(parents=True, exist_ok=True)
     norm = learn.dls.after_batch.fs.filter(risinstance(Normalize))[0]
-    about = dict(format='pet_breeds 1', arch=learn.arch, vocab=list(learn.dls.vocab), mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=prep)
+    about = dict(format='pet_breeds 1', arch=learn.arch, vocab=list(learn.dls.vocab),
+                 mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(),
+                 prep=dict(item=item, size=size, min_scale=min_scale))
     (dest/'model.safetensors').write_bytes(save({k: v.contiguous() for k,v in learn.model.state_dict().items()}))
     (dest/'model.json').write_text(json.dumps(about, indent=1), encoding='utf-8')
     return dest
@@ -111,7 +116,10 @@ def load_model(
         meta = json.loads(about.read_text(encoding='utf-8'))
         if meta['format'] != 'pet_breeds 1': raise ValueError(f"format is {meta['format']!r}, expected 'pet_breeds 1'")
         model, _ = make_model(meta['arch'], len(meta['vocab']), size=meta['prep']['size'])
-    except (KeyError, TypeError, ValueError) as e: raise ValueError(f"{about} does not describe a model of ours: {e}") from e
+    except (KeyError, TypeError, ValueError) as e:
+        raise ValueError(f"{about} does not describe a model of ours: {e}") from e
     try: model.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError) as e: raise ValueError(f"{weights} does not hold the weights that {about.name} describes: {str(e).splitlines()[0]}") from e
+    except (SafetensorError, RuntimeError) as e:
+        why = ' '.join(str(e).split())[:150]
+        raise ValueError(f"{weights} does not hold the weights that {about.name} describes: {why}") from e
     return model.eval(), meta

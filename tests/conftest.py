@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is loaded: threads that wait, sleep
 ROOT = Path(__file__).parent.parent
 
 
