@@ -115,6 +115,8 @@ def _batch_figure(dls, n=10):
     from matplotlib import pyplot as plt
     dls.train.show_batch(max_n=n, nrows=2, ncols=n//2, figsize=(2.2*n//2, 5))
     fig = plt.gcf()
+    fig.set_layout_engine('constrained')
+    for ax in fig.axes: ax.title.set_fontsize(8)
     plt.close(fig)
     return fig
 
