@@ -199,7 +199,7 @@ def run_pets(
     with _replacing(out) as new:
         from pet_breeds import interpret, model, training
         from fastai.vision.all import noop, set_seed
-        weights = model.cached_weights(arch) if weights=='auto' else None if weights=='none' else Path(weights)
+        weights = model.find_weights(arch, weights)
         size = size or (224 if weights else 96)
         model.make_model(arch, 2, weights, size)
         table, skipped, kind = _usable_photos(path, labels)
