@@ -7,12 +7,14 @@ __all__ = ['run_pets', 'predict_pets', 'main', 'main_predict']
 
 # %% ../nbs/10_pets.ipynb #imports
 import json, os, platform, shlex, shutil, sys, time
+from _thread import interrupt_main
 from argparse import ArgumentParser
 from contextlib import contextmanager
 from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
 from tempfile import mkdtemp
+from threading import Timer
 from fastcore.script import anno_parser
 
 # %% ../nbs/10_pets.ipynb #check-options
@@ -259,16 +261,24 @@ def predict_pets(
     prob, pred = probs.max(1)
     return pd.DataFrame(dict(file=list(map(str, files)), breed=[about['vocab'][i] for i in pred], prob=prob)), bad
 
+# %% ../nbs/10_pets.ipynb #again-def
+def _interrupt_again(lost):
+    "An interrupt that came where nothing can be raised comes again; for `sys.unraisablehook`"
+    if issubclass(lost.exc_type, KeyboardInterrupt): Timer(.1, interrupt_main).start()
+    else: sys.__unraisablehook__(lost)
+
 # %% ../nbs/10_pets.ipynb #shell-def
 def _shell(func, parser, args):
     "Run `func` on the parsed `args`; report what its user can mend in a line, and exit with 2"
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     parser.error = lambda msg: parser.exit(2, f'{parser.prog}: {msg}; see {parser.prog} --help\n')
     args = {k:v for k,v in vars(parser.parse_args(args)).items() if k not in ('pdb', 'xtra')}
+    before, sys.unraisablehook = sys.unraisablehook, _interrupt_again
     try: return func(**args)
     except KeyboardInterrupt: parser.exit(130, f'\n{parser.prog}: interrupted; nothing was written\n')
     except OSError as e: parser.exit(2, f'{parser.prog}: {f"{e.strerror}: {e.filename}" if e.filename else e}\n')
     except ValueError as e: parser.exit(2, f'{parser.prog}: {e}\n')
+    finally: sys.unraisablehook = before
 
 # %% ../nbs/10_pets.ipynb #main-def
 def main(

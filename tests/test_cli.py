@@ -300,6 +300,21 @@ def test_ctrl_c_leaves_the_old_report(after, report, drawn, here):
     assert os.listdir(here) == ['report'] and (here/'report'/'metrics.json').read_bytes() == before
 
 
+def test_ctrl_c_in_the_middle_of_a_fork(here):
+    "Python only reports what is raised there; the command stops all the same"
+    code = """if True:
+        import os, signal, time
+        from argparse import ArgumentParser
+        from pet_breeds.cli import _shell
+        def work():
+            if os.fork() == 0: os._exit(0)
+            time.sleep(50)
+        os.register_at_fork(before=lambda: signal.raise_signal(signal.SIGINT))
+        _shell(work, ArgumentParser('pet_breeds'), [])"""
+    done = shell('python', '-c', code, cwd=here)
+    assert done.returncode == 130 and 'interrupted; nothing was written' in done.stderr and 'Traceback' not in done.stderr, done.stderr
+
+
 def test_full_disk(drawn, here):
     disk = here/'disk'
     disk.mkdir()
