@@ -7,12 +7,12 @@ __all__ = ['run_pets', 'predict_pets', 'main', 'main_predict']
 
 # %% ../nbs/10_pets.ipynb #imports
 import json, os, platform, shlex, shutil, sys, time
-from _thread import interrupt_main
 from argparse import ArgumentParser
 from contextlib import contextmanager
 from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
+from signal import SIGINT
 from tempfile import mkdtemp
 from threading import Timer
 from fastcore.script import anno_parser
@@ -264,7 +264,7 @@ def predict_pets(
 # %% ../nbs/10_pets.ipynb #again-def
 def _interrupt_again(lost):
     "An interrupt that came where nothing can be raised comes again; for `sys.unraisablehook`"
-    if issubclass(lost.exc_type, KeyboardInterrupt): Timer(.1, interrupt_main).start()
+    if issubclass(lost.exc_type, KeyboardInterrupt): Timer(.1, os.kill, (os.getpid(), SIGINT)).start()
     else: sys.__unraisablehook__(lost)
 
 # %% ../nbs/10_pets.ipynb #shell-def

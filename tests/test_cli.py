@@ -311,7 +311,7 @@ def test_ctrl_c_in_the_middle_of_a_fork(here):
             time.sleep(50)
         os.register_at_fork(before=lambda: signal.raise_signal(signal.SIGINT))
         _shell(work, ArgumentParser('pet_breeds'), [])"""
-    done = shell('python', '-c', code, cwd=here)
+    done = shell('python', '-c', code, cwd=here, timeout=40)
     assert done.returncode == 130 and 'interrupted; nothing was written' in done.stderr and 'Traceback' not in done.stderr, done.stderr
 
 
