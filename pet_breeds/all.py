@@ -9,6 +9,7 @@ __all__ = []
 from .drawn import *
 from .labels import *
 from .presize import *
+from .batches import *
 from .data import *
 from .loss import *
 from .lrs import *

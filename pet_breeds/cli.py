@@ -18,7 +18,7 @@ from threading import Timer
 from fastcore.script import anno_parser
 
 # %% ../nbs/10_pets.ipynb #check-options
-def _check_options(epochs, freeze_epochs, lr, size, bs, precision, valid_pct):
+def _check_options(epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct):
     counts = dict(epochs=(epochs, 1), freeze_epochs=(freeze_epochs, 0), size=(size, 32), bs=(bs, 2))
     for name, (value, least) in counts.items():
         if value is not None and value < least: raise ValueError(f'--{name} {value}: expected {least} or more')
@@ -26,6 +26,8 @@ def _check_options(epochs, freeze_epochs, lr, size, bs, precision, valid_pct):
         raise ValueError(f'--valid_pct {valid_pct}: expected a share between 0 and 1, such as 0.2')
     if precision not in ('auto', 'fp32', 'fp16', 'bf16'):
         raise ValueError(f'--precision {precision}: choose auto, fp32, fp16 or bf16')
+    if presize not in ('composed', 'stock'): raise ValueError(f'--presize {presize}: choose composed or stock')
+    if cache and presize == 'stock': raise ValueError('--cache: only for --presize composed')
     try: ok = lr == 'auto' or 0 < float(lr) < float('inf')
     except ValueError: ok = False
     if not ok: raise ValueError(f"--lr {lr}: expected 'auto' or a rate above 0, such as 2e-3")
@@ -85,12 +87,17 @@ def _defaults(n_photos, pretrained, epochs, freeze_epochs, bs):
     return dict(epochs=epochs or (4 if pretrained else 15), freeze_epochs=freeze_epochs, bs=bs or auto_bs)
 
 # %% ../nbs/10_pets.ipynb #make-dls
-def _dataloaders(table, bs, valid_pct, seed, prep):
+def _prep(presize, size):
+    "How photos are prepared: the first square as much larger than the second as in the book, or more"
+    item = round(size*460/224)
+    return dict(presize=presize, item=item if presize == 'stock' else max(460, item), size=size, min_scale=.75)
+
+def _dataloaders(table, bs, valid_pct, seed, cache, prep):
     "Batches of photos from a table of files and labels"
     from multiprocessing import get_start_method
-    from pet_breeds.data import table_block
-    num_workers = os.cpu_count() if get_start_method()=='fork' else 0
-    dls = table_block(valid_pct=valid_pct, seed=seed, **prep).dataloaders(table, bs=bs, num_workers=num_workers)
+    from pet_breeds.data import pets_dls
+    num_workers = os.cpu_count() if prep['presize'] == 'stock' and get_start_method() == 'fork' else 0
+    dls = pets_dls(table, bs, valid_pct=valid_pct, seed=seed, cache=cache, num_workers=num_workers, **prep)
     if dls.train.n < bs:
         raise ValueError(f'{dls.train.n} photos to train on are fewer than a batch of {bs}: '
                          f'add photos, or give --bs {max(2, dls.train.n//2)}')
@@ -191,13 +198,15 @@ def run_pets(
     size:int=None, # side of the photos the model sees, in pixels; 224 with pretrained weights, else 96
     bs:int=None, # photos in a batch; a fortieth of them, between 16 and 64
     precision:str='auto', # auto, fp32, fp16 or bf16
+    presize:str='composed', # composed (one warp a photo), or stock (as the book does it)
+    cache:bool=False, # keep decoded photos in a file, to read them faster from the second epoch on
     valid_pct:float=.2, # share of the photos to measure on
     seed:int=42, # for the split, the model and the order of photos
     out:str='report', # folder for the report
 )->dict: # what is written to `metrics.json`
     "Train a classifier of pet breeds and write a report: index.html, metrics.json, model.safetensors and model.json"
     start, command = time.time(), _command(locals())
-    _check_options(epochs, freeze_epochs, lr, size, bs, precision, valid_pct)
+    _check_options(epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct)
     with _replacing(out) as new:
         from pet_breeds import interpret, model, training
         from fastai.vision.all import noop, set_seed
@@ -206,14 +215,14 @@ def run_pets(
         model.make_model(arch, 2, weights, size)
         table, skipped, kind = _usable_photos(path, labels)
         opts = _defaults(len(table), bool(weights), epochs, freeze_epochs, bs)
-        prep = dict(item=round(size*460/224), size=size, min_scale=.75)
+        prep = _prep(presize, size)
         set_seed(seed)
-        dls = _dataloaders(table, opts['bs'], valid_pct, seed, prep)
+        dls = _dataloaders(table, opts['bs'], valid_pct, seed, cache, prep)
         learn = model.make_learner(dls, arch, weights or 'none', size)
         precision = training.mixed_precision(learn, precision)
         m = dict(photos=kind, n_train=dls.train.n, n_valid=dls.valid.n, n_classes=dls.c, skipped=len(skipped),
                  arch=arch, weights=weights.name if weights else 'none', size=size, **opts,
-                 precision=precision, device=str(dls.device), seed=seed, versions=_versions())
+                 precision=precision, presize=presize, device=str(dls.device), seed=seed, versions=_versions())
         print(_plan(m))
         finder, epoch_table, numbers = _fit(learn, lr, opts['epochs'], opts['freeze_epochs'])
         acts, targ = learn.get_preds(act=noop)
@@ -232,7 +241,7 @@ def run_pets(
 def _command(options):
     "The shell command for these options, those that are as by default left out"
     defaults = {p.name: p.default for p in signature(run_pets).parameters.values()}
-    changed = [f'--{k}={options[k]}' for k in defaults if options[k] != defaults[k]]
+    changed = [f'--{k}' if options[k] is True else f'--{k}={options[k]}' for k in defaults if options[k] != defaults[k]]
     return shlex.join(['pet_breeds', *changed])
 
 def _versions():
@@ -246,7 +255,7 @@ def predict_pets(
 )->tuple: # two DataFrames: file, breed and its probability prob; and what could not be read, as `check_photos` says it
     "The most probable breed for each photo"
     import pandas as pd, torch
-    from pet_breeds import data, loss, presize, training
+    from pet_breeds import batches, data, loss, training
     net, about = training.load_model(model)
     files = [f for p in map(Path, photos) for f in (data.find_photos(p) if p.is_dir() else [p])]
     for f in files:
@@ -256,8 +265,8 @@ def predict_pets(
     bad = problems[~problems.usable].drop_duplicates('file')
     files = [f for f in files if f not in set(bad.file)]
     if not files: raise ValueError(f'no photo can be read; the first is {bad.file.iloc[0]}: {bad.detail.iloc[0]}')
-    batches = presize.photo_dl(files, **about['prep'], mean=about['mean'], std=about['std'])
-    with torch.no_grad(): probs = torch.cat([loss.softmax(net(x), dim=1) for x in batches])
+    dl = batches.photo_dl(files, **about['prep'], mean=about['mean'], std=about['std'])
+    with torch.no_grad(): probs = torch.cat([loss.softmax(net(x), dim=1) for x, in dl])
     prob, pred = probs.max(1)
     return pd.DataFrame(dict(file=list(map(str, files)), breed=[about['vocab'][i] for i in pred], prob=prob)), bad
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['find_photos', 'get_pets', 'is_drawn', 'photo_table', 'stratified_split', 'StratifiedSplitter', 'pets_block',
-           'folder_block', 'table_block', 'check_photos', 'download', 'download_pets']
+           'folder_block', 'table_block', 'pets_dls', 'check_photos', 'download', 'download_pets']
 
 # %% ../nbs/03_data.ipynb #imports
 import contextlib, gzip, hashlib, io, tarfile, tempfile, unicodedata, warnings, zlib
@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 from .drawn import VERSION, draw_pets
 from .labels import folder_label, name_label, photo_suffixes, table_labels
-from .presize import presize
+from .batches import decode_photo, photo_parts
 
 import fastai.data
 from fastai.vision.all import *
@@ -197,11 +197,11 @@ def StratifiedSplitter(
     return split
 
 # %% ../nbs/03_data.ipynb #block-def
-def _block(tfms, valid_pct, seed, get_y, get_x=noop, get_items=find_photos, vocab=None):
-    return DataBlock(blocks=(ImageBlock, CategoryBlock(vocab=vocab, sort=vocab is None)),
+def _block(photos, valid_pct, seed, get_y, get_x=noop, get_items=find_photos, vocab=None):
+    return DataBlock(blocks=(photos['block'], CategoryBlock(vocab=vocab, sort=vocab is None)),
                      get_items=get_items, get_x=get_x, get_y=get_y,
                      splitter=StratifiedSplitter(get_y, get_x, valid_pct, seed),
-                     item_tfms=tfms[0], batch_tfms=tfms[1])
+                     item_tfms=photos['item_tfms'], batch_tfms=photos['batch_tfms'])
 
 # %% ../nbs/03_data.ipynb #pets-block-def
 def pets_block(
@@ -210,30 +210,46 @@ def pets_block(
     min_scale:float=0.75, # smallest share of the area that a crop keeps, as in `presize`
     valid_pct:float=0.2, # share for validation, as in `stratified_split`
     seed:int=42, # of the split
-    **aug # more for `aug_transforms`
+    presize:str='composed', # 'composed': one warp a photo; 'stock': as the book does it
+    cache:bool|Path=False, # keep decoded photos in a file, in the usual folder or in this one; see `cache_photos`
+    **aug # more for `aug_transforms`: `max_rotate`, `do_flip`, ...
 )->DataBlock: # to call with a folder: `.dataloaders(path)`
     "The book's block: label in the photo's name, presized; but the split is stratified. ValueError for bad numbers."
-    return _block(presize(item, size, min_scale, **aug), valid_pct, seed, name_label)
+    return _block(photo_parts(presize, item, size, min_scale, cache, **aug), valid_pct, seed, name_label)
 
 # %% ../nbs/03_data.ipynb #folder-block-def
 def folder_block(
     item:int=460, size:int=224, min_scale:float=0.75, # as in `pets_block`
     valid_pct:float=0.2, seed:int=42, # as in `pets_block`
+    presize:str='composed', cache:bool|Path=False, # as in `pets_block`
     **aug # more for `aug_transforms`
 )->DataBlock: # to call with a folder: `.dataloaders(path)`
     "As `pets_block`, with the label in the name of the photo's folder: beagle/0001.jpg."
-    return _block(presize(item, size, min_scale, **aug), valid_pct, seed, folder_label)
+    return _block(photo_parts(presize, item, size, min_scale, cache, **aug), valid_pct, seed, folder_label)
 
 # %% ../nbs/03_data.ipynb #table-block-def
 def table_block(
     item:int=460, size:int=224, min_scale:float=0.75, # as in `pets_block`
     valid_pct:float=0.2, seed:int=42, # as in `pets_block`
+    presize:str='composed', cache:bool|Path=False, # as in `pets_block`
     vocab:list=None, # the breeds in the order of the model's outputs; the table's labels, sorted, unless told
     **aug # more for `aug_transforms`
 )->DataBlock: # to call with a table: `.dataloaders(table)`
     "As `pets_block`, for a DataFrame with columns `file` and `label`, as `photo_table` and `table_labels` make it."
-    return _block(presize(item, size, min_scale, **aug), valid_pct, seed, get_y=ColReader('label'),
-                  get_x=ColReader('file'), get_items=None, vocab=vocab)
+    return _block(photo_parts(presize, item, size, min_scale, cache, **aug), valid_pct, seed,
+                  get_y=ColReader('label'), get_x=ColReader('file'), get_items=None, vocab=vocab)
+
+# %% ../nbs/03_data.ipynb #pets-dls-def
+def pets_dls(
+    photos, # a folder (labels by `name_label`) or a table of `photo_table`
+    bs:int=64, # photos in a batch
+    device=None, # where batches go; fastai's choice unless told
+    num_workers:int=None, # processes that read photos; with presize='composed' threads do, and 0 is best
+    **block # for `pets_block` or `table_block`: `size`, `presize`, `cache`, `valid_pct`, ...
+)->DataLoaders: # `train` and `valid`
+    "Batches of photos and labels in one call. Errors as in the blocks."
+    plan = table_block if isinstance(photos, pd.DataFrame) else pets_block
+    return plan(**block).dataloaders(photos, bs=bs, device=device, num_workers=num_workers)
 
 # %% ../nbs/03_data.ipynb #check-one-def
 def _look(file, min_side):
@@ -243,14 +259,16 @@ def _look(file, min_side):
     if not data: return None, [('empty', 'no bytes', False)]
     try:
         with Image.open(io.BytesIO(data)) as im:
-            im.convert('RGB')
+            decode_photo(data)
             turn, real = im.getexif().get(0x0112, 1), im.format.replace('MPO', 'JPEG')
     except UnidentifiedImageError: return None, [('not an image', f'starts with {data[:8]!r}', False)]
-    except Exception as e: return None, [('truncated' if 'truncated' in str(e) else 'damaged', str(e), False)]
+    except Exception as e:
+        why = str(e.__cause__ or e)
+        return None, [('truncated' if 'truncated' in why else 'damaged', why, False)]
     found = []
     if min(im.size) < min_side: found.append(('too small', f'{im.width} x {im.height} pixels', False))
     if im.mode != 'RGB': found.append(('odd mode', f'{im.mode}, will be read as RGB', True))
-    if turn in range(2, 9): found.append(('turned', f'EXIF orientation {turn}, which fastai does not apply', True))
+    if turn in range(2, 9): found.append(('turned', f'EXIF orientation {turn}, will be read upright', True))
     named = Image.registered_extensions().get(Path(file).suffix.lower(), real)
     if named != real: found.append(('wrong suffix', f'is a {real}', True))
     return hashlib.sha256(data).digest(), found

@@ -91,7 +91,7 @@ def mixed_precision(
 def save_model(
     learn:Learner, # a trained Learner from `make_learner`
     dest:str|Path, # folder for the two files; made if it is not there
-    item:int=460, size:int=224, min_scale:float=.75, # how photos are prepared for validation, as in `presize`
+    presize:str='composed', item:int=460, size:int=224, min_scale:float=.75, # how photos were prepared
 )->Path: # `dest`
     "Write `model.safetensors` and `model.json`, all that `load_model` needs"
     dest = Path(dest)
@@ -99,7 +99,7 @@ def save_model(
     norm = learn.dls.after_batch.fs.filter(risinstance(Normalize))[0]
     about = dict(format='pet_breeds 1', arch=learn.arch, vocab=list(learn.dls.vocab),
                  mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(),
-                 prep=dict(item=item, size=size, min_scale=min_scale))
+                 prep=dict(presize=presize, item=item, size=size, min_scale=min_scale))
     (dest/'model.safetensors').write_bytes(save({k: v.contiguous() for k,v in learn.model.state_dict().items()}))
     (dest/'model.json').write_text(json.dumps(about, indent=1), encoding='utf-8')
     return dest
@@ -115,6 +115,7 @@ def load_model(
     try:
         meta = json.loads(about.read_text(encoding='utf-8'))
         if meta['format'] != 'pet_breeds 1': raise ValueError(f"format is {meta['format']!r}, expected 'pet_breeds 1'")
+        if set(meta['prep']) != {'presize', 'item', 'size', 'min_scale'}: raise ValueError(f"prep is {meta['prep']}")
         model, _ = make_model(meta['arch'], len(meta['vocab']), size=meta['prep']['size'])
     except (KeyError, TypeError, ValueError) as e:
         raise ValueError(f"{about} does not describe a model of ours: {e}") from e

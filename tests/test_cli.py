@@ -142,14 +142,25 @@ def test_predict_from_the_shell(report, drawn, here):
     assert rows.breed.isin(['Bombay', 'Sphynx', 'pug', 'samoyed']).all() and rows.prob.between(.25, 1).all()
 
 
-def test_predict_agrees_with_validation(drawn, here):
-    metrics = run_pets(path=str(drawn), epochs=3, size=64, bs=8, lr='4e-3', valid_pct=.3)
+@pytest.mark.parametrize('presize', ['composed', 'stock'])
+def test_predict_agrees_with_validation(presize, drawn, here):
+    metrics = run_pets(path=str(drawn), epochs=3, size=64, bs=8, lr='4e-3', valid_pct=.3, presize=presize)
+    assert metrics['presize'] == presize == json.loads(Path('report/model.json').read_text())['prep']['presize']
     from pet_breeds.data import photo_table, stratified_split
     table = photo_table(drawn)
     _, valid = stratified_split(table.file, table.label, .3, 42)
     preds, bad = predict_pets('report', list(table.file[valid]))
     assert len(bad) == 0
     assert (preds.breed.to_numpy() != table.label[valid].to_numpy()).mean() == pytest.approx(metrics['error_rate'])
+
+
+def test_cache(drawn, here, monkeypatch, capsys):
+    "Written once, in the user's folder for caches; the page gives the command as it was; the same result as without"
+    monkeypatch.setenv('XDG_CACHE_HOME', str(here/'user'))
+    with_it, again, without = (run_pets(path=str(drawn), epochs=1, size=32, bs=8, lr='1e-3', out=str(here/str(i)), cache=i < 2) for i in range(3))
+    assert capsys.readouterr().out.count('keeping 40 decoded photos') == 1 and len(list((here/'user'/'pet_breeds').iterdir())) == 1
+    assert with_it['valid_loss'] == again['valid_loss'] == without['valid_loss']
+    assert '--cache ' in (here/'0'/'index.html').read_text()
 
 
 def test_predict_names_what_it_skips(report, photos, here, capsys):
@@ -171,7 +182,8 @@ def test_help_needs_no_torch():
 OPTIONS = [(['--epochs', '0'], '--epochs 0'), (['--epochs', 'many'], 'many'), (['--size', '4'], '--size 4'), (['--bs', '1'], '--bs 1'), (['--freeze_epochs', '-1'], '--freeze_epochs'),
            (['--lr', 'fast'], '--lr fast'), (['--lr', '-1'], '--lr -1'), (['--lr', 'nan'], '--lr nan'), (['--precision', 'int8'], '--precision int8'), (['--precision', 'fp16'], 'fp16 on a CPU'),
            (['--valid_pct', '0'], '--valid_pct 0'), (['--valid_pct', '1.5'], '--valid_pct 1.5'), (['--colour', 'red'], '--colour'), (['--freeze_epochs', '2'], '--freeze_epochs 2'),
-           (['--arch', 'resnet43'], "'resnet43'"), (['--arch', 'vit_b_16', '--size', '96'], 'vit_b_16 cannot take photos of 96 pixels'), (['--weights', 'no.pth'], 'no.pth')]
+           (['--arch', 'resnet43'], "'resnet43'"), (['--arch', 'vit_b_16', '--size', '96'], 'vit_b_16 cannot take photos of 96 pixels'), (['--weights', 'no.pth'], 'no.pth'),
+           (['--presize', 'fast'], '--presize fast'), (['--presize', 'stock', '--cache'], '--cache')]
 
 
 @pytest.mark.parametrize('args, needle', OPTIONS, ids=[' '.join(a) for a,_ in OPTIONS])
