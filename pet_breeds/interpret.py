@@ -112,7 +112,8 @@ def plot_photos(
     for ax in fig.axes: ax.axis('off')
     return fig
 
-def _thumbnail(file, side=200): return ImageOps.contain(Image.open(file).convert('RGB'), (side, side))
+def _thumbnail(file, side=200):
+    return ImageOps.contain(ImageOps.exif_transpose(Image.open(file)).convert('RGB'), (side, side))
 
 # %% ../nbs/08_interpret.ipynb #plot-training
 def plot_training(

@@ -19,8 +19,8 @@ def check_sizes(
     size:int, # side of the square the model sees, in pixels
     min_scale:float, # smallest share of the area that a crop keeps
 ):
-    "Raises ValueError unless 1 <= size <= item and 0 < min_scale <= 1"
-    if not 1 <= size <= item: raise ValueError(f"expected 1 <= size <= item, in pixels; got size={size}, item={item}")
+    "Raises ValueError unless 2 <= size <= item and 0 < min_scale <= 1"
+    if not 2 <= size <= item: raise ValueError(f"expected 2 <= size <= item, in pixels; got size={size}, item={item}")
     if not 0 < min_scale <= 1: raise ValueError(f"min_scale is a share of the area in (0,1]; got {min_scale}")
 
 # %% ../nbs/02_presize.ipynb #presize-def
@@ -43,16 +43,17 @@ def no_augs(
     n:int, # photos
 )->np.recarray: # a row for each photo, a column for each name in `NEUTRAL`
     "The augmentations of validation: centre crop, everything else left as it is"
-    return np.rec.array([tuple(NEUTRAL.values())]*n, dtype=[(name, float) for name in NEUTRAL])
+    return np.rec.array([tuple(NEUTRAL.values())], dtype=[(name, float) for name in NEUTRAL]).repeat(n)
 
 # %% ../nbs/02_presize.ipynb #check-draws-def
 def _check_draws(min_scale, mult, max_rotate, min_zoom, max_zoom, max_lighting, max_warp, p_affine, p_lighting):
     "ValueError, naming the argument and its value, unless all of them make sense"
-    if not mult > 0: raise ValueError(f"mult={mult}: expected a number above 0")
-    ranges = dict(max_rotate=(max_rotate, 180/mult), max_lighting=(max_lighting, .999/mult),
-                  max_warp=(max_warp, .999/mult), p_affine=(p_affine, 1), p_lighting=(p_lighting, 1))
-    for name, (value, top) in ranges.items():
-        if not 0 <= value <= top: raise ValueError(f"{name}={value}: expected 0 to {top:.4g}, with mult={mult}")
+    tops = dict(max_rotate=(max_rotate, 180), max_lighting=(max_lighting, .99), max_warp=(max_warp, .99))
+    for name, (value, top) in tops.items():
+        if not 0 <= value*mult <= top:
+            raise ValueError(f"{name}={value}, mult={mult}: expected a product from 0 to {top}")
+    for name, value in dict(p_affine=p_affine, p_lighting=p_lighting).items():
+        if not 0 <= value <= 1: raise ValueError(f"{name}={value}: expected a chance from 0 to 1")
     if not 0 < min_zoom <= max_zoom:
         raise ValueError(f"min_zoom={min_zoom}, max_zoom={max_zoom}: expected 0 < min_zoom <= max_zoom")
     if not 0 < min_scale <= 1: raise ValueError(f"min_scale={min_scale}: expected a share of the area in (0,1]")

@@ -1,0 +1,288 @@
+"Properties of `pet_breeds.presize`, held against fastai's own random code, fastai's own transforms, and samples taken in float64."
+import random
+
+import cv2, numpy as np, pytest, torch
+import torch.nn.functional as F
+from PIL import Image
+from scipy.ndimage import map_coordinates
+from scipy.stats import binomtest, ks_2samp
+
+from pet_breeds.presize import (NEUTRAL, check_sizes, crop_box, draw_augs, fineness, lighting, no_augs, presize, to_pixels,
+                                warp, warp_matrices, warp_torch)
+from fastai.vision import augment
+from fastai.vision.all import (Brightness, Contrast, Flip, Normalize, RandomResizedCropGPU, Resize, Rotate, TensorImage, Warp,
+                               Zoom, image2tensor, imagenet_stats, setup_aug_tfms)
+
+N, SEED = 20_000, 0
+GRAY = 1.02 # gray levels: half for rounding samples, half for rounding their mean, the rest for float32
+ARGS = dict(book={}, other=dict(min_scale=.2, min_zoom=.8, max_zoom=1.2, max_rotate=90, p_affine=1., p_lighting=.4, mult=.5),
+            more=dict(min_scale=.5, max_rotate=30, max_zoom=1.5, max_warp=.4, max_lighting=.5, p_affine=.3, mult=1.5, do_flip=False))
+STRONG = dict(max_rotate=45, min_zoom=.8, max_zoom=1.5, max_warp=.3, min_scale=.3)
+COLUMNS = ['crop_x', 'crop_y', 'warp_x', 'warp_y', 'angle', 'zoom', 'zoom_x', 'zoom_y', 'side', 'left', 'top', 'brightness', 'contrast']
+
+def noise(side): return np.random.default_rng(SEED).integers(0, 256, (side, side, 3), dtype=np.uint8)
+def smooth(side): return cv2.resize(noise(8), (side, side), interpolation=cv2.INTER_CUBIC)
+def stripes(side): return np.tile(np.uint8([0, 255]), (side, side//2))[..., None].repeat(3, 2)
+def checks(side): return stripes(side) ^ stripes(side).swapaxes(0, 1)
+def planes(square): return torch.from_numpy(square).permute(2, 0, 1)
+def one_by_one(augs): return [augs[i:i+1] for i in range(len(augs))]
+def matrices(augs, side, size=224, item=460): return [to_pixels(m, side, item) for m in warp_matrices(augs, size, item)]
+
+def cut(photo, aug):
+    left, top, side = crop_box(*photo.shape[:2], aug.crop_x[0], aug.crop_y[0])
+    return photo[top:top+side, left:left+side]
+
+def places(matrix, size):
+    "Where each pixel of the output is looked up, (2, size, size): x and y"
+    x, y, depth = np.tensordot(matrix, [*np.mgrid[:size, :size][::-1], np.ones((size, size))], 1)
+    return np.stack([x, y])/depth
+
+def reference(square, matrix, size, k):
+    "k x k bilinear samples for each pixel of the output, averaged, all in float64"
+    at = places(matrix @ [[1/k, 0, (1-k)/2/k], [0, 1/k, (1-k)/2/k], [0, 0, 1]], k*size)[::-1]
+    fine = [map_coordinates(square[..., c].astype(float), at, order=1, mode='mirror') for c in range(3)]
+    return np.stack(fine, -1).reshape(size, k, size, k, 3).mean((1, 3))
+
+def gap(a, b): return np.abs(np.asarray(a, float)-np.asarray(b, float)).max()
+
+# the same statistics
+
+def theirs(**aug):
+    "Draws of the stock pair, by fastai's own random code; `side`, `left` and `top` are its second crop's, in pixels"
+    random.seed(SEED), torch.manual_seed(SEED)
+    (resize,), (affine, light, crop) = presize(**aug)
+    x, square, crops = TensorImage(torch.zeros(N, 3, 1, 1)), TensorImage(torch.zeros(1, 1, 460, 460)), []
+    mats = {f.func.__name__: f(x).double().numpy() for f in affine.aff_fs}
+    turn, zoom, (bend,) = mats['rotate_mat'], mats['zoom_mat'], affine.coord_fs
+    bend.before_call(x), light.before_call(x, 0)
+    corners, (brightness, contrast) = bend.targ_pts.double().numpy(), (f.change.double().numpy() for f in light.fs)
+    zoomed = zoom[zoom[:, 0, 0] != 1]
+    for _ in range(N):
+        resize.before_call(None, 0), crop.before_call(square, 0)
+        crops.append((*resize.pcts, crop.cp_size[0], *crop.tl))
+    crop_x, crop_y, side, top, left = np.array(crops).T
+    return dict(crop_x=crop_x, crop_y=crop_y, flip=mats['flip_mat'][:, 0, 0] if 'flip_mat' in mats else np.ones(N),
+                warp_x=corners[:, 1, 1]-1, warp_y=corners[:, 2, 0]-1, angle=np.degrees(np.arctan2(turn[:, 0, 1], turn[:, 0, 0])),
+                zoom=1/zoom[:, 0, 0], zoom_x=(zoomed[:, 0, 2]/(1-zoomed[:, 0, 0])+1)/2, zoom_y=(zoomed[:, 1, 2]/(1-zoomed[:, 0, 0])+1)/2,
+                side=side, left=left, top=top, brightness=brightness, contrast=contrast)
+
+def ours(**aug):
+    "The same columns from `draw_augs`; the second crop as `warp_matrices` makes it of a draw"
+    augs, crop = draw_augs(N, SEED, **aug), no_augs(N)
+    for name in ('scale', 'scale_x', 'scale_y'): crop[name] = augs[name]
+    m = warp_matrices(crop)*459/2
+    side, left, top = m[:, 0, 0]*223+1, m[:, 0, 2]+459/2, m[:, 1, 2]+459/2
+    return {name: augs[name] for name in NEUTRAL if 'scale' not in name} | dict(side=side.round(), left=left.round(), top=top.round())
+
+@pytest.fixture(scope='module', params=ARGS)
+def draws(request): return ours(**ARGS[request.param]), theirs(**ARGS[request.param])
+
+@pytest.mark.parametrize('name', COLUMNS)
+def test_draws_have_the_distribution_of_fastai(draws, name):
+    a, b = (d[name] for d in draws)
+    assert len(np.unique(a)) > 50 and ks_2samp(a, b).pvalue > .001
+
+def test_flips_are_as_frequent_as_in_fastai(draws):
+    a, b = (d['flip'] for d in draws)
+    assert set(a) == set(b) <= {-1, 1}
+    assert a.min() == 1 or all(binomtest(int((flip < 0).sum()), N, .5).pvalue > .001 for flip in (a, b))
+
+@pytest.mark.parametrize('name, change', [
+    ('angle', dict(max_rotate=11)), ('angle', dict(p_affine=.85)), ('zoom', dict(max_zoom=1.11)), ('warp_x', dict(max_warp=.22)),
+    ('warp_y', dict(mult=1.1)), ('side', dict(min_scale=.72)), ('left', dict(min_scale=.72)), ('brightness', dict(max_lighting=.22)),
+    ('contrast', dict(p_lighting=.85))])
+def test_a_range_a_tenth_off_would_show(name, change): assert ks_2samp(ours()[name], ours(**change)[name]).pvalue < 1e-6
+
+def test_draws_do_not_depend_on_each_other():
+    augs = draw_augs(N, SEED)
+    done = {name: augs[name] != NEUTRAL[name] for name in ('warp_x', 'warp_y', 'angle', 'zoom', 'brightness', 'contrast')}
+    for columns in ([augs[name] for name in NEUTRAL], [done.get(name, augs[name]) for name in NEUTRAL]):
+        assert abs(np.corrcoef(columns)-np.eye(len(NEUTRAL))).max() < .03
+
+def test_the_seed_decides():
+    same, rng = draw_augs(9, 3), np.random.default_rng(3)
+    assert same.dtype.names == tuple(NEUTRAL) and same.dtype == no_augs(9).dtype and same.shape == (9,)
+    assert (draw_augs(9, 3) == same).all() and (draw_augs(9, rng) == same).all()
+    for a, b in ((draw_augs(9, rng), same), (draw_augs(9, 4), same), (draw_augs(9), draw_augs(9))): assert (a.crop_x != b.crop_x).all()
+
+@pytest.mark.parametrize('args', [dict(max_rotate=0, max_lighting=0, max_warp=0), dict(p_affine=0, p_lighting=0)])
+def test_nothing_to_draw_is_validation(args):
+    augs = draw_augs(50, SEED, min_scale=1, do_flip=False, max_zoom=1, **args)
+    assert gap(warp_matrices(augs), warp_matrices(no_augs(50))) < 1e-12 and gap(lighting(augs), lighting(no_augs(50))) < 1e-6
+
+# the same places
+
+class Forced:
+    "Stands for Python's `random` while fastai draws a crop: gives it the crop of our draw"
+    def __init__(self, aug): self.scale, self.places = aug.scale[0], iter([aug.scale_y[0], aug.scale_x[0]])
+    def uniform(self, low, high): return self.scale if low < high else low
+    def randint(self, low, high): return min(int(next(self.places)*(high+1)), high)
+
+def forced(augs):
+    "fastai's own geometry and lighting, with our draws"
+    a = {name: augs[name].tolist() for name in NEUTRAL}
+    return setup_aug_tfms([Flip(p=1., draw=[(1-f)/2 for f in a['flip']]), Warp(p=1., draw_x=a['warp_x'], draw_y=a['warp_y']),
+                           Rotate(p=1., draw=a['angle']), Zoom(p=1., draw=a['zoom'], draw_x=a['zoom_x'], draw_y=a['zoom_y']),
+                           Brightness(p=1., draw=a['brightness']), Contrast(p=1., draw=a['contrast'])])
+
+def resized(photo, *pcts):
+    "fastai's own `Resize(460)`, cropped at our place"
+    resize = Resize(460)
+    resize.pcts = pcts
+    return resize.encodes(photo)
+
+def cropped(x, aug, size, monkeypatch):
+    "fastai's own random crop, with our draw"
+    with monkeypatch.context() as m:
+        m.setattr(augment, 'random', Forced(aug))
+        return RandomResizedCropGPU(size, min_scale=.01, ratio=(1, 1))(x, split_idx=0)
+
+@pytest.mark.parametrize('item, size', [(460, 224), (300, 224), (461, 33), (200, 150)])
+@pytest.mark.parametrize('args', [{}, STRONG], ids=['book', 'strong'])
+def test_places_are_those_of_fastai(item, size, args, monkeypatch):
+    "The coordinates of fastai's first interpolation go, as a picture, through its second, which is told not to average beforehand"
+    monkeypatch.setattr(augment, '_grid_sample', F.grid_sample)
+    for aug in one_by_one(draw_augs(15, SEED, **args)):
+        with monkeypatch.context() as m:
+            m.setattr(augment, '_grid_sample', lambda x, coords, **kw: coords.permute(0, 3, 1, 2))
+            field = forced(aug)[0](TensorImage(torch.zeros(1, 1, item, item)), split_idx=0)
+        assert gap(places(warp_matrices(aug, size, item)[0], size), cropped(field, aug, size, monkeypatch)[0]) < 8/item**2 <= 2e-4
+
+@pytest.mark.parametrize('item, size', [(460, 224), (460, 460), (300, 7)])
+def test_validation_is_the_whole_square(item, size):
+    grid, edge = warp_matrices(no_augs(1), size, item)[0], np.linspace(-1, 1, size)
+    assert gap(places(grid, size), np.meshgrid(edge, edge)) < 1e-12
+    assert gap(places(to_pixels(grid, item, item), size), np.meshgrid(*[(edge+1)/2*(item-1)]*2)) < 1e-9
+    assert gap(warp(noise(size), matrices(no_augs(1), size, size, size)[0], size), noise(size)) == 0
+
+def test_flip_mirrors():
+    augs = no_augs(2)
+    augs.flip = 1, -1
+    plain, mirrored = matrices(augs, 300)
+    assert gap(places(mirrored, 224), places(plain, 224)[:, :, ::-1]) < 1e-9
+    assert gap(warp(noise(300), mirrored), warp(noise(300), plain)[:, ::-1]) <= 1
+
+@pytest.mark.parametrize('width, height', [(500, 375), (333, 500), (300, 300), (640, 480), (40, 60)])
+@pytest.mark.parametrize('pcts', [(.5, .5), (0, 1), (.123, .987)])
+def test_places_in_a_photo_are_those_of_resize(width, height, pcts):
+    "A photo whose values are its own coordinates, through fastai's `Resize`, inside the rim"
+    left, top, side = crop_box(height, width, *pcts)
+    assert side == min(width, height) and 0 <= left <= width-side and 0 <= top <= height-side
+    inner = np.s_[460//side+2:-460//side-2]
+    coordinates = np.stack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    for photo, corner, want in zip(coordinates, (left, top), places(matrices(no_augs(1), side, 460)[0], 460)):
+        assert gap(np.array(resized(Image.fromarray(photo), *pcts))[inner, inner], corner+want[inner, inner]) < .05
+
+# the same pixels
+
+@pytest.mark.parametrize('side', [1, 2, 31, 300, 700])
+@pytest.mark.parametrize('size', [32, 96, 224])
+def test_pixels_are_those_of_a_slow_float64_warp(side, size):
+    for square in (noise(side), smooth(side)):
+        for m in matrices(draw_augs(2, SEED, **STRONG), side, size):
+            assert gap(warp(square, m, size), reference(square, m, size, fineness(m, size))) <= GRAY
+
+@pytest.mark.parametrize('size', [32, 96, 224])
+def test_torch_and_opencv_agree(size):
+    sides = [1, 2, 31, 300, 700, 300, 224]
+    squares, augs = [noise(side) for side in sides], draw_augs(len(sides), SEED, **STRONG)
+    ms = [to_pixels(m, side) for m, side in zip(warp_matrices(augs, size), sides)]
+    out = warp_torch([planes(s) for s in squares], ms, size)
+    assert out.shape == (len(sides), 3, size, size) and out.dtype == torch.float32 and out.is_contiguous()
+    for square, m, x in zip(squares, ms, out): assert gap(x.permute(1, 2, 0), warp(square, m, size)) <= GRAY
+
+def test_torch_and_opencv_agree_on_real_photos(shared):
+    files = sorted((shared/'pets'/'images').glob('*.jpg'))[::8][:30]
+    assert len(files) == 30
+    for f, aug in zip(files, one_by_one(draw_augs(30, SEED))):
+        square = cut(np.array(Image.open(f).convert('RGB')), aug)
+        m = matrices(aug, len(square))
+        assert gap(warp_torch([planes(square)], m)[0].permute(1, 2, 0), warp(square, m[0])) <= GRAY
+
+def test_a_crop_of_a_photo_serves_and_stays_as_it_was():
+    photo, m = noise(400), matrices(draw_augs(1, SEED), 300)[0]
+    before, square = photo.copy(), photo[50:350, 20:320]
+    out, x = warp(square, m), warp_torch([planes(square)], [m])
+    assert out.shape == (224, 224, 3) and out.dtype == np.uint8 and out.flags.c_contiguous
+    assert gap(out, warp(square.copy(), m)) == gap(x, warp_torch([planes(square.copy())], [m])) == gap(photo, before) == 0
+
+@pytest.mark.parametrize('side', [1, 50, 300, 900])
+def test_one_color_stays_one_color(side):
+    square = np.full((side, side, 3), (0, 99, 255), np.uint8)
+    for m in matrices(draw_augs(8, SEED, **STRONG), side):
+        assert gap(warp(square, m), (0, 99, 255)) == 0
+        assert gap(warp_torch([planes(square)], [m])[0].permute(1, 2, 0), (0, 99, 255)) < 1e-3
+
+@pytest.mark.parametrize('side', [448, 500, 700, 1000])
+@pytest.mark.parametrize('pattern, left', [(stripes, .3), (checks, .1)])
+def test_details_too_fine_for_the_output_come_out_nearly_flat(side, pattern, left):
+    "What is left of the contrast: under a third of stripes, as after an average of 3 x 3, and a tenth of checks"
+    m = matrices(no_augs(1), side)[0]
+    one_sample, out = (f(pattern(side)) for f in (lambda x: reference(x, m, 224, 1), lambda x: warp(x, m)))
+    assert one_sample.std() > 40 and out.std() < left*one_sample.std() and abs(out.mean()-127.5) < .5
+
+def test_fineness_is_the_side_of_what_an_output_pixel_covers():
+    for side in (1, 30, 224): assert fineness(matrices(no_augs(1), side)[0]) == 1
+    assert [fineness(matrices(no_augs(1), side)[0]) for side in (448, 672, 896)] == [2, 3, 4]
+    for side in (30, 200, 400, 1600, 9000):
+        for m in matrices(draw_augs(20, SEED, **STRONG), side, 225):
+            at = places(m, 225)[:, 111:114, 111:114]
+            covered = abs(np.linalg.det([at[:, 1, 2]-at[:, 1, 0], at[:, 2, 1]-at[:, 0, 1]]))**.5/2
+            assert -1.02 < max(covered, .2)-fineness(m, 225)-.1 < .02
+
+# lighting
+
+@pytest.mark.parametrize('max_lighting, tol', [(.2, 5e-6), (.75, 5e-3)])
+def test_lighting_is_that_of_fastai(max_lighting, tol):
+    "White alone may differ, under a low contrast: fastai's float32 has no 1-1e-7"
+    augs = draw_augs(200, SEED, max_lighting=max_lighting)
+    light = forced(augs)[1](TensorImage(torch.arange(256).reshape(1, 1, 16, 16).repeat(200, 3, 1, 1)/255), split_idx=0)
+    normal = Normalize.from_stats(*imagenet_stats, cuda=False)(light)
+    for table, want in ((lighting(augs), light), (lighting(augs, *imagenet_stats), normal)):
+        want = want.flatten(2).transpose(1, 2)
+        assert table.shape == want.shape and table.dtype == np.float32
+        assert gap(table[:, :255], want[:, :255]) < 5e-6 and gap(table, want) < tol
+
+def test_lighting_keeps_the_order_and_leaves_validation_alone():
+    assert (np.diff(lighting(draw_augs(200, SEED)), axis=1) > 0).all()
+    assert gap(lighting(no_augs(1))[0], np.arange(256)[:, None]/255*[1, 1, 1]) < 1e-6
+
+# the whole, and the stock pair
+
+def composed(photo, aug):
+    square = cut(np.array(photo), aug)
+    return lighting(aug)[0][warp(square, matrices(aug, len(square))[0]), range(3)]
+
+def stock(photo, aug, monkeypatch):
+    x = TensorImage(image2tensor(resized(photo, aug.crop_x[0], aug.crop_y[0])))[None].float()/255
+    affine, light = forced(aug)
+    return light(cropped(affine(x, split_idx=0), aug, 224, monkeypatch), split_idx=0)[0].permute(1, 2, 0).numpy()
+
+def test_photos_are_those_of_the_stock_pair(drawn, monkeypatch):
+    "Mean and standard deviation within 1%; each photo at least 30 dB near stock's, and far nearer than a pixel beside"
+    photos = [Image.open(f).convert('RGB') for f in sorted((drawn/'images').glob('*.jpg'))]
+    augs = one_by_one(draw_augs(len(photos), SEED))
+    a, b = np.stack([composed(*x) for x in zip(photos, augs)]), np.stack([stock(*x, monkeypatch) for x in zip(photos, augs)])
+    for stat in (np.mean, np.std): np.testing.assert_allclose(stat(a, (0, 1, 2)), stat(b, (0, 1, 2)), rtol=.01)
+    def error(*shift): return ((np.roll(a, shift, (1, 2))-b)[:, 1:-1, 1:-1]**2).mean((1, 2, 3))
+    assert len(photos) == 40 and error(0, 0).max() < 1e-3
+    for shift in ((0, 1), (0, -1), (1, 0), (-1, 0)): assert (4*error(0, 0) < error(*shift)).all()
+
+def test_the_stock_pair_takes_its_arguments():
+    (resize,), (affine, light, crop) = presize(300, 200, .5, do_flip=False)
+    assert resize.size == (300, 300) and crop.size == (200, 200) and crop.min_scale == .5 and crop.ratio == (1, 1)
+    assert [f.func.__name__ for f in affine.aff_fs] == ['rotate_mat', 'zoom_mat']
+
+refused = [
+    (presize, dict(size=0), 'size=0'), (presize, dict(size=1), 'size=1'), (presize, dict(size=-1), 'size=-1'), (presize, dict(size=461), 'size=461, item=460'),
+    (presize, dict(item=200), 'size=224, item=200'), (presize, dict(min_scale=0), 'got 0$'), (presize, dict(min_scale=1.2), 'got 1.2'),
+    (presize, dict(min_scale=-.5), 'got -0.5'), (presize, dict(min_scale=float('nan')), 'got nan'),
+    (check_sizes, dict(item=9, size=10, min_scale=1), 'size=10, item=9'), (check_sizes, dict(item=9, size=9, min_scale=2), 'got 2$'),
+    *((draw_augs, dict(n=1) | {name: value}, f'{name}={value}') for name, value in [
+        ('min_scale', 0), ('min_scale', 1.1), ('mult', -1), ('mult', float('nan')), ('max_rotate', -1), ('max_rotate', 181), ('max_lighting', 1),
+        ('max_lighting', -.1), ('max_warp', 1), ('p_affine', 1.1), ('p_lighting', -.1), ('min_zoom', 0), ('min_zoom', 1.2)])]
+
+@pytest.mark.parametrize('f, args, words', refused, ids=[f'{f.__name__}-{list(args.items())[-1]}' for f, args, _ in refused])
+def test_bad_arguments_are_refused_with_their_value(f, args, words):
+    with pytest.raises(ValueError, match=words) as e: f(**args)
+    assert '\n' not in str(e.value)
