@@ -7,7 +7,7 @@ __all__ = ['READING', 'decode_photo', 'read_photo', 'PhotoCache', 'cache_photos'
            'composed_block', 'photo_parts', 'photo_dl']
 
 # %% ../nbs/02a_batches.ipynb #imports
-import errno, hashlib, io, json, math, os, shutil, tempfile, time, warnings
+import contextlib, errno, hashlib, io, json, math, os, shutil, tempfile, time, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -38,7 +38,7 @@ def _rgb(im):
 # %% ../nbs/02a_batches.ipynb #decode-def
 def _jpeg(data, im, item):
     "A usual JPEG by the fast way, a large one at 1/2, 1/4 or 1/8; None if it is unusual: then Pillow is to judge"
-    if im.format != 'JPEG' or im.mode not in ('L', 'RGB'): return
+    if im.format not in ('JPEG', 'MPO') or im.mode not in ('L', 'RGB'): return
     part = 2**min(3, _halvings(*im.size, item))
     try: return simplejpeg.decode_jpeg(data, 'RGB', min_height=-(-im.height//part), min_width=-(-im.width//part))
     except ValueError: return
@@ -110,7 +110,12 @@ class PhotoCache:
         key = _key(file, self.item)
         if key in self.keys: return self.photos.get_tensor(key)
 
-    def __reduce__(self): return PhotoCache, (self.file, self.item)
+    def __reduce__(self): return _reopen, (self.file, self.item)
+
+def _reopen(file, item):
+    "The cache for a worker process; None where there is none, as an exported Learner may find itself elsewhere"
+    try: return PhotoCache(file, item)
+    except (OSError, ValueError): return None
 
 # %% ../nbs/02a_batches.ipynb #write-cache-def
 def _layout(shapes):
@@ -136,16 +141,21 @@ def _write_photos(out, head, files, shapes, item, progress):
     os.fsync(out.fileno())
 
 # %% ../nbs/02a_batches.ipynb #build-def
+def _clear(folder):
+    "Remove the parts of processes that were killed: ten minutes ago nothing was added to them any more"
+    for part in folder.glob('.pet_breeds-*.part'):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time()-part.stat().st_mtime > 600: part.unlink()
+
 def _build(dest, head, size, files, shapes, item, progress):
     "A new cache, in its place only once it is whole"
     dest.parent.mkdir(parents=True, exist_ok=True)
-    for old in dest.parent.glob('.*.part'):
-        if time.time()-old.stat().st_mtime > 600: old.unlink(missing_ok=True) # of a process that was killed
+    _clear(dest.parent)
     free = shutil.disk_usage(dest.parent).free
     print(f'keeping {len(files)} decoded photos, {size/1e6:,.0f} MB, in {dest}')
     if free < size*1.02:
         raise OSError(errno.ENOSPC, f'{free/1e6:,.0f} MB are free, {size/1e6:,.0f} are needed', str(dest.parent))
-    with tempfile.NamedTemporaryFile(dir=dest.parent, prefix='.', suffix='.part', delete=False) as out:
+    with tempfile.NamedTemporaryFile(dir=dest.parent, prefix='.pet_breeds-', suffix='.part', delete=False) as out:
         try:
             _write_photos(out, head, files, shapes, item, progress)
             out.close()
@@ -231,7 +241,8 @@ class ComposedDL(TfmdDL):
 
     def before_iter(self):
         super().before_iter()
-        self.epoch_seed = self.rng.getrandbits(32)
+        self.epoch_seed, fs = self.rng.getrandbits(32), self.after_batch.fs
+        if fs and type(fs[0]) is Normalize: fs[0] = InTable(fs[0].mean, fs[0].std, fs[0].axes)
         if self.kept is None and self.own['resident'] is not False: self.kept = self._load()
 
     def create_item(self, i): return i or 0
@@ -260,9 +271,8 @@ class ComposedDL(TfmdDL):
         return make(items, augs, grids, tables)
 
     def _stats(self):
-        "Mean and standard deviation of a `Normalize` that comes first after the batch; from now on the tables do it"
+        "Mean and standard deviation, if the tables are to normalize"
         fs = self.after_batch.fs
-        if fs and type(fs[0]) is Normalize: fs[0] = InTable(fs[0].mean, fs[0].std, fs[0].axes)
         if not fs or not isinstance(fs[0], InTable): return ()
         return [stat.flatten().cpu().numpy() for stat in (fs[0].mean, fs[0].std)]
 

@@ -263,6 +263,22 @@ def test_normalize_is_folded_only_where_it_comes_first(few):
         assert torch.allclose(x, norm(plain), atol=1e-5) and torch.allclose(d.decode((x, y))[0], plain, atol=1e-5)
 
 
+def test_workers_do_not_normalize_twice(few):
+    norm = Normalize.from_stats(*imagenet_stats, cuda=False)
+    here, workers = dls(few), dls(few, num_workers=2)
+    for d in (here, workers): d.add_tfms([norm], 'after_batch')
+    for a, b in zip(sweep(here), sweep(workers), strict=True): assert torch.equal(a, b)
+
+
+def test_an_exported_reader_works_where_the_cache_is_not(few, tmp_path):
+    reader = PhotoReader(cache=tmp_path/'c')
+    reader.setups(photos(few))
+    kept = pickle.dumps(reader)
+    assert pickle.loads(kept).cache.get(photos(few)[0]) is not None
+    reader.cache.file.unlink()
+    assert pickle.loads(kept).cache is None and torch.equal(pickle.loads(kept)(photos(few)[0]), reader(photos(few)[0]))
+
+
 def test_an_unreadable_photo_stops_with_its_name(few):
     d, bad = dls(few), photos(few)[4]
     bad.write_bytes(b'nothing')

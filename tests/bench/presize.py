@@ -154,12 +154,10 @@ def stock(file, aug, train, args):
     x = stock_train(x, aug, args) if train else compose_tfms(x, Pipeline(parts['batch_tfms']).fs, split_idx=1)
     return 255*x[0].permute(1, 2, 0).numpy().astype(float)
 
-def inner(picture): return picture[4:-4, 4:-4]
-
-def psnr(a, b): return 10*np.log10(255**2/np.mean((inner(a)-inner(b))**2))
+def psnr(a, b): return 10*np.log10(255**2/np.mean((a-b)[4:-4, 4:-4]**2))
 
 def gradient(picture):
-    luma = inner(picture) @ [.299, .587, .114]
+    luma = picture[4:-4, 4:-4] @ [.299, .587, .114]
     return np.sqrt(np.mean(np.diff(luma, axis=0)**2) + np.mean(np.diff(luma, axis=1)**2))
 
 def judge(file, aug, grid, train, args):
