@@ -262,60 +262,71 @@ class ComposedDL(TfmdDL):
             while ahead: yield ahead.popleft()()
         finally: pool.shutdown(cancel_futures=True)
 
-    def _start(self, pool, items, batch):
-        "Begin a batch of items, or of their numbers; returns a function that gives it when it is there"
-        n, train = len(items), getattr(self.dataset, 'split_idx', 1) == 0
-        augs = draw_augs(n, [self.epoch_seed, batch], **self.own['aug']) if train else no_augs(n)
-        grids, tables = warp_matrices(augs, self.own['size'], self.own['item']), lighting(augs, *self._stats())
-        make = self._on_device if self.kept else partial(self._on_cores, pool)
-        return make(items, augs, grids, tables)
+# %% ../nbs/02a_batches.ipynb #start-def
+@patch
+def _start(self:ComposedDL, pool, items, batch):
+    "Begin a batch of items, or of their numbers; returns a function that gives it when it is there"
+    n, train = len(items), getattr(self.dataset, 'split_idx', 1) == 0
+    augs = draw_augs(n, [self.epoch_seed, batch], **self.own['aug']) if train else no_augs(n)
+    grids, tables = warp_matrices(augs, self.own['size'], self.own['item']), lighting(augs, *self._stats())
+    make = self._on_device if self.kept else partial(self._on_cores, pool)
+    return make(items, augs, grids, tables)
 
-    def _stats(self):
-        "Mean and standard deviation, if the tables are to normalize"
-        fs = self.after_batch.fs
-        if not fs or not isinstance(fs[0], InTable): return ()
-        return [stat.flatten().cpu().numpy() for stat in (fs[0].mean, fs[0].std)]
+@patch
+def _stats(self:ComposedDL):
+    "Mean and standard deviation, if the tables are to normalize"
+    fs = self.after_batch.fs
+    if not fs or not isinstance(fs[0], InTable): return ()
+    return [stat.flatten().cpu().numpy() for stat in (fs[0].mean, fs[0].std)]
 
-    def _item(self, i):
-        if isinstance(i, tuple): return i
-        return self.kept[i] if self.kept else self.dataset[i]
+@patch
+def _item(self:ComposedDL, i):
+    if isinstance(i, tuple): return i
+    return self.kept[i] if self.kept else self.dataset[i]
 
-    def _square(self, i, aug, grid):
-        "The largest square of a photo, the matrix into its pixels, and what else belongs to its item"
-        photo, *rest = self._item(i)
-        left, top, side = crop_box(*photo.shape[1:], aug.crop_x, aug.crop_y)
-        return photo[:, top:top+side, left:left+side], to_pixels(grid, side, self.own['item']), tuple(rest)
+@patch
+def _square(self:ComposedDL, i, aug, grid):
+    "The largest square of a photo, the matrix into its pixels, and what else belongs to its item"
+    photo, *rest = self._item(i)
+    left, top, side = crop_box(*photo.shape[1:], aug.crop_x, aug.crop_y)
+    return photo[:, top:top+side, left:left+side], to_pixels(grid, side, self.own['item']), tuple(rest)
 
-    def _on_cores(self, pool, *batch):
-        size = self.own['size']
-        out = np.empty((len(batch[0]), size, size, 3), np.float32)
-        def photo(item, aug, grid, table, out):
-            square, matrix, rest = self._square(item, aug, grid)
-            cv2.LUT(warp(square.permute(1, 2, 0).numpy(), matrix, size), table[None], out)
-            return rest
-        jobs = [pool.submit(photo, *one) for one in zip(*batch, out)]
-        return lambda: self._batch(torch.from_numpy(out).permute(0, 3, 1, 2), [job.result() for job in jobs])
+# %% ../nbs/02a_batches.ipynb #cores-def
+@patch
+def _on_cores(self:ComposedDL, pool, *batch):
+    size = self.own['size']
+    out = np.empty((len(batch[0]), size, size, 3), np.float32)
+    def photo(item, aug, grid, table, out):
+        square, matrix, rest = self._square(item, aug, grid)
+        cv2.LUT(warp(square.permute(1, 2, 0).numpy(), matrix, size), table[None], out)
+        return rest
+    jobs = [pool.submit(photo, *one) for one in zip(*batch, out)]
+    return lambda: self._batch(torch.from_numpy(out).permute(0, 3, 1, 2), [job.result() for job in jobs])
 
-    def _on_device(self, items, augs, grids, tables):
-        squares, matrices, rest = zip(*map(self._square, items, augs, grids))
-        gray = warp_torch(squares, matrices, self.own['size']).round().long()
-        tables = torch.from_numpy(tables).to(gray.device).permute(0, 2, 1)
-        x = tables.gather(2, gray.flatten(2)).view_as(gray)
-        return lambda: self._batch(x, rest)
+@patch
+def _batch(self:ComposedDL, x, rest): return (TensorImage(x), *fa_collate(list(rest))) if rest[0] else (TensorImage(x),)
 
-    def _batch(self, x, rest): return (TensorImage(x), *fa_collate(list(rest))) if rest[0] else (TensorImage(x),)
+# %% ../nbs/02a_batches.ipynb #device-def
+@patch
+def _load(self:ComposedDL):
+    "All items, their photos on the device; or [] if they are not to be there, or take over a quarter of the room"
+    asked, cuda = self.own['resident'], self.device is not None and self.device.type == 'cuda'
+    if not (asked or cuda): return []
+    room, items = math.inf if asked else torch.cuda.mem_get_info(self.device)[0]/4, []
+    for i in range(len(self.dataset)):
+        photo, *rest = self.dataset[i]
+        room -= photo.nbytes
+        if room < 0: return []
+        items.append((photo.as_subclass(torch.Tensor).to(self.device), *rest))
+    return items
 
-    def _load(self):
-        "All items with their photos on the device, or [] if they are not to be there or take over a quarter of the room"
-        asked, cuda = self.own['resident'], self.device is not None and self.device.type == 'cuda'
-        if not (asked or cuda): return []
-        room, items = math.inf if asked else torch.cuda.mem_get_info(self.device)[0]/4, []
-        for i in range(len(self.dataset)):
-            photo, *rest = self.dataset[i]
-            room -= photo.nbytes
-            if room < 0: return []
-            items.append((photo.as_subclass(torch.Tensor).to(self.device), *rest))
-        return items
+@patch
+def _on_device(self:ComposedDL, items, augs, grids, tables):
+    squares, matrices, rest = zip(*map(self._square, items, augs, grids))
+    gray = warp_torch(squares, matrices, self.own['size']).round().long()
+    tables = torch.from_numpy(tables).to(gray.device).permute(0, 2, 1)
+    x = tables.gather(2, gray.flatten(2)).view_as(gray)
+    return lambda: self._batch(x, rest)
 
 # %% ../nbs/02a_batches.ipynb #block-def
 def composed_block(
@@ -327,7 +338,7 @@ def composed_block(
     check_sizes(item, size, min_scale)
     aug['min_scale'] = min_scale
     try: draw_augs(1, 0, **aug)
-    except TypeError as e: raise ValueError(f"presize='composed': {e}; 'stock' takes whatever aug_transforms does") from e
+    except TypeError as e: raise ValueError(f"presize='composed': {e}; 'stock' takes what aug_transforms does") from e
     return TransformBlock(type_tfms=PhotoReader(item, cache), dl_type=ComposedDL,
                           dls_kwargs=dict(size=size, item=item, aug=aug, resident=None if cache else False))
 
