@@ -9,7 +9,6 @@ __all__ = ['READING', 'decode_photo', 'read_photo', 'PhotoCache', 'cache_photos'
 # %% ../nbs/02a_batches.ipynb #imports
 import contextlib, errno, hashlib, io, json, math, os, shutil, tempfile, time, warnings
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from . import presize as stock
 from .presize import check_sizes, crop_box, draw_augs, lighting, no_augs, to_pixels
@@ -19,6 +18,7 @@ from fastcore.xdg import xdg_cache_home
 from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
 from fastai.vision.all import *
+from concurrent.futures import ThreadPoolExecutor # not fastcore's, which fastai brings
 
 # %% ../nbs/02a_batches.ipynb #rgb-def
 def _halvings(width, height, item):
