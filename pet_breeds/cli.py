@@ -8,13 +8,15 @@ __all__ = ['run_pets', 'predict_pets', 'main', 'main_predict']
 # %% ../nbs/10_pets.ipynb #imports
 import json, os, platform, shlex, shutil, sys, time
 from argparse import ArgumentParser
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from inspect import signature
+from math import ceil
 from pathlib import Path
 from signal import SIGINT
 from tempfile import mkdtemp
 from threading import Timer
+from .distributed import as_one, distributed, is_main, on_main
 from fastcore.script import anno_parser
 
 # %% ../nbs/10_pets.ipynb #check-options
@@ -28,9 +30,9 @@ def _check_options(epochs, freeze_epochs, lr, size, bs, precision, presize, cach
         raise ValueError(f'--precision {precision}: choose auto, fp32, fp16 or bf16')
     if presize not in ('composed', 'stock'): raise ValueError(f'--presize {presize}: choose composed or stock')
     if cache and presize == 'stock': raise ValueError('--cache: only for --presize composed')
-    try: ok = lr == 'auto' or 0 < float(lr) < float('inf')
+    try: ok = lr in ('auto', 'valley') or 0 < float(lr) < float('inf')
     except ValueError: ok = False
-    if not ok: raise ValueError(f"--lr {lr}: expected 'auto' or a rate above 0, such as 2e-3")
+    if not ok: raise ValueError(f"--lr {lr}: expected auto, valley or a rate above 0, such as 2e-3")
 
 # %% ../nbs/10_pets.ipynb #usable-photos
 def _usable_photos(path, labels):
@@ -77,14 +79,15 @@ def _replacing(out):
     finally: shutil.rmtree(new, ignore_errors=True)
 
 # %% ../nbs/10_pets.ipynb #defaults
-def _defaults(n_photos, pretrained, epochs, freeze_epochs, bs):
-    "Epochs and batch size where none were asked for"
+def _defaults(n_train, pretrained, epochs, freeze_epochs, bs):
+    "Epochs and batch size where none were asked for: enough steps, however few photos make an epoch"
     if freeze_epochs and not pretrained:
         raise ValueError(f'--freeze_epochs {freeze_epochs}: there are no pretrained weights to freeze; '
                          'leave it out, or give --weights')
-    if freeze_epochs is None: freeze_epochs = 3 if pretrained else 0
-    auto_bs = min(64, max(16, n_photos//40), max(2, n_photos//2))
-    return dict(epochs=epochs or (4 if pretrained else 15), freeze_epochs=freeze_epochs, bs=bs or auto_bs)
+    bs = bs or min(64, max(16, n_train//32), max(2, n_train//2))
+    steps = max(1, n_train//bs)
+    if freeze_epochs is None: freeze_epochs = ceil(60/steps) if pretrained else 0
+    return dict(epochs=epochs or max(4, ceil((220 if pretrained else 480)/steps)), freeze_epochs=freeze_epochs, bs=bs)
 
 # %% ../nbs/10_pets.ipynb #make-dls
 def _prep(presize, size):
@@ -104,19 +107,30 @@ def _dataloaders(table, bs, valid_pct, seed, cache, prep):
     return dls
 
 # %% ../nbs/10_pets.ipynb #fit-def
-def _fit(learn, lr, epochs, freeze_epochs):
-    "Find a rate if none is given, and train: the finder's result or None, the epochs as a table, numbers"
+def _rate(learn, lr, pretrained):
+    "The rate, and the finder's result if `lr` is no number"
     from pet_breeds import training
-    finder = None
-    if lr == 'auto':
-        print('finding a learning rate: 60 batches')
-        finder = training.find_lr(learn, num_it=60)
-        lr = freeze_epochs and finder[-1].valley or 2e-3
+    if lr not in ('auto', 'valley'): return float(lr), None
+    print('finding a learning rate: 60 batches')
+    finder = on_main(lambda: training.find_lr(learn, num_it=60, show_plot=False))
+    default = 4e-3 if pretrained else 2e-3
+    return lr == 'valley' and finder[-1].valley or default, finder
+
+def _fit(learn, lr, epochs, freeze_epochs, **kwargs):
+    "Train: the epochs as a table, and numbers"
+    from pet_breeds import training
     start = time.time()
-    table = training.train(learn, epochs, float(lr), freeze_epochs)
+    with distributed(learn): table = training.train(learn, epochs, lr, freeze_epochs, **kwargs)
     seconds = time.time() - start
     speed = len(table) * len(learn.dls.train) * learn.dls.train.bs / seconds
-    return finder, table, dict(lr=float(lr), valid_loss=table.valid_loss.iloc[-1], images_per_second=round(speed, 1))
+    return table, dict(lr=lr, valid_loss=table.valid_loss.iloc[-1], training_seconds=round(seconds, 1),
+                       images_per_second=round(speed, 1))
+
+# %% ../nbs/10_pets.ipynb #checkpoint-def
+def _checkpoint(out):
+    "Beside the report, which is there only when it is complete"
+    out = Path(out).expanduser()
+    return out.with_name(f'.{out.name}-run.safetensors')
 
 # %% ../nbs/10_pets.ipynb #batch-figure
 def _batch_figure(dls, n=10):
@@ -145,16 +159,17 @@ def _result(m):
             f"guessing would give {1-1/m['n_classes']:.3f}.")
 
 def _plan(m):
+    processes = f", {m['processes']} processes" if m['processes'] > 1 else ''
     return (f"{m['n_train']} {m['photos']} photos to train on, {m['n_valid']} to measure on, {m['n_classes']} breeds; "
             f"{m['skipped']} photos skipped. {m['arch']}, weights {m['weights']}, {m['size']} px, "
-            f"{m['freeze_epochs']} + {m['epochs']} epochs in batches of {m['bs']}, {m['precision']} on {m['device']}, "
-            f"seed {m['seed']}.")
+            f"{m['freeze_epochs']} + {m['epochs']} epochs in batches of {m['bs']}, {m['precision']} on {m['device']}"
+            f"{processes}, seed {m['seed']}.")
 
 # %% ../nbs/10_pets.ipynb #rate-section
 def _rate_section(lr, finder):
     if not finder: return [f'Peak rate {lr:.2g}, as given; no finder was run.']
-    return [f'Peak rate {lr:.2g}. The loss while the rate grows, and what four rules make of it: '
-            'the valley is used for a pretrained body; from scratch 2e-3, because the rules are unsure on few photos.',
+    return [f'Peak rate {lr:.2g}. The loss while the rate grows, and what four rules make of it. They are unsure on '
+            'few photos: the valley is used only with --lr valley.',
             _finder_figure(*finder[:2])]
 
 # %% ../nbs/10_pets.ipynb #mistakes-sections
@@ -177,7 +192,7 @@ def _page(m, dls, finder, epochs, cm, top, skipped, command):
     from pet_breeds import interpret
     speed = f"{m['seconds']} seconds in all, {m['images_per_second']} photos a second in training."
     sections = {
-        'Result': [_result(m), _plan(m), speed],
+        'Result': [_result(m), _plan(m), speed, f"Precision: {m['why']}"],
         'A batch': ['Ten photos of the training set, as the model sees them.', _batch_figure(dls)],
         'Learning rate': _rate_section(m['lr'], finder),
         'Training': [interpret.plot_training(epochs), epochs],
@@ -192,48 +207,60 @@ def run_pets(
     labels:str='name', # where a photo's breed stands: name (breed_12.jpg), folder, or a CSV file
     arch:str='drawnet', # drawnet, or a name that torchvision or timm knows
     weights:str='auto', # auto (already downloaded ones, if any), none, or a .safetensors or .pth file
-    epochs:int=None, # epochs in which everything learns; 4 with pretrained weights, else 15
-    freeze_epochs:int=None, # epochs before them in which only the head learns; 3 with pretrained weights
-    lr:str='auto', # auto (the finder's valley; from scratch 2e-3), or a rate
-    size:int=None, # side of the photos the model sees, in pixels; 224 with pretrained weights, else 96
-    bs:int=None, # photos in a batch; a fortieth of them, between 16 and 64
-    precision:str='auto', # auto, fp32, fp16 or bf16
+    epochs:int=None, # epochs in which everything learns; 220 steps or more with pretrained weights, else 480
+    freeze_epochs:int=None, # epochs before them in which only the head learns; 60 steps with pretrained weights
+    lr:str='auto', # auto (4e-3; from scratch 2e-3), valley (the finder's), or a rate
+    size:int=None, # side of the photos the model sees, in pixels; 128 for drawnet, else 224
+    bs:int=None, # photos in a batch; between 16 and 64
+    precision:str='auto', # auto (the fastest that is safe on this machine), fp32, fp16 or bf16
     presize:str='composed', # composed (one warp a photo), or stock (as the book does it)
     cache:bool=False, # keep decoded photos in a file, to read them faster from the second epoch on
     valid_pct:float=.2, # share of the photos to measure on
     seed:int=42, # for the split, the model and the order of photos
+    resume:bool=False, # go on with a run into the same `out` that was stopped
     out:str='report', # folder for the report
 )->dict: # what is written to `metrics.json`
     "Train a classifier of pet breeds and write a report: index.html, metrics.json, model.safetensors and model.json"
     start, command = time.time(), _command(locals())
     _check_options(epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct)
-    with _replacing(out) as new:
-        from pet_breeds import interpret, model, training
-        from fastai.vision.all import noop, set_seed
+    with _replacing(out) if is_main() else nullcontext() as new:
+        from pet_breeds import interpret, model, saving
+        from fastai.vision.all import noop, num_distrib, set_seed
+        from pet_breeds.precision import mixed_precision
         weights = model.find_weights(arch, weights)
-        size = size or (224 if weights else 96)
+        size = size or (128 if arch == 'drawnet' else 224)
         model.make_model(arch, 2, weights, size)
-        table, skipped, kind = _usable_photos(path, labels)
-        opts = _defaults(len(table), bool(weights), epochs, freeze_epochs, bs)
+        processes = num_distrib() or 1
+        table, skipped, kind = on_main(lambda: _usable_photos(path, labels))
+        opts = _defaults(round(len(table)*(1-valid_pct)), bool(weights), epochs, freeze_epochs, bs)
         prep = _prep(presize, size)
+        batches = lambda: _dataloaders(table, opts['bs'], valid_pct, seed, cache, prep)
+        if cache and processes > 1: on_main(lambda: batches() and None)
         set_seed(seed)
-        dls = _dataloaders(table, opts['bs'], valid_pct, seed, cache, prep)
+        dls = batches()
         learn = model.make_learner(dls, arch, weights or 'none', size)
-        precision = training.mixed_precision(learn, precision)
+        chosen = on_main(lambda: mixed_precision(learn, precision))
+        if not is_main(): mixed_precision(learn, chosen.name)
         m = dict(photos=kind, n_train=dls.train.n, n_valid=dls.valid.n, n_classes=dls.c, skipped=len(skipped),
                  arch=arch, weights=weights.name if weights else 'none', size=size, **opts,
-                 precision=precision, presize=presize, device=str(dls.device), seed=seed, versions=_versions())
+                 precision=chosen.name, why=chosen.why, presize=presize, device=str(dls.device),
+                 processes=processes, seed=seed, versions=_versions())
         print(_plan(m))
-        finder, epoch_table, numbers = _fit(learn, lr, opts['epochs'], opts['freeze_epochs'])
-        acts, targ = learn.get_preds(act=noop)
+        rate, finder = _rate(learn, lr, bool(weights))
+        epoch_table, numbers = _fit(learn, rate, opts['epochs'], opts['freeze_epochs'],
+                                    checkpoint=_checkpoint(out), resume=resume)
+        acts, targ = on_main(lambda: learn.get_preds(act=noop))
         error = (acts.argmax(1) != targ).float().mean().item()
         m.update(numbers, error_rate=error, error_rate_se=interpret.error_se(error, len(targ)),
                  seconds=round(time.time()-start, 1))
         cm = interpret.confusion(targ, acts.argmax(1), dls.vocab)
         top = interpret.top_losses(acts, targ, list(dls.valid.items.file), dls.vocab, k=15)
-        (new/'index.html').write_text(_page(m, dls, finder, epoch_table, cm, top, skipped, command), encoding='utf-8')
-        (new/'metrics.json').write_text(json.dumps(m, indent=1), encoding='utf-8')
-        training.save_model(learn, new, **prep)
+        if is_main():
+            page = _page(m, dls, finder, epoch_table, cm, top, skipped, command)
+            (new/'index.html').write_text(page, encoding='utf-8')
+            (new/'metrics.json').write_text(json.dumps(m, indent=1), encoding='utf-8')
+            saving.save_model(learn, new, **prep)
+    if is_main(): _checkpoint(out).unlink()
     print(_result(m))
     return m
 
@@ -255,8 +282,8 @@ def predict_pets(
 )->tuple: # two DataFrames: file, breed and its probability prob; and what could not be read, as `check_photos` says it
     "The most probable breed for each photo"
     import pandas as pd, torch
-    from pet_breeds import batches, data, loss, training
-    net, about = training.load_model(model)
+    from pet_breeds import batches, data, loss, saving
+    net, about = saving.load_model(model)
     files = [f for p in map(Path, photos) for f in (data.find_photos(p) if p.is_dir() else [p])]
     for f in files:
         if not f.is_file(): raise FileNotFoundError(f'{f}: no such photo or folder')
@@ -284,7 +311,7 @@ def _shell(func, parser, args):
     args = {k:v for k,v in vars(parser.parse_args(args)).items() if k not in ('pdb', 'xtra')}
     before, sys.unraisablehook = sys.unraisablehook, _interrupt_again
     try: return func(**args)
-    except KeyboardInterrupt: parser.exit(130, f'\n{parser.prog}: interrupted; nothing was written\n')
+    except KeyboardInterrupt: parser.exit(130, f'\n{parser.prog}: interrupted; no report was written\n')
     except OSError as e: parser.exit(2, f'{parser.prog}: {f"{e.strerror}: {e.filename}" if e.filename else e}\n')
     except ValueError as e: parser.exit(2, f'{parser.prog}: {e}\n')
     finally: sys.unraisablehook = before
@@ -295,8 +322,9 @@ def main(
 ):
     "The command `pet_breeds`: `run_pets` with its parameters as options"
     def run(**options):
-        run_pets(**options)
-        print(f'Open {Path(options["out"])/"index.html"}')
+        with as_one():
+            run_pets(**options)
+            print(f'Open {Path(options["out"])/"index.html"}')
     _shell(run, anno_parser(run_pets, prog='pet_breeds'), args)
 
 # %% ../nbs/10_pets.ipynb #main-predict

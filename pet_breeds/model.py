@@ -10,6 +10,7 @@ __all__ = ['ResBlock', 'drawnet', 'make_body', 'new_network', 'read_weights', 'm
 import warnings
 warnings.filterwarnings('ignore', '`torch.jit.script`', FutureWarning) # fastai still uses it
 import difflib
+from importlib import resources
 from pathlib import Path
 import torch, torchvision
 from torch import nn
@@ -37,7 +38,7 @@ def drawnet(
 )->nn.Sequential: # a stem, four residual stages, pooling and one linear layer
     "A small residual network that trains on two cores: 0.7 million parameters, made for photos of 96 to 128 pixels"
     widths = 24, 32, 64, 128, 160
-    stages = [ResBlock(ni, nf, 1 if i==0 else 2) for i,(ni,nf) in enumerate(zip(widths, widths[1:]))]
+    stages = [ResBlock(ni, nf, 2) for ni,nf in zip(widths, widths[1:])]
     return nn.Sequential(nn.Sequential(_conv_bn(3, widths[0], 2), nn.ReLU(inplace=True)), *stages,
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], num_classes))
 
@@ -159,10 +160,10 @@ def make_model(
 
 # %% ../nbs/06_model.ipynb #cached-weights
 def cached_weights(
-    arch:str, # a name that torchvision or timm knows
-)->Path|None: # the file of its default weights in the library's own cache, None if it is not there
-    "Where torchvision or timm keeps `arch`'s default weights on this machine. Never downloads"
-    if arch == 'drawnet': return None
+    arch:str, # 'drawnet', or a name that torchvision or timm knows
+)->Path|None: # the file of its default weights, None if it is not there
+    "Where `arch`'s default weights are: in this package, or in torchvision's or timm's cache. Never downloads"
+    if arch == 'drawnet': return Path(resources.files('pet_breeds')/'drawnet.safetensors')
     if arch in _torchvision_names():
         url = torchvision.models.get_model_weights(arch).DEFAULT.url
         file = Path(torch.hub.get_dir())/'checkpoints'/url.rpartition('/')[2]
@@ -176,7 +177,7 @@ def cached_weights(
 # %% ../nbs/06_model.ipynb #find-weights
 def find_weights(
     arch:str, # a name that torchvision or timm knows
-    weights:str|Path='auto', # 'auto': cached ones if there are any; 'none': from scratch; or a file
+    weights:str|Path='auto', # 'auto': those at hand, if any; 'none': from scratch; or a file
 )->Path|None: # a file to read, or None
     "The file that `weights` stands for"
     if weights == 'auto': return cached_weights(arch)
@@ -186,7 +187,7 @@ def find_weights(
 def make_learner(
     dls:DataLoaders, # photos and labels; `Normalize` is added to it if it has none
     arch:str='drawnet', # 'drawnet', or a name that torchvision or timm knows
-    weights:str|Path='auto', # 'auto': cached ones if there are any; 'none': from scratch; or a file
+    weights:str|Path='auto', # 'auto': those at hand, if any; 'none': from scratch; or a file
     size:int=224, # side of the photos in `dls`, in pixels
     metrics=error_rate, # passed on to `Learner`
     **kwargs # more arguments for `Learner`: `loss_func`, `opt_func`, `wd`, `cbs`, ...

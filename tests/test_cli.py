@@ -102,9 +102,9 @@ def test_same_vocab_and_split_by_name_folder_and_csv(drawn, here):
 
 
 def test_same_seed_same_metrics(drawn, here):
-    quick = dict(path=str(drawn), epochs=1, size=32, bs=8, lr='1e-3', seed=3)
+    quick = dict(path=str(drawn), epochs=1, size=32, bs=8, lr='1e-3', seed=3, precision='fp32')
     a, b = run_pets(out='a', **quick), run_pets(out='b', **quick)
-    for timing in ('seconds', 'images_per_second'): del a[timing], b[timing]
+    for timing in ('seconds', 'training_seconds', 'images_per_second'): del a[timing], b[timing]
     assert a == b
 
 
@@ -309,7 +309,24 @@ def test_ctrl_c_leaves_the_old_report(after, report, drawn, here):
     os.killpg(run.pid, signal.SIGINT)
     err = run.communicate(timeout=60)[1]
     assert run.returncode == 130 and 'Traceback' not in err and 'interrupted' in err, err
-    assert os.listdir(here) == ['report'] and (here/'report'/'metrics.json').read_bytes() == before
+    assert set(os.listdir(here)) - {'.report-run.safetensors'} == {'report'} and (here/'report'/'metrics.json').read_bytes() == before
+
+
+def test_a_stopped_run_goes_on(drawn, here):
+    "kill -9 after an epoch; --resume ends where a run that was left alone does, and leaves nothing behind"
+    words = ['--path', drawn, '--epochs', '6', '--size', '32', '--bs', '8', '--lr', '1e-3', '--precision', 'fp32']
+    run = subprocess.Popen([f'{sys.exec_prefix}/bin/pet_breeds', *words], cwd=here, text=True, stdout=subprocess.PIPE, env={**os.environ, 'PYTHONUNBUFFERED': '1'})
+    while not (here/'.report-run.safetensors').exists() and run.poll() is None: time.sleep(.01)
+    run.kill()
+    run.communicate()
+    assert not (here/'report').exists() and shell('pet_breeds', *words[:-4], '--lr', '2e-3', '--resume', cwd=here).stderr.count('was made with lr') == 1
+    assert shell('pet_breeds', *words, '--resume', cwd=here).returncode == 0
+    assert shell('pet_breeds', *words, '--out', 'whole', cwd=here).returncode == 0
+    assert (here/'report'/'model.safetensors').read_bytes() == (here/'whole'/'model.safetensors').read_bytes()
+    assert not list(here.glob('.*.safetensors'))
+
+
+def test_nothing_to_go_on_with(drawn, here, capsys): refused(capsys, ['--path', drawn, '--resume', '--size', '32', '--lr', '1e-3'], 'no checkpoint', 'start without resume')
 
 
 def test_ctrl_c_in_the_middle_of_a_fork(here):
@@ -324,7 +341,7 @@ def test_ctrl_c_in_the_middle_of_a_fork(here):
         os.register_at_fork(before=lambda: signal.raise_signal(signal.SIGINT))
         _shell(work, ArgumentParser('pet_breeds'), [])"""
     done = shell('python', '-c', code, cwd=here, timeout=40)
-    assert done.returncode == 130 and 'interrupted; nothing was written' in done.stderr and 'Traceback' not in done.stderr, done.stderr
+    assert done.returncode == 130 and 'interrupted; no report was written' in done.stderr and 'Traceback' not in done.stderr, done.stderr
 
 
 def test_full_disk(drawn, here):

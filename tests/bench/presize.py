@@ -27,7 +27,7 @@ from pet_breeds.data import find_photos, get_pets, is_drawn
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_learner
 from pet_breeds.presize import crop_box, draw_augs, no_augs, to_pixels, warp, warp_matrices
-from pet_breeds.training import mixed_precision
+from pet_breeds.precision import mixed_precision
 import cv2, fastai, numpy as np, pandas as pd, PIL, scipy, simplejpeg, torch
 from fastai.vision.all import *
 from concurrent.futures import ThreadPoolExecutor # fastai's name for another one
