@@ -20,7 +20,7 @@ from .distributed import as_one, distributed, is_main, on_main
 from fastcore.script import anno_parser
 
 # %% ../nbs/10_pets.ipynb #check-options
-def _check_options(epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct):
+def _check_options(head, epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct):
     counts = dict(epochs=(epochs, 1), freeze_epochs=(freeze_epochs, 0), size=(size, 32), bs=(bs, 2))
     for name, (value, least) in counts.items():
         if value is not None and value < least: raise ValueError(f'--{name} {value}: expected {least} or more')
@@ -29,6 +29,7 @@ def _check_options(epochs, freeze_epochs, lr, size, bs, precision, presize, cach
     if precision not in ('auto', 'fp32', 'fp16', 'bf16'):
         raise ValueError(f'--precision {precision}: choose auto, fp32, fp16 or bf16')
     if presize not in ('composed', 'stock'): raise ValueError(f'--presize {presize}: choose composed or stock')
+    if head not in ('auto', 'fastai', 'linear'): raise ValueError(f'--head {head}: choose auto, fastai or linear')
     if cache and presize == 'stock': raise ValueError('--cache: only for --presize composed')
     try: ok = lr in ('auto', 'valley') or 0 < float(lr) < float('inf')
     except ValueError: ok = False
@@ -123,8 +124,7 @@ def _fit(learn, lr, epochs, freeze_epochs, **kwargs):
     with distributed(learn): table = training.train(learn, epochs, lr, freeze_epochs, **kwargs)
     seconds = time.time() - start
     speed = len(table) * len(learn.dls.train) * learn.dls.train.bs / seconds
-    return table, dict(lr=lr, valid_loss=table.valid_loss.iloc[-1], training_seconds=round(seconds, 1),
-                       images_per_second=round(speed, 1))
+    return table, dict(lr=lr, training_seconds=round(seconds, 1), images_per_second=round(speed, 1))
 
 # %% ../nbs/10_pets.ipynb #checkpoint-def
 def _checkpoint(out):
@@ -161,7 +161,7 @@ def _result(m):
 def _plan(m):
     processes = f", {m['processes']} processes" if m['processes'] > 1 else ''
     return (f"{m['n_train']} {m['photos']} photos to train on, {m['n_valid']} to measure on, {m['n_classes']} breeds; "
-            f"{m['skipped']} photos skipped. {m['arch']}, weights {m['weights']}, {m['size']} px, "
+            f"{m['skipped']} photos skipped. {m['arch']}, weights {m['weights']}, {m['head']} head, {m['size']} px, "
             f"{m['freeze_epochs']} + {m['epochs']} epochs in batches of {m['bs']}, {m['precision']} on {m['device']}"
             f"{processes}, seed {m['seed']}.")
 
@@ -206,7 +206,8 @@ def run_pets(
     path:str='auto', # photos: auto (real ones if here, else drawn), drawn, full (downloads 812 MB), or a folder
     labels:str='name', # where a photo's breed stands: name (breed_12.jpg), folder, or a CSV file
     arch:str='drawnet', # drawnet, or a name that torchvision or timm knows
-    weights:str='auto', # auto (already downloaded ones, if any), none, or a .safetensors or .pth file
+    weights:str='auto', # auto (shipped or already downloaded ones, if any), none, or a .safetensors or .pth file
+    head:str='auto', # auto (linear on pretrained weights, else fastai), linear (one layer), or fastai (two)
     epochs:int=None, # epochs in which everything learns; 220 steps or more with pretrained weights, else 480
     freeze_epochs:int=None, # epochs before them in which only the head learns; 60 steps with pretrained weights
     lr:str='auto', # auto (4e-3; from scratch 2e-3), valley (the finder's), or a rate
@@ -222,12 +223,13 @@ def run_pets(
 )->dict: # what is written to `metrics.json`
     "Train a classifier of pet breeds and write a report: index.html, metrics.json, model.safetensors and model.json"
     start, command = time.time(), _command(locals())
-    _check_options(epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct)
+    _check_options(head, epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct)
     with _replacing(out) if is_main() else nullcontext() as new:
         from pet_breeds import interpret, model, saving
         from fastai.vision.all import noop, num_distrib, set_seed
         from pet_breeds.precision import mixed_precision
         weights = model.find_weights(arch, weights)
+        if head == 'auto': head = 'linear' if weights else 'fastai'
         size = size or (128 if arch == 'drawnet' else 224)
         model.make_model(arch, 2, weights, size)
         processes = num_distrib() or 1
@@ -238,11 +240,11 @@ def run_pets(
         if cache and processes > 1: on_main(lambda: batches() and None)
         set_seed(seed)
         dls = batches()
-        learn = model.make_learner(dls, arch, weights or 'none', size)
+        learn = model.make_learner(dls, arch, weights or 'none', size, head)
         chosen = on_main(lambda: mixed_precision(learn, precision))
         if not is_main(): mixed_precision(learn, chosen.name)
         m = dict(photos=kind, n_train=dls.train.n, n_valid=dls.valid.n, n_classes=dls.c, skipped=len(skipped),
-                 arch=arch, weights=weights.name if weights else 'none', size=size, **opts,
+                 arch=arch, weights=weights.name if weights else 'none', head=head, size=size, **opts,
                  precision=chosen.name, why=chosen.why, presize=presize, device=str(dls.device),
                  processes=processes, seed=seed, versions=_versions())
         print(_plan(m))
@@ -252,6 +254,7 @@ def run_pets(
         acts, targ = on_main(lambda: learn.get_preds(act=noop))
         error = (acts.argmax(1) != targ).float().mean().item()
         m.update(numbers, error_rate=error, error_rate_se=interpret.error_se(error, len(targ)),
+                 valid_loss=learn.loss_func(acts, targ).item(),
                  seconds=round(time.time()-start, 1))
         cm = interpret.confusion(targ, acts.argmax(1), dls.vocab)
         top = interpret.top_losses(acts, targ, list(dls.valid.items.file), dls.vocab, k=15)

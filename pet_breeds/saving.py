@@ -66,6 +66,7 @@ _PREP = dict(
 _ABOUT = dict(
     format=(lambda x: x == 'pet_breeds 1', "'pet_breeds 1'"),
     arch=(lambda x: isinstance(x, str), 'the name of an architecture'),
+    head=(lambda x: x in ('fastai', 'linear'), "'fastai' or 'linear'"),
     vocab=(_names, 'a list of different names'),
     mean=(_three(_number(-1e6, 1e6)), 'three numbers'),
     std=(_three(_number(0, 1e6)), 'three numbers above 0'),
@@ -96,7 +97,7 @@ def save_model(
     norm = first(learn.dls.after_batch.fs.filter(risinstance(Normalize)))
     if norm is None or not hasattr(learn, 'arch'):
         raise ValueError('learn: expected a Learner from make_learner, which knows its arch and normalizes its photos')
-    about = dict(format='pet_breeds 1', arch=learn.arch, vocab=list(map(str, learn.dls.vocab)),
+    about = dict(format='pet_breeds 1', arch=learn.arch, head=learn.head, vocab=list(map(str, learn.dls.vocab)),
                  mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(),
                  prep=dict(presize=presize, item=item, size=size, min_scale=min_scale))
     weights = {k: _plain(v) for k,v in get_model(learn.model).state_dict().items()}
@@ -130,7 +131,7 @@ def load_model(
     try:
         meta = _describe(about)
         digest = meta.pop('sha256')
-        model, _ = make_model(meta['arch'], len(meta['vocab']), size=meta['prep']['size'])
+        model, _ = make_model(meta['arch'], len(meta['vocab']), size=meta['prep']['size'], head=meta['head'])
     except Exception as e: raise ValueError(f"{about} does not describe a model of ours: {_why(e)}") from e
     try:
         tensors, _ = _read(weights)

@@ -89,7 +89,8 @@ def _halve_if_full(learn, fits):
     "`fits()`; if the memory is full, once more from the start with half the batch"
     start, bs, device = deepcopy(training_state(learn, 'model', 'random')), learn.dls.train.bs, learn.dls.device
     try: return fits()
-    except torch.OutOfMemoryError: pass # what the batch held is free once this block is left
+    except torch.OutOfMemoryError:
+        if num_distrib() > 1: raise # the other processes are in the middle of a batch
     print(f'{bs} photos a batch are too many for the memory of {device}: starting again with {bs//2}')
     restore(learn, start)
     for dl in learn.dls.loaders: dl.bs = max(1, dl.bs//2)

@@ -59,7 +59,7 @@ def net(): return make_model('drawnet', 2, size=64)[0]
 def stub(net, vocab=('bright', 'dark'), arch='drawnet', stats=imagenet_stats):
     "What `save_model` needs of a Learner"
     tfms = L(Normalize.from_stats(*stats, cuda=False)) if stats else L()
-    return SimpleNamespace(model=net, arch=arch, dls=SimpleNamespace(vocab=vocab, after_batch=SimpleNamespace(fs=tfms)))
+    return SimpleNamespace(head='fastai', model=net, arch=arch, dls=SimpleNamespace(vocab=vocab, after_batch=SimpleNamespace(fs=tfms)))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_there_and_back(net, saved):
     model, about = load_model(saved)
     same(dict(model.state_dict()), dict(net.state_dict()))
     assert not model.training
-    assert about == dict(format='pet_breeds 1', arch='drawnet', vocab=['bright', 'dark'], mean=pytest.approx(imagenet_stats[0]), std=pytest.approx(imagenet_stats[1]),
+    assert about == dict(format='pet_breeds 1', arch='drawnet', head='fastai', vocab=['bright', 'dark'], mean=pytest.approx(imagenet_stats[0]), std=pytest.approx(imagenet_stats[1]),
                          prep=dict(presize='stock', item=64, size=64, min_scale=1.))
     assert sorted(os.listdir(saved)) == ['model.json', 'model.safetensors']
 
@@ -112,7 +112,7 @@ def test_an_unknown_architecture(saved, arch):
 
 
 @pytest.mark.parametrize('entry, value', [
-    ('format', 'pet_breeds 2'), ('format', None), ('arch', 7), ('arch', None),
+    ('format', 'pet_breeds 2'), ('format', None), ('arch', 7), ('arch', None), ('head', 'round'),
     ('vocab', []), ('vocab', 'ab'), ('vocab', ['dark', 'dark']), ('vocab', ['dark', 1]), ('vocab', ['dark', None]), ('vocab', {'dark': 0, 'bright': 1}),
     ('mean', [.5, .5]), ('mean', [.5, .5, '.5']), ('mean', [.5, .5, float('nan')]), ('mean', [.5, .5, 10**400]), ('mean', [True]*3), ('std', [.2, .2, 0]), ('std', [.2, .2, -1]),
     ('std', .2), ('prep', None), ('prep', []), ('comment', 'hello')])

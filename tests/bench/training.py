@@ -1,0 +1,290 @@
+"""Training, ours beside what it should beat: from scratch, a linear probe, the book's recipe; errors, seconds an epoch, GPU memory.
+
+    python tests/bench/training.py [--shared DIR] [--parts drawn,real,epoch,gpu] [--seeds 5] [--json FILE]
+                                   [--rounds 3] [--error-epochs 3] [--error-seeds 3] [--workers 2] [--data DIR]
+
+`--n 64 --size 64 --drawn-size 64 --most-epochs 1 --seeds 2 --rounds 1 --error-epochs 1 --error-seeds 2 --bs 16 --device cpu` tries
+everything in a minute or two. Drawn photos go to `--data`, where they are found again, or to a folder that is removed. A seed is that of
+the split, the model and the order of photos. An error is a standard error (se) of a mean over seeds; differences are paired, seed by
+seed. All parts but the last run on the CPU.
+
+drawn: what `pet_breeds` does by default, 740 drawn photos, from the shipped body and from scratch with as many epochs; seconds of
+training with validation after each epoch, without the finder. real: photos and weights of `--shared` (default `$PET_BREEDS_SHARED` or
+`../shared`), three ways on the same stratified splits, 30% to measure on, seconds from the list of files to the accuracy: `probe`,
+logistic regression on the pretrained body's pooled features, photos prepared as for validation; `book`, fastai's `fine_tune(2, 4e-3,
+freeze_epochs=3)`, batches of 16, stock presizing, float32; `ours`. epoch: resnet18 with random weights, batches of 64, 224 pixels,
+training only (no validation), ways in turn after a round to warm up; ours with a cache, built before, the book's without or with
+`--workers`, whichever is faster. Processor time: user and system, children too. A ratio is the median of the rounds' ratios, the book's
+over ours. Then the errors of both after `--error-epochs` from scratch on drawn photos of 8 breeds. gpu: resnet50 with random weights,
+7,390 drawn photos, 20% of them set aside, training only, the book's `to_fp16` with up to 16 workers beside ours with photos kept on the
+card, and beside the same model fed one batch again and again; peak memory is what a way adds to what was allocated before, photos kept
+included.
+"""
+import argparse, json, os, tempfile, time
+from collections import defaultdict
+from functools import partial
+from pathlib import Path
+
+from presize import Fixed, TrainOnly, about, quietly, show, timed
+from pet_breeds.batches import photo_dl
+from pet_breeds.data import get_pets, photo_table, pets_dls, stratified_split
+from pet_breeds.drawn import BREEDS, draw_pets
+from pet_breeds.model import make_learner, make_model
+from pet_breeds.precision import mixed_precision
+from pet_breeds.training import compare, repeat, train
+import numpy as np, pandas as pd, sklearn, torch
+from fastai.vision.all import DataLoaders, default_device, set_seed
+from fastcore.test import test_eq
+from sklearn.linear_model import LogisticRegression
+
+TOP = 'shipped scratch scratch_ratio probe book ours epoch_ratio epoch_ratio_cpu gpu_ratio'.split()
+
+# settings: only these two know how `pet_breeds` has them
+def prep(presize, size):
+    "How photos are prepared: 'stock' as in the book, or 'composed'"
+    from pet_breeds.cli import _prep
+    return _prep(presize, size)
+
+def our_settings(n_train, pretrained, most_epochs):
+    "What the command does where nothing is asked for"
+    from pet_breeds.cli import _defaults
+    settings = _defaults(n_train, pretrained, None, None, None)
+    for name in ('epochs', 'freeze_epochs'): settings[name] = min(settings[name], most_epochs)
+    return settings | dict(lr=4e-3 if pretrained else 2e-3)
+
+# photos
+def few(table, n):
+    "At most `n` rows, drawn without order, given in order"
+    return table.sample(min(n or len(table), len(table)), random_state=0).sort_index().reset_index(drop=True)
+
+def drawn_table(n, data):
+    "`n` drawn photos of the 37 breeds"
+    return few(photo_table(get_pets('drawn', -(-n//len(BREEDS)), data=data, progress=False)), n)
+
+def batches(table, seed, bs, valid_pct, presize, size, workers=0, device='cpu', **kwargs):
+    "DataLoaders of a stratified split"
+    set_seed(seed)
+    return pets_dls(table, bs, device, workers, valid_pct=valid_pct, seed=seed, **kwargs, **prep(presize, size))
+
+# runs: each way is a function from a seed to a figure and seconds
+def measure(ways, seeds):
+    "`repeat`, and a second table like it: seconds"
+    took = defaultdict(list)
+    def recorded(name):
+        def run(seed):
+            figure, seconds = ways[name](seed)
+            took[name].append(seconds)
+            print(f'seed {seed}: {name} {figure:.3f} in {seconds:.1f} s', flush=True)
+            return figure
+        return run
+    runs = repeat({name: recorded(name) for name in ways}, seeds, progress=False)
+    return runs, pd.DataFrame(took, runs.index)
+
+def summary(title, runs, seconds, baseline=None):
+    "Print mean, spread and paired differences with the median of seconds; returns them, and each run"
+    table = compare(runs, baseline).join(seconds.median().rename('seconds'))
+    show(f'{title}, {len(runs)} seeds', table, 4)
+    return dict(table=json.loads(table.to_json(orient='index')), seconds=seconds.to_dict('list'), **runs.to_dict('list'))
+
+def silently(learn, f, *args, **kwargs):
+    "What `f` returns, without bars and tables"
+    with learn.no_bar(), learn.no_logging(): return quietly(f, *args, **kwargs)
+
+def set_precision(learn, precision='auto'):
+    "`mixed_precision`, said aloud"
+    print(f'{learn.arch} in {mixed_precision(learn, precision).name}', end='; ', flush=True)
+
+def scratch_or_not(dls, seed, size, weights, epochs, lr=2e-3, freeze_epochs=0, precision='auto', **_):
+    "Train drawnet: error rate at the end, and seconds"
+    set_seed(seed)
+    learn = make_learner(dls, 'drawnet', weights, size)
+    if precision: set_precision(learn, precision)
+    table, seconds = timed(silently, learn, train, learn, epochs, lr, freeze_epochs)
+    return table.error_rate.iloc[-1], seconds[0]
+
+# drawn
+def drawn(args, tmp):
+    table, size = drawn_table(args.n or 740, args.data or tmp), args.drawn_size
+    shipped, scratch = (our_settings(round(.8*len(table)), pretrained, args.most_epochs) for pretrained in (True, False))
+    scratch |= dict(bs=shipped['bs'], epochs=shipped['epochs']+shipped['freeze_epochs'])
+    def way(weights, settings):
+        return lambda seed: scratch_or_not(batches(table, seed, settings['bs'], .2, 'composed', size), seed, size, weights, **settings)
+    runs, seconds = measure(dict(shipped=way('auto', shipped), scratch=way('none', scratch)), args.seeds)
+    print(f'\nshipped: {shipped}; scratch: {scratch}')
+    out = summary(f'drawn: error rate, n={len(table)} (20% valid), drawnet, {size} px', runs, seconds)
+    ratio = runs.scratch.mean()/runs.shipped.mean() if runs.shipped.any() else np.inf
+    print(f'mean error from scratch over that from the shipped body: {ratio:.2f}')
+    return out | dict(n=len(table), size=size, settings=dict(shipped=shipped, scratch=scratch), scratch_ratio=ratio)
+
+# real
+def weights_in(shared): return shared/'weights/mobilenet_v2_imagenet.pth'
+
+def split(table, seed): return stratified_split(table.file, table.label, .3, seed)
+
+def real_learner(table, seed, bs, presize, args, **kwargs):
+    "The pretrained body with fastai's new head, on the split of all three ways"
+    dls = batches(table, seed, bs, .3, presize, args.size, **kwargs)
+    test_eq(list(dls.valid.items.file), list(table.file[split(table, seed)[1]]))
+    set_seed(seed)
+    return make_learner(dls, 'mobilenet_v2', weights_in(args.shared), args.size)
+
+@torch.no_grad()
+def features(files, args):
+    "The pretrained body's features, averaged over the grid, photos prepared as for validation: (n, 1280)"
+    model, meta = make_model('mobilenet_v2', 2, weights_in(args.shared), args.size)
+    mean, std = meta['stats']
+    body, dl = model[0].eval(), photo_dl(files, mean=mean, std=std, **prep('composed', args.size))
+    return torch.cat([body(x).mean((2, 3)) for x, in dl]).numpy()
+
+def probe(table, seed, args):
+    "Accuracy of logistic regression, and seconds"
+    start, (fit, valid) = time.perf_counter(), split(table, seed)
+    feats = features(list(table.file), args)
+    model = LogisticRegression(max_iter=2000).fit(feats[fit], table.label[fit])
+    return model.score(feats[valid], table.label[valid]), time.perf_counter()-start
+
+def book(table, seed, args):
+    "Accuracy of the book's recipe in fastai's own code, and seconds; fastai's number of workers"
+    start, most = time.perf_counter(), args.most_epochs
+    learn = real_learner(table, seed, 16, 'stock', args, workers=None)
+    silently(learn, learn.fine_tune, min(2, most), base_lr=4e-3, freeze_epochs=min(3, most))
+    return 1-learn.recorder.values[-1][-1], time.perf_counter()-start
+
+def ours(table, seed, args):
+    "Accuracy of our recipe, and seconds"
+    start, settings = time.perf_counter(), our_settings(len(split(table, seed)[0]), True, args.most_epochs)
+    learn = real_learner(table, seed, settings.pop('bs'), 'composed', args)
+    set_precision(learn)
+    epochs = silently(learn, train, learn, **settings)
+    return 1-epochs.error_rate.iloc[-1], time.perf_counter()-start
+
+def real(args, tmp):
+    if not weights_in(args.shared).exists(): return not_run('real', f'no {weights_in(args.shared)}')
+    table = few(photo_table(args.shared/'pets'), args.n)
+    runs, seconds = measure({f.__name__: partial(f, table, args=args) for f in (probe, book, ours)}, args.seeds)
+    return summary(f'real: accuracy, n={len(table)} (30% valid), mobilenet_v2', runs, seconds, 'probe') | dict(n=len(table))
+
+# epoch
+def epoch_of(learn):
+    "A function that trains for an epoch, without validation, and returns how many photos it saw"
+    learn.add_cb(TrainOnly())
+    def epoch():
+        with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-4)
+        return len(learn.dls.train)*learn.dls.train.bs
+    return epoch
+
+def alternate(ways, rounds):
+    "Seconds of each way's epoch, (rounds, ways, 2): wall and processor; after a round to warm up, and who begins changes"
+    out, names = [], list(ways)
+    for r in range(rounds+1):
+        row = {}
+        for name in names[r % len(names):] + names[:r % len(names)]:
+            _, (wall, user, system) = timed(ways[name])
+            row[name] = wall, user+system
+        print(f'round {r}: ' + ', '.join(f'{name} {row[name][0]:.2f} s' for name in names), flush=True)
+        out.append([row[name] for name in names])
+    return np.array(out[1:])
+
+def epoch(args, tmp):
+    kind = 'real' if (args.shared/'pets').is_dir() else 'drawn'
+    table = few(photo_table(args.shared/'pets'), args.n) if kind == 'real' else drawn_table(args.n or 370, args.data or tmp)
+    make = partial(batches, table, 0, args.bs, .2, size=args.size)
+    dls = {f'book, {n} workers': make('stock', workers=n) for n in (0, args.workers)}
+    dls['ours'], build = timed(partial(quietly, make, 'composed', cache=tmp/'epoch'))
+    learners = {name: make_learner(each, 'resnet18', 'none', args.size) for name, each in dls.items()}
+    precision = mixed_precision(learners['ours'], 'auto')
+    seconds = alternate({name: epoch_of(learn) for name, learn in learners.items()}, args.rounds)
+    n, names, middle = dls['ours'].train.n, list(dls), np.median(seconds, 0)
+    base = middle[:2, 0].argmin()
+    ratio = np.median(seconds[:, base]/seconds[:, 2], 0)
+    table = pd.DataFrame(middle, names, ['wall_s', 'cpu_s'])
+    show(f'epoch: n={n} {kind} photos to train on, {args.size} px, bs {args.bs}, resnet18, no validation, median of {args.rounds} rounds',
+         table, 2)
+    print(f'{names[base]!r} over ours: wall {ratio[0]:.2f}, processor time {ratio[1]:.2f}\n'
+          f'ours in {precision.name}: {precision.why}; its cache took {build[0]:.1f} s to make')
+    return dict(epoch_ratio=ratio[0], epoch_ratio_cpu=ratio[1], base=names[base], n=n, photos=kind, rounds=args.rounds, build_s=build[0],
+                precision=precision, table=table.to_dict('index'), seconds=seconds.tolist(), errors=epoch_errors(args, tmp))
+
+def epoch_errors(args, tmp):
+    "Error rates of both ways after the same epochs from scratch"
+    if not args.error_epochs: return {}
+    breeds, size = list(BREEDS)[::5][:8], args.drawn_size
+    table = few(photo_table(draw_pets(tmp/'eight', 40, breeds=breeds, progress=False)), args.n)
+    def way(presize, precision):
+        settings = dict(weights='none', epochs=args.error_epochs, precision=precision)
+        return lambda seed: scratch_or_not(batches(table, seed, 16, .3, presize, size), seed, size, **settings)
+    title = f'error rate, n={len(table)} drawn photos (30% valid), 8 breeds, drawnet from scratch, {size} px, {args.error_epochs} epochs'
+    return summary(title, *measure(dict(book=way('stock', None), ours=way('composed', 'auto')), args.error_seeds))
+
+# GPU
+def first_epoch(make, device):
+    "What `make` returns, an epoch; how many photos it saw when run; GB that this added at the peak"
+    cuda = device.startswith('cuda')
+    before = torch.cuda.memory_allocated() if cuda else 0
+    if cuda: torch.cuda.reset_peak_memory_stats()
+    epoch = make()
+    return epoch, epoch(), (torch.cuda.max_memory_allocated()-before)/1e9 if cuda else np.nan
+
+def book_on(dls, args):
+    "An epoch of the book's recipe in half precision; on a CPU in float32"
+    learn = make_learner(dls, 'resnet50', 'none', args.size)
+    return epoch_of(learn.to_fp16() if args.device.startswith('cuda') else learn)
+
+def ours_on(dls, args, fixed=False):
+    "An epoch of ours, photos kept on the card; or of as many steps, always with the same batch"
+    learn = make_learner(dls, 'resnet50', 'none', args.size)
+    mixed_precision(learn, 'auto' if args.device.startswith('cuda') else 'fp32')
+    if fixed: learn.dls = DataLoaders(Fixed(dls.train), dls.valid, device=dls.device)
+    return epoch_of(learn)
+
+def gpu(args, tmp):
+    if not args.device: return not_run('gpu', 'no CUDA device here; --device cpu tries it')
+    table, workers = drawn_table(args.n or 7390, args.data or tmp), min(16, os.cpu_count())
+    make = partial(batches, table, 0, valid_pct=.2, size=args.size, device=torch.device(args.device))
+    kept = lambda bs: quietly(make, bs, presize='composed', cache=tmp/'gpu')
+    ways = {f'book, bs {args.bs}': lambda: book_on(make(args.bs, presize='stock', workers=workers), args)}
+    for bs in (args.bs, 2*args.bs): ways[f'ours, bs {bs}'] = lambda bs=bs: ours_on(kept(bs), args)
+    for bs in (args.bs, 2*args.bs): ways[f'one batch, bs {bs}'] = lambda bs=bs: ours_on(kept(bs), args, fixed=True)
+    epochs, seen, peaks = zip(*(first_epoch(way, args.device) for way in ways.values()))
+    return gpu_table(args, table, workers, list(ways), alternate(dict(zip(ways, epochs)), args.rounds), seen, peaks)
+
+def gpu_table(args, photos, workers, names, seconds, seen, peaks):
+    rate = np.median(np.array(seen)/seconds[..., 0], 0)
+    table = pd.DataFrame(dict(epoch_s=np.median(seconds[..., 0], 0), cpu_s=np.median(seconds[..., 1], 0), photos_per_s=rate,
+                              of_limit=rate/rate[3:].max(), book_over_it=np.median(seconds[:, :1, 0]/seconds[..., 0], 0),
+                              peak_GB=peaks), names)
+    name = torch.cuda.get_device_name() if args.device.startswith('cuda') else 'cpu'
+    show(f'gpu: {name}, n={len(photos)} drawn photos (20% aside), {args.size} px, resnet50, stock with {workers} workers, no validation; '
+         f'median of {args.rounds} rounds; the limit is the best rate with one batch', table, 3)
+    return dict(n=len(photos), device=name, workers=workers, gpu_ratio=table.book_over_it.iloc[1:3].tolist(), rounds=args.rounds, seed=0,
+                table=json.loads(table.to_json(orient='index')), seconds=seconds.tolist())
+
+def not_run(part, why):
+    print(f'\n{part}: not run, {why}', flush=True)
+    return dict(not_run=why)
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    shared = Path(os.environ.get('PET_BREEDS_SHARED', Path(__file__).resolve().parents[3]/'shared'))
+    for name, default in dict(shared=shared, json=None, data=None).items(): parser.add_argument(f'--{name}', type=Path, default=default)
+    counts = dict(seeds=5, n=None, size=224, drawn_size=128, bs=64, rounds=3, workers=2, most_epochs=99, error_epochs=3, error_seeds=3)
+    for name, default in counts.items(): parser.add_argument(f'--{name.replace("_", "-")}', type=int, default=default)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else '', help='for gpu')
+    parser.add_argument('--parts', default='drawn,real,epoch,gpu')
+    return parser.parse_args()
+
+def main():
+    args, parts = arguments(), dict(drawn=drawn, real=real, epoch=epoch, gpu=gpu)
+    default_device(False)
+    result = about() | dict(waiting=os.environ.get('OMP_WAIT_POLICY'), options={k: str(v) for k, v in vars(args).items()})
+    result['versions'] |= dict(sklearn=sklearn.__version__)
+    print(result)
+    for part in args.parts.split(','):
+        before = os.getloadavg()
+        with tempfile.TemporaryDirectory() as tmp: result[part] = parts[part](args, Path(tmp))
+        result[part]['load'] = before, os.getloadavg()
+        print(f'load average before and after: {result[part]["load"]}', flush=True)
+        result |= {key: result[part][key] for key in TOP if key in result[part]}
+        if args.json: args.json.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+
+if __name__ == '__main__': main()
