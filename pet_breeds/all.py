@@ -14,7 +14,10 @@ from .data import *
 from .loss import *
 from .lrs import *
 from .model import *
+from .saving import *
 from .training import *
+from .precision import *
+from .distributed import *
 from .interpret import *
 from .cli import run_pets, predict_pets
 

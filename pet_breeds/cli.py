@@ -80,13 +80,19 @@ def _replacing(out):
     finally: shutil.rmtree(new, ignore_errors=True)
 
 # %% ../nbs/10_pets.ipynb #defaults
-def _defaults(n_train, pretrained, epochs, freeze_epochs, bs):
+def _head(head, pretrained, n_train, n_classes):
+    "One layer where there are few photos to learn from, else as in the chapter"
+    if head != 'auto': return head
+    return 'linear' if pretrained and n_train < 10*n_classes else 'fastai'
+
+def _defaults(n_train, pretrained, head, epochs, freeze_epochs, bs):
     "Epochs and batch size where none were asked for: enough steps, however few photos make an epoch"
     if freeze_epochs and not pretrained:
         raise ValueError(f'--freeze_epochs {freeze_epochs}: there are no pretrained weights to freeze; '
                          'leave it out, or give --weights')
     bs = bs or min(64, max(16, n_train//32), max(2, n_train//2))
     steps = max(1, n_train//bs)
+    if pretrained and head == 'linear': return dict(epochs=epochs or 0, freeze_epochs=freeze_epochs or 0, bs=bs)
     if freeze_epochs is None: freeze_epochs = ceil(60/steps) if pretrained else 0
     return dict(epochs=epochs or max(4, ceil((220 if pretrained else 480)/steps)), freeze_epochs=freeze_epochs, bs=bs)
 
@@ -114,16 +120,19 @@ def _rate(learn, lr, pretrained):
     if lr not in ('auto', 'valley'): return float(lr), None
     print('finding a learning rate: 60 batches')
     finder = on_main(lambda: training.find_lr(learn, num_it=60, show_plot=False))
-    default = 4e-3 if pretrained else 2e-3
+    default = 1e-4 if learn.head == 'linear' else 4e-3 if pretrained else 2e-3
     return lr == 'valley' and finder[-1].valley or default, finder
 
 def _fit(learn, lr, epochs, freeze_epochs, **kwargs):
     "Train: the epochs as a table, and numbers"
     from pet_breeds import training
-    start = time.time()
-    with distributed(learn): table = training.train(learn, epochs, lr, freeze_epochs, **kwargs)
+    start, lrs = time.time(), lr
+    if learn.weights and learn.head == 'linear':
+        training.probe_head(learn)
+        lrs = slice(lr/10, lr)
+    with distributed(learn): table = training.train(learn, epochs, lrs, freeze_epochs, **kwargs) if epochs else None
     seconds = time.time() - start
-    speed = len(table) * len(learn.dls.train) * learn.dls.train.bs / seconds
+    speed = (1 if table is None else len(table)) * len(learn.dls.train) * learn.dls.train.bs / seconds
     return table, dict(lr=lr, training_seconds=round(seconds, 1), images_per_second=round(speed, 1))
 
 # %% ../nbs/10_pets.ipynb #checkpoint-def
@@ -167,6 +176,7 @@ def _plan(m):
 
 # %% ../nbs/10_pets.ipynb #rate-section
 def _rate_section(lr, finder):
+    if not lr: return ['None: no step was taken.']
     if not finder: return [f'Peak rate {lr:.2g}, as given; no finder was run.']
     return [f'Peak rate {lr:.2g}. The loss while the rate grows, and what four rules make of it. They are unsure on '
             'few photos: the valley is used only with --lr valley.',
@@ -195,7 +205,8 @@ def _page(m, dls, finder, epochs, cm, top, skipped, command):
         'Result': [_result(m), _plan(m), speed, f"Precision: {m['why']}"],
         'A batch': ['Ten photos of the training set, as the model sees them.', _batch_figure(dls)],
         'Learning rate': _rate_section(m['lr'], finder),
-        'Training': [interpret.plot_training(epochs), epochs],
+        'Training': ['The head was fitted to the features of the body, which was left as it is.'] if epochs is None
+                    else [interpret.plot_training(epochs), epochs],
         **_mistakes_sections(m, cm, top)}
     if len(skipped): sections['Skipped photos'] = ['These were left out.', skipped[['file', 'problem', 'detail']]]
     sections['Do it again'] = [command, ', '.join(f'{k} {v}' for k,v in m['versions'].items())]
@@ -207,7 +218,7 @@ def run_pets(
     labels:str='name', # where a photo's breed stands: name (breed_12.jpg), folder, or a CSV file
     arch:str='drawnet', # drawnet, or a name that torchvision or timm knows
     weights:str='auto', # auto (shipped or already downloaded ones, if any), none, or a .safetensors or .pth file
-    head:str='auto', # auto (linear on pretrained weights, else fastai), linear (one layer), or fastai (two)
+    head:str='auto', # linear (one layer, fitted at once), fastai (two), or auto (linear below ten photos a breed)
     epochs:int=None, # epochs in which everything learns; 220 steps or more with pretrained weights, else 480
     freeze_epochs:int=None, # epochs before them in which only the head learns; 60 steps with pretrained weights
     lr:str='auto', # auto (4e-3; from scratch 2e-3), valley (the finder's), or a rate
@@ -229,12 +240,13 @@ def run_pets(
         from fastai.vision.all import noop, num_distrib, set_seed
         from pet_breeds.precision import mixed_precision
         weights = model.find_weights(arch, weights)
-        if head == 'auto': head = 'linear' if weights else 'fastai'
         size = size or (128 if arch == 'drawnet' else 224)
         model.make_model(arch, 2, weights, size)
         processes = num_distrib() or 1
         table, skipped, kind = on_main(lambda: _usable_photos(path, labels))
-        opts = _defaults(round(len(table)*(1-valid_pct)), bool(weights), epochs, freeze_epochs, bs)
+        n_train = round(len(table)*(1-valid_pct))
+        head = _head(head, bool(weights), n_train, table.label.nunique())
+        opts = _defaults(n_train, bool(weights), head, epochs, freeze_epochs, bs)
         prep = _prep(presize, size)
         batches = lambda: _dataloaders(table, opts['bs'], valid_pct, seed, cache, prep)
         if cache and processes > 1: on_main(lambda: batches() and None)
@@ -248,7 +260,7 @@ def run_pets(
                  precision=chosen.name, why=chosen.why, presize=presize, device=str(dls.device),
                  processes=processes, seed=seed, versions=_versions())
         print(_plan(m))
-        rate, finder = _rate(learn, lr, bool(weights))
+        rate, finder = _rate(learn, lr, bool(weights)) if opts['epochs'] else (0, None)
         epoch_table, numbers = _fit(learn, rate, opts['epochs'], opts['freeze_epochs'],
                                     checkpoint=_checkpoint(out), resume=resume)
         acts, targ = on_main(lambda: learn.get_preds(act=noop))
@@ -263,7 +275,7 @@ def run_pets(
             (new/'index.html').write_text(page, encoding='utf-8')
             (new/'metrics.json').write_text(json.dumps(m, indent=1), encoding='utf-8')
             saving.save_model(learn, new, **prep)
-    if is_main(): _checkpoint(out).unlink()
+    if is_main(): _checkpoint(out).unlink(missing_ok=True)
     print(_result(m))
     return m
 

@@ -150,9 +150,9 @@ def linear_head(
     is_grid:bool=True, # whether the features come as a grid, (bs, nf, h, w), else (bs, nf)
     p:float=.2, # dropout
 )->nn.Sequential:
-    "Average, batch norm, dropout and one linear layer: a linear probe that can be trained on"
+    "Average, dropout and one linear layer: what `probe_head` of notebook 07 can fit at once"
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if is_grid else []
-    return nn.Sequential(*pool, nn.BatchNorm1d(nf), nn.Dropout(p), nn.Linear(nf, n_out))
+    return nn.Sequential(*pool, nn.Dropout(p), nn.Linear(nf, n_out))
 
 # %% ../nbs/06_model.ipynb #make-model
 def make_model(

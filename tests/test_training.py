@@ -12,7 +12,7 @@ from scipy import stats
 from pet_breeds.data import pets_dls
 from pet_breeds.drawn import draw_pets
 from pet_breeds.model import cached_weights, make_learner
-from pet_breeds.training import StopOnNaN, compare, find_lr, repeat, train
+from pet_breeds.training import compare, find_lr, probe_head, repeat, train
 
 
 @pytest.fixture(scope='module')
@@ -190,3 +190,32 @@ def test_the_shipped_body_transfers(learner):
     runs = repeat({w: lambda seed, w=w: train(learner(w, size=96), 2, 4e-3, 0 if w == 'none' else 1).error_rate.iloc[-1] for w in ('auto', 'none')}, seeds=2, progress=False)
     assert cached_weights('drawnet').stat().st_size < 2e6
     assert runs['auto'].mean() < runs['none'].mean()
+
+
+# the probe
+
+@pytest.mark.parametrize('breeds', [['Bombay', 'pug', 'samoyed'], ['Bombay', 'pug']], ids=['three', 'two'])
+def test_the_probe_is_scikit_learns(tmp_path, breeds):
+    "The same probabilities, also for two breeds, of which scikit-learn fits one row"
+    from sklearn.linear_model import LogisticRegression
+    dls = pets_dls(draw_pets(tmp_path/'pets', 8, breeds=breeds, progress=False), bs=6, size=64, item=96, device='cpu')
+    learn = make_learner(dls, size=64, head='linear')
+    body = learn.model[0].eval()
+    def feats(dl): return torch.cat([body(x.as_subclass(torch.Tensor)).mean((2, 3)) for x, *_ in dl]).detach().numpy()
+    train_dl = dls.test_dl(dls.train.items, with_labels=True)
+    theirs = LogisticRegression(max_iter=1000).fit(feats(train_dl), torch.cat([y for _, y in train_dl]).numpy())
+    with probe_head(learn).no_bar(): probs, _ = learn.get_preds()
+    np.testing.assert_allclose(probs.numpy(), theirs.predict_proba(feats(dls.valid)), atol=2e-3)
+
+
+def test_the_probe_needs_one_layer(learner):
+    with pytest.raises(ValueError, match="head='linear'"): probe_head(learner())
+
+
+@pytest.mark.parametrize('head, kept', [('linear', True), ('fastai', False)])
+def test_statistics_are_kept_with_the_linear_head(learner, head, kept):
+    learn = learner('auto', head=head)
+    before = {k: v.clone() for k,v in learn.model[0].state_dict().items() if 'running' in k}
+    train(learn, 1, freeze_epochs=1)
+    after = learn.model[0].state_dict()
+    assert all(after[k].equal(v) for k,v in before.items()) == kept
