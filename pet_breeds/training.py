@@ -137,7 +137,8 @@ def probe_head(
 )->Learner: # the same
     "Fit the head to the body's features of the training photos, prepared as for validation, by logistic regression"
     head, linear = learn.model[1], learn.model[1][-1]
-    if getattr(learn, 'head', None) != 'linear': raise ValueError("expected a Learner of make_learner(..., head='linear')")
+    if getattr(learn, 'head', None) != 'linear':
+        raise ValueError("probe_head fits one linear layer: expected a Learner of make_learner(..., head='linear')")
     head[-1] = nn.Identity()
     try:
         with learn.no_bar():
