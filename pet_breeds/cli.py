@@ -129,7 +129,7 @@ def _fit(learn, lr, epochs, freeze_epochs, **kwargs):
     start, lrs = time.time(), lr
     if learn.weights and learn.head == 'linear':
         training.probe_head(learn)
-        lrs = slice(lr/10, lr)
+        if not freeze_epochs: lrs = slice(lr/10, lr)
     with distributed(learn): table = training.train(learn, epochs, lrs, freeze_epochs, **kwargs) if epochs else None
     seconds = time.time() - start
     speed = (1 if table is None else len(table)) * len(learn.dls.train) * learn.dls.train.bs / seconds

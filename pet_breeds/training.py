@@ -117,6 +117,8 @@ def train(
     resume:bool=False, # go on from `checkpoint`, which must be of the same run
 )->pd.DataFrame: # one row an epoch: phase, epoch, train_loss, valid_loss and the metrics
     "`fine_tune` by its parts, or one fit; stops as `StopOnNaN`. Section \"Unfreezing and Transfer Learning\", Q17"
+    if freeze_epochs and isinstance(lr, slice):
+        raise ValueError(f'lr={lr}: with freeze_epochs={freeze_epochs} expected one rate, from which the others follow')
     def fits():
         cbs = [StopOnNaN()]
         run = _run(learn, epochs=epochs, lr=str(lr), freeze_epochs=freeze_epochs)

@@ -219,3 +219,8 @@ def test_statistics_are_kept_with_the_linear_head(learner, head, kept):
     train(learn, 1, freeze_epochs=1)
     after = learn.model[0].state_dict()
     assert all(after[k].equal(v) for k,v in before.items()) == kept
+
+
+def test_a_slice_is_for_one_fit(learner):
+    train(learner('auto'), 1, slice(1e-4, 1e-3))
+    with pytest.raises(ValueError, match='expected one rate'): train(learner('auto'), 1, slice(1e-4, 1e-3), 1)
