@@ -1,10 +1,12 @@
 "What several tests share: where the repo is, drawn photos, and real ones where there are any."
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is loaded: threads that wait, sleep
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores Ctrl-C, and so would our children
 ROOT = Path(__file__).parent.parent
 
 

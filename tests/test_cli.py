@@ -297,17 +297,12 @@ def test_no_traceback_from_the_shell(here):
     assert done.returncode == 2 and done.stdout == '' and done.stderr.startswith('pet_breeds: ') and len(done.stderr.splitlines()) == 1
 
 
-def heed():
-    "What a shell starts in the background ignores Ctrl-C, and so do its children unless told"
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize('after', ['photos to train on', 'epoch '])
 def test_ctrl_c_leaves_the_old_report(after, report, drawn, here):
     shutil.copytree(report, here/'report')
     before = (here/'report'/'metrics.json').read_bytes()
     run = subprocess.Popen([f'{sys.exec_prefix}/bin/pet_breeds', '--path', drawn, '--epochs', '500', '--size', '32', '--lr', '1e-3'], cwd=here, text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, 'PYTHONUNBUFFERED': '1'}, start_new_session=True, preexec_fn=heed)
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, 'PYTHONUNBUFFERED': '1'}, start_new_session=True)
     for line in run.stdout:
         if after in line: break
     time.sleep(2)
@@ -345,7 +340,7 @@ def test_ctrl_c_in_the_middle_of_a_fork(here):
             time.sleep(50)
         os.register_at_fork(before=lambda: signal.raise_signal(signal.SIGINT))
         _shell(work, ArgumentParser('pet_breeds'), [])"""
-    done = shell('python', '-c', code, cwd=here, timeout=40, preexec_fn=heed)
+    done = shell('python', '-c', code, cwd=here, timeout=40)
     assert done.returncode == 130 and 'interrupted; no report was written' in done.stderr and 'Traceback' not in done.stderr, done.stderr
 
 
