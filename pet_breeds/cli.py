@@ -114,14 +114,15 @@ def _dataloaders(table, bs, valid_pct, seed, cache, prep):
     return dls
 
 # %% ../nbs/10_pets.ipynb #fit-def
+def _default_rate(head, pretrained): return 1e-4 if head == 'linear' else 4e-3 if pretrained else 2e-3
+
 def _rate(learn, lr, pretrained):
     "The rate, and the finder's result if `lr` is no number"
     from pet_breeds import training
     if lr not in ('auto', 'valley'): return float(lr), None
     print('finding a learning rate: 60 batches')
     finder = on_main(lambda: training.find_lr(learn, num_it=60, show_plot=False))
-    default = 1e-4 if learn.head == 'linear' else 4e-3 if pretrained else 2e-3
-    return lr == 'valley' and finder[-1].valley or default, finder
+    return lr == 'valley' and finder[-1].valley or _default_rate(learn.head, pretrained), finder
 
 def _fit(learn, lr, epochs, freeze_epochs, **kwargs):
     "Train: the epochs as a table, and numbers"

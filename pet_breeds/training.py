@@ -121,8 +121,9 @@ def train(
         raise ValueError(f'lr={lr}: with freeze_epochs={freeze_epochs} expected one rate, from which the others follow')
     def fits():
         cbs = [StopOnNaN()]
-        run = _run(learn, epochs=epochs, lr=str(lr), freeze_epochs=freeze_epochs)
-        if checkpoint: cbs.append(Checkpoint(checkpoint, run, resume))
+        if checkpoint:
+            run = _run(learn, epochs=epochs, lr=str(lr), freeze_epochs=freeze_epochs)
+            cbs.append(Checkpoint(checkpoint, run, resume))
         if not freeze_epochs:
             learn.unfreeze()
             return _fit(learn, 'all', epochs, lr, cbs=cbs)
@@ -138,9 +139,9 @@ def probe_head(
     learn:Learner, # from `make_learner(..., head='linear')`
 )->Learner: # the same
     "Fit the head to the body's features of the training photos, prepared as for validation, by logistic regression"
-    head, linear = learn.model[1], learn.model[1][-1]
     if getattr(learn, 'head', None) != 'linear':
         raise ValueError("probe_head fits one linear layer: expected a Learner of make_learner(..., head='linear')")
+    head, linear = learn.model[1], learn.model[1][-1]
     head[-1] = nn.Identity()
     try:
         with learn.no_bar():

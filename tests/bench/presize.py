@@ -77,17 +77,20 @@ def timed(f, *args):
 
 def sweep(dl): return sum(len(b[0]) for b in dl)
 
-def turns(ways, rounds):
-    "Every way once in each round, after a round to warm up; who begins changes. (rounds, ways, 3) seconds a photo"
-    out, names = [], list(ways)
+def in_turn(ways, rounds):
+    "Every way once in each round, after a round to warm up; who begins changes. Yields (what it returned, seconds) of each way"
+    names = list(ways)
     for r in range(rounds+1):
-        row = {}
-        for name in names[r % len(names):] + names[:r % len(names)]:
-            dl, threads = ways[name]
-            with torch_threads(threads): n, seconds = timed(sweep, dl)
-            row[name] = seconds/n
-        out.append([row[name] for name in ways])
-    return np.array(out[1:])
+        first = r % len(names)
+        row = {name: timed(ways[name]) for name in names[first:] + names[:first]}
+        if r: yield [row[name] for name in names]
+
+def turns(ways, rounds):
+    "(rounds, ways, 3) seconds a photo"
+    def swept(dl, threads):
+        with torch_threads(threads): return sweep(dl)
+    ways = {name: partial(swept, *way) for name, way in ways.items()}
+    return np.array([[seconds/n for n, seconds in row] for row in in_turn(ways, rounds)])
 
 def speed_table(names, seconds):
     "Medians over rounds, and of ratios of processor time: stock's, without or with workers, whichever is cheaper, to each way's"
@@ -259,22 +262,24 @@ class Fixed(GetAttr):
 class TrainOnly(Callback):
     def before_validate(self): raise CancelValidException
 
-def epochs_of(dls, args):
-    "A function that trains resnet50 for an epoch, in half precision on CUDA, and returns the photos it saw"
-    learn = make_learner(dls, 'resnet50', 'none', args.size, cbs=TrainOnly())
-    mixed_precision(learn, 'fp16' if args.device.startswith('cuda') else 'fp32')
+def epoch_of(learn):
+    "A function that trains for an epoch, without validation, and returns how many photos it saw"
+    learn.add_cb(TrainOnly())
     def epoch():
         with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-4)
-        return len(dls.train)*dls.train.bs
+        return len(learn.dls.train)*learn.dls.train.bs
     return epoch
 
+def epochs_of(dls, args):
+    "The same for resnet50, in half precision on CUDA"
+    learn = make_learner(dls, 'resnet50', 'none', args.size)
+    mixed_precision(learn, 'fp16' if args.device.startswith('cuda') else 'fp32')
+    return epoch_of(learn)
+
 def rates(ways, rounds):
-    "Photos a second: median over rounds, after one to warm up; every way in turn"
-    out = []
-    for _ in range(rounds+1):
-        timings = [timed(way) for way in ways.values()]
-        out.append([n/seconds[0] for n, seconds in timings])
-    return dict(zip(ways, np.median(out[1:], 0).tolist()))
+    "Photos a second: median over rounds"
+    out = [[n/seconds[0] for n, seconds in row] for row in in_turn(ways, rounds)]
+    return dict(zip(ways, np.median(out, 0).tolist()))
 
 def gpu(args, files, tmp):
     n, device, workers = args.n or 7390, torch.device(args.device), min(16, max(args.workers, 1))

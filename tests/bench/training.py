@@ -15,8 +15,8 @@ logistic regression on the pretrained body's pooled features, photos prepared as
 freeze_epochs=3)`, batches of 16, stock presizing, float32; `ours`, the command's recipe for so few photos (`probe_head`) with
 test-time augmentation over 8 views. epoch: resnet18 with random weights, batches of 64, 224 pixels,
 training only (no validation), ways in turn after a round to warm up; ours with a cache, built before, the book's with
-as many workers as fastai takes, and without. Processor time: user and system, children too. A ratio is the median of the rounds' ratios, the book's
-over ours. Then the errors of both after `--error-epochs` from scratch on drawn photos of 8 breeds. gpu: resnet50 with random weights,
+as many workers as fastai takes, and without. Processor time: user and system, children too. A ratio is the median of the rounds'
+ratios, the book's over ours. Then the errors of both after `--error-epochs` from scratch on drawn photos of 8 breeds. gpu: resnet50 with random weights,
 7,390 drawn photos, 20% of them set aside, training only, the book's `to_fp16` with up to 16 workers beside ours with photos kept on the
 card, and beside the same model fed one batch again and again; peak memory is what a way adds to what was allocated before, photos kept
 included.
@@ -26,7 +26,7 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
-from presize import Fixed, TrainOnly, about, quietly, show, timed
+from presize import Fixed, about, epoch_of, in_turn, quietly, show, timed
 from pet_breeds.batches import photo_dl
 from pet_breeds.data import get_pets, photo_table, pets_dls, stratified_split
 from pet_breeds.drawn import BREEDS, draw_pets
@@ -48,10 +48,10 @@ def prep(presize, size):
 
 def our_settings(n_train, pretrained, most_epochs):
     "What the command does where nothing is asked for, with ten photos of a breed or more"
-    from pet_breeds.cli import _defaults
+    from pet_breeds.cli import _default_rate, _defaults
     settings = _defaults(n_train, pretrained, 'fastai', None, None, None)
     for name in ('epochs', 'freeze_epochs'): settings[name] = min(settings[name], most_epochs)
-    return settings | dict(lr=4e-3 if pretrained else 2e-3)
+    return settings | dict(lr=_default_rate('fastai', pretrained))
 
 # photos
 def few(table, n):
@@ -166,25 +166,13 @@ def real(args, tmp):
     return summary(f'real: accuracy, n={len(table)} (30% valid), mobilenet_v2', runs, seconds, 'probe') | dict(n=len(table))
 
 # epoch
-def epoch_of(learn):
-    "A function that trains for an epoch, without validation, and returns how many photos it saw"
-    learn.add_cb(TrainOnly())
-    def epoch():
-        with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-4)
-        return len(learn.dls.train)*learn.dls.train.bs
-    return epoch
-
 def alternate(ways, rounds):
-    "Seconds of each way's epoch, (rounds, ways, 2): wall and processor; after a round to warm up, and who begins changes"
-    out, names = [], list(ways)
-    for r in range(rounds+1):
-        row = {}
-        for name in names[r % len(names):] + names[:r % len(names)]:
-            _, (wall, user, system) = timed(ways[name])
-            row[name] = wall, user+system
-        print(f'round {r}: ' + ', '.join(f'{name} {row[name][0]:.2f} s' for name in names), flush=True)
-        out.append([row[name] for name in names])
-    return np.array(out[1:])
+    "Seconds of each way's epoch, (rounds, ways, 2): wall and processor"
+    out = []
+    for r, row in enumerate(in_turn(ways, rounds), 1):
+        out.append([(wall, user+system) for _, (wall, user, system) in row])
+        print(f'round {r}: ' + ', '.join(f'{name} {wall:.2f} s' for name, (wall, _) in zip(ways, out[-1])), flush=True)
+    return np.array(out)
 
 def epoch(args, tmp):
     kind = 'real' if (args.shared/'pets').is_dir() else 'drawn'
