@@ -17,6 +17,7 @@ import cv2, numpy as np, simplejpeg
 from fastcore.xdg import xdg_cache_home
 from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
+from torch.utils.data import get_worker_info
 from fastai.vision.all import *
 from concurrent.futures import ThreadPoolExecutor # not fastcore's, which fastai brings
 
@@ -255,9 +256,11 @@ class ComposedDL(TfmdDL):
     def create_batches(self, samples):
         "What is drawn for a batch depends on the seed and its number, not on threads or processes"
         pool, ahead = ThreadPoolExecutor(self.own['threads']), deque()
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         try:
             for j, idxs in enumerate(self.chunkify(samples)):
-                ahead.append(self._start(pool, idxs, self.offs + j*self.num_workers))
+                ahead.append(self._start(pool, idxs, first + j*step))
                 if len(ahead) > 2: yield ahead.popleft()()
             while ahead: yield ahead.popleft()()
         finally: pool.shutdown(cancel_futures=True)

@@ -80,19 +80,22 @@ def _replacing(out):
     finally: shutil.rmtree(new, ignore_errors=True)
 
 # %% ../nbs/10_pets.ipynb #defaults
-def _head(head, pretrained, n_train, n_classes):
+def _head(head, pretrained, n_train, n_classes, freeze_epochs):
     "One layer where there are few photos to learn from, else as in the chapter"
     if head != 'auto': return head
-    return 'linear' if pretrained and n_train < 10*n_classes else 'fastai'
+    return 'linear' if pretrained and n_train < 10*n_classes and not freeze_epochs else 'fastai'
 
 def _defaults(n_train, pretrained, head, epochs, freeze_epochs, bs):
     "Epochs and batch size where none were asked for: enough steps, however few photos make an epoch"
     if freeze_epochs and not pretrained:
         raise ValueError(f'--freeze_epochs {freeze_epochs}: there are no pretrained weights to freeze; '
                          'leave it out, or give --weights')
+    if freeze_epochs and head == 'linear':
+        raise ValueError(f'--freeze_epochs {freeze_epochs}: a linear head is fitted at once, without epochs; '
+                         'leave it out, or give --head fastai')
     bs = bs or min(64, max(16, n_train//32), max(2, n_train//2))
     steps = max(1, n_train//bs)
-    if pretrained and head == 'linear': return dict(epochs=epochs or 0, freeze_epochs=freeze_epochs or 0, bs=bs)
+    if pretrained and head == 'linear': return dict(epochs=epochs or 0, freeze_epochs=0, bs=bs)
     if freeze_epochs is None: freeze_epochs = ceil(60/steps) if pretrained else 0
     return dict(epochs=epochs or max(4, ceil((220 if pretrained else 480)/steps)), freeze_epochs=freeze_epochs, bs=bs)
 
@@ -114,27 +117,44 @@ def _dataloaders(table, bs, valid_pct, seed, cache, prep):
     return dls
 
 # %% ../nbs/10_pets.ipynb #fit-def
-def _default_rate(head, pretrained): return 1e-4 if head == 'linear' else 4e-3 if pretrained else 2e-3
+def _default_rate(head, pretrained):
+    if not pretrained: return 2e-3
+    return 1e-4 if head == 'linear' else 4e-3
 
-def _rate(learn, lr, pretrained):
+def _rate(learn, lr):
     "The rate, and the finder's result if `lr` is no number"
     from pet_breeds import training
     if lr not in ('auto', 'valley'): return float(lr), None
     print('finding a learning rate: 60 batches')
     finder = on_main(lambda: training.find_lr(learn, num_it=60, show_plot=False))
-    return lr == 'valley' and finder[-1].valley or _default_rate(learn.head, pretrained), finder
+    return lr == 'valley' and finder[-1].valley or _default_rate(learn.head, bool(learn.weights)), finder
 
 def _fit(learn, lr, epochs, freeze_epochs, **kwargs):
-    "Train: the epochs as a table, and numbers"
+    "Fit a linear head, find a rate, train: the finder's result, the epochs as a table, and numbers"
     from pet_breeds import training
-    start, lrs = time.time(), lr
-    if learn.weights and learn.head == 'linear':
-        training.probe_head(learn)
-        if not freeze_epochs: lrs = slice(lr/10, lr)
-    with distributed(learn): table = training.train(learn, epochs, lrs, freeze_epochs, **kwargs) if epochs else None
+    start, fitted = time.time(), learn.weights and learn.head == 'linear'
+    if fitted: training.probe_head(learn)
     seconds = time.time() - start
+    rate, finder = _rate(learn, lr) if epochs else (0, None)
+    start, lrs = time.time(), slice(rate/10, rate) if fitted else rate
+    with distributed(learn): table = training.train(learn, epochs, lrs, freeze_epochs, **kwargs) if epochs else None
+    seconds += time.time() - start
     speed = (1 if table is None else len(table)) * len(learn.dls.train) * learn.dls.train.bs / seconds
-    return table, dict(lr=lr, training_seconds=round(seconds, 1), images_per_second=round(speed, 1))
+    return finder, table, dict(lr=rate, training_seconds=round(seconds, 1), images_per_second=round(speed, 1))
+
+# %% ../nbs/10_pets.ipynb #measure-def
+def _measure(learn):
+    "On the validation photos: error rate and loss, confusion counts, the 15 largest losses"
+    from fastai.vision.all import noop
+    from pet_breeds import interpret
+    dls = learn.dls
+    acts, targ = on_main(lambda: learn.get_preds(act=noop))
+    preds = acts.argmax(1)
+    error = (preds != targ).float().mean().item()
+    return (dict(error_rate=error, error_rate_se=interpret.error_se(error, len(targ)),
+                 valid_loss=learn.loss_func(acts, targ).item()),
+            interpret.confusion(targ, preds, dls.vocab),
+            interpret.top_losses(acts, targ, list(dls.valid.items.file), dls.vocab, k=15))
 
 # %% ../nbs/10_pets.ipynb #checkpoint-def
 def _checkpoint(out):
@@ -222,7 +242,7 @@ def run_pets(
     head:str='auto', # linear (one layer, fitted at once), fastai (two), or auto (linear below ten photos a breed)
     epochs:int=None, # epochs in which everything learns; 220 steps or more with pretrained weights, else 480
     freeze_epochs:int=None, # epochs before them in which only the head learns; 60 steps with pretrained weights
-    lr:str='auto', # auto (4e-3; from scratch 2e-3), valley (the finder's), or a rate
+    lr:str='auto', # auto (4e-3; from scratch 2e-3; a body below a fitted linear head 1e-4), valley (the finder's), or a rate
     size:int=None, # side of the photos the model sees, in pixels; 128 for drawnet, else 224
     bs:int=None, # photos in a batch; between 16 and 64
     precision:str='auto', # auto (the fastest that is safe on this machine), fp32, fp16 or bf16
@@ -237,8 +257,8 @@ def run_pets(
     start, command = time.time(), _command(locals())
     _check_options(head, epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct)
     with _replacing(out) if is_main() else nullcontext() as new:
-        from pet_breeds import interpret, model, saving
-        from fastai.vision.all import noop, num_distrib, set_seed
+        from pet_breeds import model, saving
+        from fastai.vision.all import num_distrib, set_seed
         from pet_breeds.precision import mixed_precision
         weights = model.find_weights(arch, weights)
         size = size or (128 if arch == 'drawnet' else 224)
@@ -246,7 +266,7 @@ def run_pets(
         processes = num_distrib() or 1
         table, skipped, kind = on_main(lambda: _usable_photos(path, labels))
         n_train = round(len(table)*(1-valid_pct))
-        head = _head(head, bool(weights), n_train, table.label.nunique())
+        head = _head(head, bool(weights), n_train, table.label.nunique(), freeze_epochs)
         opts = _defaults(n_train, bool(weights), head, epochs, freeze_epochs, bs)
         prep = _prep(presize, size)
         batches = lambda: _dataloaders(table, opts['bs'], valid_pct, seed, cache, prep)
@@ -261,16 +281,10 @@ def run_pets(
                  precision=chosen.name, why=chosen.why, presize=presize, device=str(dls.device),
                  processes=processes, seed=seed, versions=_versions())
         print(_plan(m))
-        rate, finder = _rate(learn, lr, bool(weights)) if opts['epochs'] else (0, None)
-        epoch_table, numbers = _fit(learn, rate, opts['epochs'], opts['freeze_epochs'],
-                                    checkpoint=_checkpoint(out), resume=resume)
-        acts, targ = on_main(lambda: learn.get_preds(act=noop))
-        error = (acts.argmax(1) != targ).float().mean().item()
-        m.update(numbers, error_rate=error, error_rate_se=interpret.error_se(error, len(targ)),
-                 valid_loss=learn.loss_func(acts, targ).item(),
-                 seconds=round(time.time()-start, 1))
-        cm = interpret.confusion(targ, acts.argmax(1), dls.vocab)
-        top = interpret.top_losses(acts, targ, list(dls.valid.items.file), dls.vocab, k=15)
+        finder, epoch_table, numbers = _fit(learn, lr, opts['epochs'], opts['freeze_epochs'],
+                                            checkpoint=_checkpoint(out), resume=resume)
+        measured, cm, top = _measure(learn)
+        m.update(numbers, **measured, seconds=round(time.time()-start, 1))
         if is_main():
             page = _page(m, dls, finder, epoch_table, cm, top, skipped, command)
             (new/'index.html').write_text(page, encoding='utf-8')

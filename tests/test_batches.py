@@ -239,6 +239,18 @@ def test_same_seed_same_batch(few, tmp_path):
     assert not torch.equal(want[0], sweep(dls(few, seed=1))[0])
 
 
+def test_workers_of_a_distributed_loader_do_not_share_draws(few, monkeypatch):
+    from fastai.distributed import DistributedDL
+    monkeypatch.setattr(DistributedDL, '_broadcast', lambda self, t, rank: t) # wants a GPU
+    def rank(num_workers):
+        dl = DistributedDL(dls(few, bs=2, num_workers=num_workers).train, rank=1, world_size=2)
+        set_seed(1)
+        return [x.clone() for x, _ in dl]
+    here = rank(0)
+    assert len(here) > 1
+    for a, b in zip(here, rank(2), strict=True): assert torch.equal(a, b)
+
+
 def test_every_epoch_draws_anew_and_validation_never(few):
     d = dls(few)
     first, second = (torch.cat(sweep(d)) for _ in range(2))
