@@ -183,8 +183,14 @@ def _finder_figure(lrs, losses):
     return fig
 
 # %% ../nbs/10_pets.ipynb #result-lines
+def _error(m):
+    error, n = m['error_rate'], m['n_valid']
+    if 0 < error < 1: return f"{error:.3f} ± {m['error_rate_se']:.3f} (one standard error)"
+    bound = .05**(1/n) # the share of right (or wrong) photos with which all n are so in one case of 20
+    return f'{error:.3f} ({"below" if error == 0 else "above"} {1-bound if error == 0 else bound:.2f} with 95% confidence)'
+
 def _result(m):
-    return (f"Error rate {m['error_rate']:.3f} ± {m['error_rate_se']:.3f} (one standard error) on {m['n_valid']} "
+    return (f"Error rate {_error(m)} on {m['n_valid']} "
             f"{m['photos']} photos of {m['n_classes']} breeds that it was not trained on; "
             f"guessing would give {1-1/m['n_classes']:.3f}.")
 
@@ -239,7 +245,7 @@ def run_pets(
     labels:str='name', # where a photo's breed stands: name (breed_12.jpg), folder, or a CSV file
     arch:str='drawnet', # drawnet, or a name that torchvision or timm knows
     weights:str='auto', # auto (shipped or already downloaded ones, if any), none, or a .safetensors or .pth file
-    head:str='auto', # linear (one layer, fitted at once), fastai (two), or auto (linear below ten photos a breed)
+    head:str='auto', # linear (one layer, fitted at once), fastai (two), or auto (linear below ten training photos a breed)
     epochs:int=None, # epochs in which everything learns; 220 steps or more with pretrained weights, else 480
     freeze_epochs:int=None, # epochs before them in which only the head learns; 60 steps with pretrained weights
     lr:str='auto', # auto (4e-3; from scratch 2e-3; a body below a fitted linear head 1e-4), valley (the finder's), or a rate

@@ -110,7 +110,7 @@ def _end(*_):
 def _is_lost(e):
     "Does this error mean that another process is gone?"
     import torch
-    return isinstance(e, torch.distributed.DistError) or 'gloo' in str(e)
+    return isinstance(e, torch.distributed.DistError) or 'gloo' in str(e) # gloo raises a plain RuntimeError
 
 # %% ../nbs/07b_distributed.ipynb #as-one-def
 @contextmanager

@@ -29,7 +29,7 @@ def float_bits(
 
 # %% ../nbs/07a_precision.ipynb #cpu-bf16
 class CPUBFloat16(Callback):
-    "Run the model in bfloat16 on a CPU; weights, loss, gradients and predictions stay float32"
+    "Run the model in bfloat16 on a CPU; weights, their gradients, loss and predictions are float32"
     order = math.inf # last before the model is called
     def before_batch(self):
         model = self.model
@@ -89,7 +89,7 @@ def _choose(learn, device, least=1.15):
     if device != 'cpu':
         return Precision('fp32', f"fastai's half precision is autocast('cuda'), which does nothing on {device}")
     if not _has_bf16_units():
-        return Precision('fp32', 'torch knows of no bfloat16 units in this CPU, and without them it is slower')
+        return Precision('fp32', 'torch knows of no bfloat16 units in this CPU, and without them it is not expected to pay')
     (n, _, height, width), fp32, bf16 = _probe(learn)
     ratio = fp32/bf16
     return Precision('bf16' if ratio >= least else 'fp32',

@@ -166,7 +166,7 @@ def _set_random(learn, states):
 
 # %% ../nbs/06a_saving.ipynb #opt-def
 def _set_opt(learn, state):
-    "On the device of the parameters, and in the memory order of each"
+    "On the device of the parameters, each in the memory layout of its own, such as channels last"
     state = to_device(state, next(learn.model.parameters()).device)
     learn.opt.load_state_dict({**state, 'hypers': L(state['hypers'])})
     for p,_,stats,_ in learn.opt.all_params():
