@@ -20,6 +20,7 @@ from .precision import *
 from .distributed import *
 from .interpret import *
 from .cli import run_pets, predict_pets
+from . import quiz
 
 # %% ../nbs/index.ipynb #all-names
 __all__ = [name for name in dir() if not name.startswith('_')]

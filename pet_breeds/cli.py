@@ -187,7 +187,8 @@ def _error(m):
     error, n = m['error_rate'], m['n_valid']
     if 0 < error < 1: return f"{error:.3f} ± {m['error_rate_se']:.3f} (one standard error)"
     bound = .05**(1/n) # the share of right (or wrong) photos with which all n are so in one case of 20
-    return f'{error:.3f} ({"below" if error == 0 else "above"} {1-bound if error == 0 else bound:.2f} with 95% confidence)'
+    side = f'below {1-bound:.2f}' if error == 0 else f'above {bound:.2f}'
+    return f'{error:.3f} ({side} with 95% confidence)'
 
 def _result(m):
     return (f"Error rate {_error(m)} on {m['n_valid']} "
@@ -245,10 +246,10 @@ def run_pets(
     labels:str='name', # where a photo's breed stands: name (breed_12.jpg), folder, or a CSV file
     arch:str='drawnet', # drawnet, or a name that torchvision or timm knows
     weights:str='auto', # auto (shipped or already downloaded ones, if any), none, or a .safetensors or .pth file
-    head:str='auto', # linear (one layer, fitted at once), fastai (two), or auto (linear below ten training photos a breed)
+    head:str='auto', # linear (one layer, fitted at once), fastai (two), auto (linear below ten photos a breed)
     epochs:int=None, # epochs in which everything learns; 220 steps or more with pretrained weights, else 480
     freeze_epochs:int=None, # epochs before them in which only the head learns; 60 steps with pretrained weights
-    lr:str='auto', # auto (4e-3; from scratch 2e-3; a body below a fitted linear head 1e-4), valley (the finder's), or a rate
+    lr:str='auto', # auto (4e-3; from scratch 2e-3; below a fitted head 1e-4), valley (the finder's), or a rate
     size:int=None, # side of the photos the model sees, in pixels; 128 for drawnet, else 224
     bs:int=None, # photos in a batch; between 16 and 64
     precision:str='auto', # auto (the fastest that is safe on this machine), fp32, fp16 or bf16

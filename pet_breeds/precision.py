@@ -89,7 +89,8 @@ def _choose(learn, device, least=1.15):
     if device != 'cpu':
         return Precision('fp32', f"fastai's half precision is autocast('cuda'), which does nothing on {device}")
     if not _has_bf16_units():
-        return Precision('fp32', 'torch knows of no bfloat16 units in this CPU, and without them it is not expected to pay')
+        return Precision('fp32', 'torch knows of no bfloat16 units in this CPU, and without them '
+                                 'it is not expected to pay')
     (n, _, height, width), fp32, bf16 = _probe(learn)
     ratio = fp32/bf16
     return Precision('bf16' if ratio >= least else 'fp32',

@@ -10,10 +10,10 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-NUMBERED = {'drawn': 0, 'labels': 1, 'presize': 2, 'batches': 2.5, 'data': 3, 'loss': 4, 'lrs': 5, 'model': 6, 'saving': 6.5, 'training': 7, 'precision': 7.1, 'distributed': 7.2, 'interpret': 8, 'quiz': 9, 'questions': 9, 'cli': 10}
+NUMBERED = {'drawn': 0, 'labels': 1, 'presize': 2, 'batches': 2.5, 'data': 3, 'loss': 4, 'lrs': 5, 'model': 6, 'saving': 6.5, 'training': 7, 'precision': 7.1, 'distributed': 7.2, 'interpret': 8, 'judge': 8.1, 'questions': 8.2, 'quiz': 9, 'handout': 9.1, 'cli': 10}
 MAY_IMPORT = {'drawn': '', 'labels': '', 'presize': '', 'batches': 'presize', 'data': 'batches drawn labels', 'loss': '', 'lrs': '', 'model': '', 'saving': 'model', 'training': 'lrs saving', 'precision': '', 'distributed': '',
-              'interpret': 'loss', 'cli': 'batches data distributed interpret loss lrs model precision saving training', 'all': ' '.join(NUMBERED)}
-WITHOUT_FASTAI = 'drawn', 'labels', 'loss', 'lrs', 'interpret'
+              'interpret': 'loss', 'judge': '', 'questions': 'judge', 'quiz': 'judge questions', 'handout': 'questions', 'cli': 'batches data distributed interpret loss lrs model precision saving training', 'all': ' '.join(NUMBERED)}
+WITHOUT_FASTAI = 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'handout'
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
 names = [f.stem for f in NOTEBOOKS]

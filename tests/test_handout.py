@@ -1,0 +1,403 @@
+"What is made from the lessons: the questionnaire, the answers as data, the student edition, the cards."
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from zipfile import ZipFile
+
+import pytest
+from conftest import ROOT
+
+from pet_breeds import handout
+from pet_breeds.handout import (IDS, answers_json, lessons, main_cards, main_student, questionnaire, read_answers, read_cells,
+                                student_cells, write_cards, write_questionnaire, write_student)
+from pet_breeds.questions import QUESTIONS
+
+NBS = ROOT/'nbs'
+NAMES = [nb.stem for nb in lessons(NBS)]
+
+
+@pytest.fixture(scope='module')
+def answers(): return read_answers(NBS)
+
+
+@pytest.fixture(scope='module')
+def student(tmp_path_factory): return write_student(tmp_path_factory.mktemp('course')/'student', NBS)
+
+
+def md(id, source): return dict(cell_type='markdown', id=id, metadata={}, source=source)
+
+
+def code(id, source, shown=''):
+    out = [dict(output_type='execute_result', execution_count=None, metadata={}, data={'text/plain': shown})] if shown else []
+    return dict(cell_type='code', id=id, metadata={}, execution_count=None, outputs=out, source=source)
+
+
+def write_nb(folder, name, *cells):
+    folder.mkdir(exist_ok=True)
+    (folder/name).write_text(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5)), encoding='utf-8')
+    return folder
+
+
+def all_answers(but=(), more=()):
+    "Cells that answer all questions except `but`, and then `more`"
+    cells = [c for id in IDS if id not in but
+             for c in (md(id, f'#### {id.upper()}. What is {id}?\n\nAn answer.'), code(f'{id}-proof', f'assert {id!r}', '1'))]
+    return [*cells, *more]
+
+
+# The questionnaire and the answers as data
+
+def test_generated_files_are_in_step(answers):
+    assert (NBS/'questionnaire.ipynb').read_text(encoding='utf-8') == questionnaire(answers), 'run: python tests/questionnaire.py'
+    assert (ROOT/'pet_breeds'/'answers.json').read_text(encoding='utf-8') == answers_json(answers), 'run: python tests/questionnaire.py'
+    assert not (ROOT/'pet_breeds'/'questionnaire.py').exists(), 'a notebook of Markdown exports no module'
+
+
+def test_one_command_writes_both(tmp_path):
+    nbs = write_nb(tmp_path/'nbs', '01_all.ipynb', *all_answers())
+    (tmp_path/'pet_breeds').mkdir()
+    for _ in range(2):
+        write_questionnaire(nbs)
+        written = [f.read_bytes() for f in (nbs/'questionnaire.ipynb', tmp_path/'pet_breeds'/'answers.json')]
+    assert len(lessons(nbs)) == 1, 'the questionnaire is no lesson'
+    write_questionnaire(nbs)
+    assert written == [f.read_bytes() for f in (nbs/'questionnaire.ipynb', tmp_path/'pet_breeds'/'answers.json')]
+    assert written[1].endswith(b'}\n') and not written[1].endswith(b'\n\n')
+
+
+def test_questionnaire_has_all_in_order_with_links():
+    cells = read_cells(NBS/'questionnaire.ipynb')
+    assert [c['id'] for c in cells if c['id'] in IDS] == IDS
+    for c in cells[-25:]:
+        notebook, proof = re.search(r'\]\((\w+\.ipynb)#cell-id=([\w-]+)\)$', c['source']).groups()
+        assert proof in [p['id'] for p in read_cells(NBS/notebook)]
+        assert '\n```python\n' in c['source'] and c['cell_type'] == 'markdown'
+
+
+def test_answers_are_whole(answers):
+    assert list(answers) == IDS
+    for id, a in answers.items():
+        assert all(isinstance(a[k], str) and a[k].strip() == a[k] and a[k] for k in ('title', 'answer', 'notebook', 'cell')), id
+        assert a['output'], id
+        assert '<style' not in (a['html'] or ''), id
+        compile(a['code'], id, 'exec')
+
+
+def test_an_answer_in_two_cells_and_a_proof_with_a_helper(tmp_path):
+    cells = [md('q1', '## Answers\n\n#### Q1. Why?\n\nOne.'), md('more', 'Two.'), code('helper', 'def f(): return 1'),
+             code('proof', 'assert f() == 1\nf()', '1'), code('after', 'folder.cleanup()'), md('talk', 'Talk.'), *all_answers(but=['q1'])]
+    got = read_answers(write_nb(tmp_path, '01_a.ipynb', *cells))['q1']
+    assert got == dict(title='Why?', answer='One.\n\nTwo.', code='def f(): return 1\n\nassert f() == 1\nf()', output='1', html=None,
+                       notebook='01_a', cell='proof')
+
+
+def test_a_table_is_kept_without_its_styling(tmp_path):
+    proof = code('q1-proof', 'table')
+    proof['outputs'] = [dict(output_type='execute_result', data={'text/plain': ['a\n', 'b'], 'text/html': ['<style scoped>\n', 'x</style>\n<table>', '</table>']})]
+    nbs = write_nb(tmp_path, '01_a.ipynb', md('q1', '#### Q1. Why?\n\nSo.'), proof, *all_answers(but=['q1']))
+    got = read_answers(nbs)['q1']
+    assert (got['output'], got['html']) == ('a\nb', '<table></table>')
+    assert '<table></table>' in questionnaire(read_answers(nbs))
+
+
+@pytest.mark.parametrize('but, more, says', [
+    (['q4', 'fr2'], [], ['no answer to Q4, FR2']),
+    ([], [md('again', '#### Q4. Once more?\n\nYes.'), code('p', '1', '1')], ['01_a.ipynb', 'cell again', 'Q4 is answered in 01_a too']),
+    (['q4'], [md('bare', '#### Q4. Why?\n\nSo.'), md('next', '## Next')], ['01_a.ipynb', 'cell bare', 'Q4 has no proof']),
+    (['q4'], [md('mute', '#### Q4. Why?\n\nSo.'), code('silent', 'x = 1')], ['01_a.ipynb', 'cell mute', 'Q4, cell silent, shows nothing']),
+    (['q4'], [md('far', '#### Q4. Why?\n\nSo.'), code('silent', 'x = 1'), md('m', 'Talk.'), code('late', 'x', '1')], ['silent, shows nothing']),
+    ([], [md('odd', '#### Q24. Why?\n\nSo.'), code('p', '1', '1')], ['01_a.ipynb', 'cell odd', 'there is no Q24']),
+])
+def test_what_is_missing_double_or_unproven_is_named(tmp_path, but, more, says):
+    with pytest.raises(ValueError) as e: read_answers(write_nb(tmp_path, '01_a.ipynb', *all_answers(but, more)))
+    for part in says: assert part in str(e.value)
+    assert len(str(e.value).splitlines()) == 1
+
+
+def test_the_quiz_and_the_questionnaire_are_no_lessons(tmp_path):
+    for name in ('08a_judge.ipynb', '08b_questions.ipynb', '09_quiz.ipynb', '09a_handout.ipynb', 'questionnaire.ipynb', 'index.ipynb', '00_a.ipynb'):
+        write_nb(tmp_path, name)
+    assert [nb.name for nb in lessons(tmp_path)] == ['00_a.ipynb']
+    with pytest.raises(FileNotFoundError, match='no lesson here'): lessons(tmp_path/'none')
+
+
+BROKEN = ['', 'no JSON', '[]', '{}', '5', 'null', '{"cells": 5}', '{"cells": null}', '{"cells": [5]}', '{"cells": ["a"]}', '{"cells": [{}]}',
+          '{"cells": [{"cell_type": "code", "id": "a"}]}', '{"cells": [{"cell_type": "code", "id": "a", "source": 7}]}',
+          '{"cells": [{"cell_type": "code", "id": "a", "source": [7]}]}', '{"cells": [{"cell_type": "code", "source": "a"}]}',
+          '{"cells": [{"cell_type": "code", "id": "a", "source": "", "outputs": [5]}]}',
+          '{"cells": [{"cell_type": "code", "id": "a", "source": "", "outputs": [{"data": {"text/plain": 5}}]}]}', '{"cells":'+'['*200_000, b'\xff\xfe\x00']
+
+
+@pytest.mark.parametrize('text', BROKEN, ids=range(len(BROKEN)))
+def test_broken_notebooks_are_refused_by_name(tmp_path, text):
+    nbs = write_nb(tmp_path/'nbs', '00_good.ipynb', md('a', '# A'))
+    (nbs/'03_bad.ipynb').write_bytes(text if isinstance(text, bytes) else text.encode())
+    for call in (lambda: read_answers(nbs), lambda: write_student(tmp_path/'student', nbs)):
+        with pytest.raises(ValueError, match='03_bad.ipynb: not a notebook'): call()
+    assert [f.name for f in tmp_path.iterdir()] == ['nbs'], 'nothing half-written'
+
+
+# The student edition
+
+def text_of(nb, kind=None): return '\n'.join(c['source'] for c in read_cells(nb) if kind in (None, c['cell_type']))
+
+
+def sentences(text): return [s for s in re.split(r'(?<=[.!?])\s+', text) if len(s) > 12]
+
+
+def test_every_question_is_asked_once_with_its_hint_and_check(student, answers):
+    for name in NAMES:
+        cells = {c['id']: c for c in read_cells(student/f'{name}.ipynb')}
+        here = [id for id, a in answers.items() if a['notebook'] == name]
+        asked = [re.search(r'^#### (\w+)$', c['source'], re.M) for c in cells.values() if c['cell_type'] == 'markdown']
+        assert sorted(m[1].lower() for m in asked if m) == sorted(here), name
+        assert sorted(c['source'] for i, c in cells.items() if i.endswith('-yours') and 'quiz.' in c['source']) == sorted(QUESTIONS[id].stub for id in here), name
+        for id in here:
+            assert QUESTIONS[id].text in text_of(student/f'{name}.ipynb') and QUESTIONS[id].hint in text_of(student/f'{name}.ipynb'), id
+        imports = [i for i, c in enumerate(cells.values()) if c['source'] == 'from pet_breeds import quiz']
+        assert len(imports) == bool(here), name
+        if here: assert imports[0] < min(i for i, c in enumerate(cells.values()) if 'quiz.' in c['source'] and c['cell_type'] == 'code'), name
+
+
+def test_no_sentence_of_an_answer(student, answers):
+    everything = '\n'.join(text_of(nb) for nb in lessons(student))
+    assert [(id, s) for id, a in answers.items() for s in sentences(a['answer']) if s in everything] == []
+
+
+def test_no_line_of_a_proof(student, answers):
+    "A long line of a proof is gone, unless the lesson says the same elsewhere: then it stands there as often as before, less the proof"
+    for name in NAMES:
+        full, left = (Counter(line.strip() for line in text_of(folder/f'{name}.ipynb').splitlines()) for folder in (NBS, student))
+        proofs = Counter(line.strip() for a in answers.values() if a['notebook'] == name for line in a['code'].splitlines())
+        stubs = Counter(line.strip() for id, a in answers.items() if a['notebook'] == name for line in QUESTIONS[id].stub.splitlines())
+        assert [line for line in proofs if len(line) > 30 and left[line]-stubs[line] > full[line]-proofs[line]] == [], name
+    everything = '\n'.join(text_of(nb) for nb in lessons(student))
+    long = [(id, line) for id, a in answers.items() for line in a['code'].splitlines() if len(line.strip()) > 30]
+    assert sum(line.strip() in everything for _, line in long) < .1*len(long), 'idioms that lessons share with proofs are few'
+    assert not any(a['code'] in everything for a in answers.values())
+
+
+def test_solutions_and_takeaways_are_gone(student):
+    assert 'solutions = [' not in text_of(student/'01_labels.ipynb') and 'solutions = [' in text_of(NBS/'01_labels.ipynb')
+    assert 'soft = eps / 4' not in text_of(student/'04_loss.ipynb') and '**Solution.**' in text_of(NBS/'04_loss.ipynb')
+    for name in NAMES:
+        assert '- ' not in text_of(student/f'{name}.ipynb', 'markdown').partition('## Takeaways')[2].partition('\n#')[0], name
+
+
+def test_the_lesson_stays(student):
+    for name in NAMES:
+        full, left = read_cells(NBS/f'{name}.ipynb'), read_cells(student/f'{name}.ipynb')
+        exported = [c['source'] for c in full if re.search(r'^#\|\s*export\b', c['source'], re.M)]
+        assert exported == [c['source'] for c in left if re.search(r'^#\|\s*export\b', c['source'], re.M)], name
+        assert sum('assert' in c['source'] or 'test_' in c['source'] for c in left) >= 2, name
+        assert not any(c['shown'] for c in left), name
+        assert len({c['id'] for c in left}) == len(left), name
+        assert not any('nbdev_export' in c['source'] for c in left if c['source'].startswith('#| hide')), name
+        assert len(left) > .8*len(full), name
+
+
+def test_student_notebooks_are_valid_and_their_links_alive(student):
+    nbformat = pytest.importorskip('nbformat')
+    assert sorted(f.stem for f in student.glob('*.ipynb')) == NAMES
+    for nb in lessons(student):
+        nbformat.validate(nbformat.read(nb, 4))
+        links = re.findall(r'\]\((?!https?:|#)([^)\s#]+)', re.sub(r'`[^`]*`', '', text_of(nb, 'markdown')))
+        assert [link for link in links if not (student/link).exists()] == [], nb.name
+    assert (student/'images'/'breeds.jpg').read_bytes() == (ROOT/'images'/'breeds.jpg').read_bytes()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path, monkeypatch):
+    nbs = write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', '# A'))
+    (tmp_path/'file').write_text('mine')
+    (tmp_path/'empty').mkdir()
+    write_student(tmp_path/'empty', nbs)
+    before = sorted(tmp_path.rglob('*'))
+    for dest, says in ((tmp_path/'nbs', 'something already'), (tmp_path/'file', 'something already'), (tmp_path/'empty', 'something already'),
+                       (tmp_path/'no'/'such', 'no such folder to put such in')):
+        with pytest.raises((ValueError, FileNotFoundError), match=says): write_student(dest, nbs)
+    (tmp_path/'here').mkdir()
+    monkeypatch.chdir(tmp_path/'here')
+    with pytest.raises(ValueError, match='you are in this folder'): write_student('.', nbs)
+    (tmp_path/'here').rmdir()
+    assert sorted(tmp_path.rglob('*')) == before and (tmp_path/'file').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
+def test_interrupted_nothing_is_left(tmp_path, monkeypatch, error):
+    def stop(*args): raise error
+    monkeypatch.setattr(handout, 'copyfile', stop)
+    with pytest.raises(error): write_student(tmp_path/'student', NBS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_that_nobody_asks_is_named(tmp_path):
+    nbs = write_nb(tmp_path, '01_a.ipynb', md('mine', '#### Q7. Why?\n\nSo.'), code('p', '1', '1'))
+    with pytest.raises(ValueError, match=r'01_a.ipynb, cell mine: pet_breeds.questions has no q7'): student_cells(nbs/'01_a.ipynb', {})
+
+
+# Its notebooks run: unanswered checks say so, right answers turn green
+
+SOLVED = {'03_data': ('q7', "answer = dls.show_batch"), '05_lrs': ('q20', 'answer = [1e-6, 1e-5, 1e-4]'),
+          '04_loss': ('q13', "import pandas as pd\ntable = pd.DataFrame(dict(output=[.02, -2.49, 1.25]))\n"
+                             "table['exp'] = [math.exp(x) for x in table.output]\ntable['softmax'] = table.exp/table.exp.sum()")}
+
+
+def run_nb(nb, tmp_path, sources=()):
+    "Execute a student notebook, some cells replaced: {cell id: what it shows}"
+    nbformat, nbclient = pytest.importorskip('nbformat'), pytest.importorskip('nbclient')
+    notebook = nbformat.read(nb, 4)
+    for cell in notebook.cells:
+        cell.source = dict(sources).get(cell.id, cell.source)
+        if re.search(r'^#\|\s*(slow|cuda|net)\b', cell.source, re.M): cell.metadata['tags'] = ['skip-execution']
+    env = dict(os.environ, XDG_DATA_HOME=str(tmp_path/'data'), OMP_NUM_THREADS='1')
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name='python3', resources={'metadata': {'path': str(nb.parent)}}).execute(env=env)
+    return {c.id: '\n'.join(o.data.get('text/plain', '') for o in c.get('outputs', []) if 'data' in o) for c in notebook.cells}
+
+
+LONG = '07_training', '10_pets'  # one to two minutes each
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_student_notebook_runs(student, answers, tmp_path, name):
+    if name in LONG and not os.environ.get('PET_BREEDS_LONG'): pytest.skip('takes a minute or two: set PET_BREEDS_LONG to run it')
+    cells = {c['source']: c['id'] for c in read_cells(student/f'{name}.ipynb')}
+    here = {id: cells[QUESTIONS[id].stub] for id, a in answers.items() if a['notebook'] == name}
+    solved, sources = None, {}
+    if name in SOLVED:
+        solved, answer = SOLVED[name]
+        check = QUESTIONS[solved].stub.splitlines()[-1]
+        sources = {here[solved]: f'{answer}\nassert {check}\n{check}'}
+    shown = run_nb(student/f'{name}.ipynb', tmp_path, sources)
+    for id, cell in here.items():
+        if id == solved: assert '✓' in shown[cell], id
+        else: assert 'not answered yet' in shown[cell], id
+
+
+# Cards
+
+def notes(deck, tmp_path):
+    "(guid, fields, mod) of each note of a deck"
+    with ZipFile(deck) as z: z.extract('collection.anki2', tmp_path)
+    with sqlite3.connect(tmp_path/'collection.anki2') as db:
+        return [(guid, flds.split('\x1f'), mod) for guid, flds, mod in db.execute('select guid, flds, mod from notes order by id')]
+
+
+@pytest.fixture
+def deck(tmp_path, answers):
+    pytest.importorskip('genanki')
+    pytest.importorskip('mistune')
+    write_cards(tmp_path/'deck.apkg', answers, NBS, 1_700_000_000)
+    return tmp_path/'deck.apkg'
+
+
+def test_one_note_a_question(deck, tmp_path, answers):
+    found = notes(deck, tmp_path)
+    assert len(found) == len({guid for guid, *_ in found}) == 25
+    for (id, a), (_, fields, _) in zip(answers.items(), found):
+        question, hint, answer, proof, output, picture, source = fields
+        assert all((question, answer, proof, output)) and source == f'{id.upper()}, {a["notebook"]}', id
+        assert not re.search(r'\$[^$<]+\$|href="(?!https?:)|\]\(', re.sub(r'<code>.*?</code>', '', answer, flags=re.S)), id
+        assert bool(picture) == (id in handout.FIGURES), id
+    from html import unescape
+    assert unescape(found[12][1][3]) == f'<pre>{answers["q13"]["code"]}</pre>'
+
+
+def test_pictures_are_in_the_deck(deck, tmp_path):
+    with ZipFile(deck) as z:
+        media = json.loads(z.read('media'))
+        assert {f'pet_breeds_{id}.png' for id in handout.FIGURES} == set(media.values())
+        assert all(z.read(i).startswith(b'\x89PNG') for i in media)
+    assert {src for _, fields, _ in notes(deck, tmp_path) for src in re.findall(r'src="([^"]+)"', fields[5])} == set(media.values())
+
+
+def test_nothing_is_left_beside_the_deck(deck, tmp_path, answers):
+    write_cards(deck, answers, NBS, 1_700_000_000)
+    assert [f.name for f in tmp_path.iterdir()] == ['deck.apkg']
+
+
+def test_without_notebooks_there_are_no_pictures(tmp_path, answers):
+    pytest.importorskip('genanki')
+    write_cards(tmp_path/'deck.apkg', answers)
+    with ZipFile(tmp_path/'deck.apkg') as z: assert z.namelist() == ['collection.anki2', 'media']
+    assert len(notes(tmp_path/'deck.apkg', tmp_path)) == 25
+
+
+def test_anki_imports_it_and_a_newer_one_updates(deck, tmp_path, answers):
+    collection = pytest.importorskip('anki.collection')
+    col = collection.Collection(str(tmp_path/'col.anki2'))
+    def bring():
+        log = col.import_anki_package(collection.ImportAnkiPackageRequest(package_path=str(deck), options=collection.ImportAnkiPackageOptions())).log
+        return len(log.new), len(log.updated), col.note_count(), col.card_count()
+    assert bring() == (25, 0, 25, 25)
+    assert bring() == (0, 0, 25, 25)
+    mended = dict(answers, q7=dict(answers['q7'], answer='Otherwise.'))
+    write_cards(deck, mended, NBS, 1_700_000_000)
+    assert bring() == (0, 0, 25, 25), 'as old as what is there'
+    write_cards(deck, mended, NBS, 1_700_000_001)
+    assert bring() == (0, 25, 25, 25)
+    assert any('Otherwise.' in flds for flds, in col.db.all('select flds from notes'))
+    assert col.media.check().missing == []
+    card = next(col.get_card(i) for i in col.find_cards('show_batch'))
+    assert 'show_batch' in card.answer()
+    col.close()
+
+
+def test_what_is_no_deck_is_left_alone(tmp_path, answers):
+    for name, text in (('notes.txt', 'mine'), ('notes.apkg', 'mine'), ('empty.apkg', '')): (tmp_path/name).write_text(text)
+    with ZipFile(tmp_path/'other.apkg', 'w') as z: z.writestr('a', 'b')
+    (tmp_path/'folder.apkg').mkdir()
+    before = {f: f.is_file() and f.read_bytes() for f in tmp_path.iterdir()}
+    for f in before:
+        with pytest.raises(ValueError, match='ends in .apkg|is no deck'): write_cards(f, answers)
+    with pytest.raises(FileNotFoundError, match='no such folder'): write_cards(tmp_path/'no'/'deck.apkg', answers)
+    assert before == {f: f.is_file() and f.read_bytes() for f in tmp_path.iterdir()}
+
+
+def test_a_deck_that_fails_leaves_the_old_one(deck, tmp_path, answers, monkeypatch):
+    before = deck.read_bytes()
+    def stop(*args): raise KeyboardInterrupt
+    monkeypatch.setattr(handout, '_fields', stop)
+    with pytest.raises(KeyboardInterrupt): write_cards(deck, answers)
+    assert deck.read_bytes() == before and [f.name for f in tmp_path.iterdir()] == ['deck.apkg']
+
+
+# From the shell
+
+def fails(capsys, main, *args):
+    with pytest.raises(SystemExit) as e: main([str(a) for a in args])
+    err = capsys.readouterr().err
+    assert e.value.code == 2 and len(err.splitlines()) == 1 and 'Traceback' not in err
+    return err
+
+
+def test_student_command(tmp_path, capsys, monkeypatch):
+    main_student([str(tmp_path/'student'), '--nbs', str(write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', '# A')))])
+    assert capsys.readouterr().out == f'1 notebooks without answers: jupyter lab {tmp_path}/student/00_a.ipynb\n'
+    assert 'something already' in fails(capsys, main_student, tmp_path/'student', '--nbs', tmp_path/'nbs')
+    assert 'no lesson here' in fails(capsys, main_student, tmp_path/'new', '--nbs', tmp_path/'none')
+    assert 'pet_breeds_student --help' in fails(capsys, main_student)
+    monkeypatch.setattr(handout, 'files', lambda package: tmp_path/'site-packages'/package)
+    assert 'they come with the repository' in fails(capsys, main_student, tmp_path/'new')
+
+
+def test_cards_command_without_notebooks(tmp_path, capsys, monkeypatch):
+    pytest.importorskip('genanki')
+    package = tmp_path/'site-packages'/'pet_breeds'
+    package.mkdir(parents=True)
+    (package/'answers.json').write_bytes((ROOT/'pet_breeds'/'answers.json').read_bytes())
+    os.utime(package/'answers.json', (0, 1_700_000_123))
+    monkeypatch.setattr(handout, 'files', lambda _: package)
+    main_cards([str(tmp_path/'deck.apkg')])
+    assert capsys.readouterr().out.startswith('25 cards without pictures (no notebooks here): import ')
+    assert {mod for *_, mod in notes(tmp_path/'deck.apkg', tmp_path)} == {1_700_000_123}
+    assert 'ends in .apkg' in fails(capsys, main_cards, tmp_path/'deck.zip')
+
+
+def test_it_needs_no_torch_until_asked():
+    code = 'import sys, pet_breeds.handout; sys.exit(", ".join({"torch", "fastai", "genanki", "mistune", "nbformat", "nbdev"} & set(sys.modules)) or 0)'
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
