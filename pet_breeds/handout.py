@@ -158,7 +158,8 @@ def _your_turn(nb, cell, found, questions):
     else:
         q = questions[id]
         hint = f'<details><summary>Hint</summary>\n\n{q.hint}\n\n</details>'
-        text, stub = f'#### {found[1]}\n\n**Your turn.** {q.text}\n\n{hint}', q.stub
+        choose = f'To choose instead of writing: `quiz.{id}.ask()`'
+        text, stub = f'#### {found[1]}\n\n**Your turn.** {q.text}\n\n{hint}\n\n{choose}', q.stub
     yours = [] if stub is None else [_cell('code', f'{cell["id"]}-yours', stub)]
     return [_cell('markdown', cell['id'], before + text), *yours]
 

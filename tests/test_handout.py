@@ -243,7 +243,7 @@ def test_a_question_that_nobody_asks_is_named(tmp_path):
 
 SOLVED = {'03_data': ('q7', "answer = dls.show_batch"), '05_lrs': ('q20', 'answer = [1e-6, 1e-5, 1e-4]'),
           '04_loss': ('q13', "import pandas as pd\ntable = pd.DataFrame(dict(output=[.02, -2.49, 1.25]))\n"
-                             "table['exp'] = [math.exp(x) for x in table.output]\ntable['softmax'] = table.exp/table.exp.sum()")}
+                             "table['exp'] = [math.exp(x) for x in table.output]\ntable['softmax'] = table.exp/table.exp.sum()\nanswer = table")}
 
 
 def run_nb(nb, tmp_path, sources=()):
