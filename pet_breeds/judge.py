@@ -140,7 +140,9 @@ def number_of(
     answer, # a number of any kind, real or complex, or its text; a percent sign is left out
 ): # complex, or None for what is not one number
     "The one number that an answer is"
-    try: return complex(answer.strip(' %') if isinstance(answer, str) else answer)
+    try:
+        if hasattr(answer, 'item'): answer = answer.item() # of a tensor or an array with one number
+        return complex(answer.strip(' %') if isinstance(answer, str) else answer)
     except Exception: return None
 
 def near(

@@ -147,6 +147,7 @@ def test_where_nothing_can_be_kept_answers_are_still_judged(home, capsys):
 
 
 def test_multiple_choice_as_a_page_and_as_text(monkeypatch):
+    pytest.importorskip('IPython')
     shown = []
     monkeypatch.setattr('IPython.display.display', shown.append)
     monkeypatch.setattr('jupyterquiz.dynamic.display', shown.append, raising=False)
