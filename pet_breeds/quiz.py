@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from threading import Thread
 from fastcore.xdg import xdg_data_home
 from .judge import Failed, differs
@@ -108,9 +107,11 @@ def _remember(id, ok):
     before = kept.get(id, dict(tries=0, solved=False))
     kept[id] = dict(tries=before['tries']+1, solved=before['solved'] or ok)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile('w', dir=file.parent, suffix='.json', delete=False, encoding='utf-8') as new:
-        json.dump(dict(version=VERSION, questions=kept), new, indent=1)
-    os.replace(new.name, file)
+    new = file.with_suffix(f'.{os.getpid()}.part')
+    try:
+        new.write_text(json.dumps(dict(version=VERSION, questions=kept), indent=1), encoding='utf-8')
+        new.replace(file)
+    finally: new.unlink(missing_ok=True)
 
 # %% ../nbs/09_quiz.ipynb #answers-def
 @cache

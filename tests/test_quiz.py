@@ -82,11 +82,13 @@ def test_a_function_that_fails_changes_its_input_or_never_ends(capsys):
 
 
 def test_an_endless_function_is_stopped_and_not_left_running():
-    before = threading.active_count()
-    quiz.q13.check(lambda x: [None for _ in iter(int, 1)], seconds=.2)
-    deadline = time.time() + 10
-    while threading.active_count() > before and time.time() < deadline: time.sleep(.05)
-    assert threading.active_count() == before
+    before = set(threading.enumerate())
+    def endless(x):
+        while True: pass
+    quiz.q13.check(endless, seconds=.2)
+    deadline = time.time() + 20
+    while set(threading.enumerate()) - before and time.time() < deadline: time.sleep(.05)
+    assert set(threading.enumerate()) <= before
 
 
 def test_progress_is_kept_and_shown(home):
@@ -144,6 +146,17 @@ def test_where_nothing_can_be_kept_answers_are_still_judged(home, capsys):
     (home/'pet_breeds').write_text('a file where the folder should be')
     assert quiz.q7.check('show_batch')
     assert 'progress is not kept' in capsys.readouterr().out
+
+
+def test_a_full_disk_leaves_what_was_there(home, monkeypatch, capsys):
+    quiz.q7.check('show_batch')
+    before = quiz.progress_file().read_text()
+    def full(*args, **kwargs): raise OSError(28, 'No space left on device', 'progress')
+    with monkeypatch.context() as m:
+        m.setattr('pathlib.Path.replace', full)
+        assert quiz.q13.check([.22, .02, .76])
+    assert 'No space left on device' in capsys.readouterr().out
+    assert quiz.progress_file().read_text() == before and os.listdir(home/'pet_breeds') == ['progress.json']
 
 
 def test_multiple_choice_as_a_page_and_as_text(monkeypatch):
