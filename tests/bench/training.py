@@ -13,7 +13,7 @@ training with validation after each epoch, without the finder. real: photos and 
 `../shared`), three ways on the same stratified splits, 30% to measure on, seconds from the list of files to the accuracy: `probe`,
 logistic regression on the pretrained body's pooled features, photos prepared as for validation; `book`, fastai's `fine_tune(2, 4e-3,
 freeze_epochs=3)`, batches of 16, stock presizing, float32; `ours`, the command's recipe for so few photos (`probe_head`) with
-test-time augmentation over 8 views. epoch: resnet18 with random weights, batches of 64, 224 pixels,
+test-time augmentation over 8 views. epoch: drawnet, then resnet18, with random weights, batches of 64, 224 pixels,
 training only (no validation), ways in turn after a round to warm up; ours with a cache, built before, the book's with
 as many workers as fastai takes, and without. Processor time: user and system, children too. A ratio is the median of the rounds'
 ratios, the book's over ours. Then the errors of both after `--error-epochs` from scratch on drawn photos of 8 breeds. gpu: resnet50 with random weights,
@@ -175,23 +175,29 @@ def alternate(ways, rounds):
     return np.array(out)
 
 def epoch(args, tmp):
+    "Each of `args.archs` in turn; the ratio that counts is that of the first"
+    runs = {arch: one_epoch(arch, args, tmp) for arch in args.archs.split(',')}
+    first, ratios = next(iter(runs.values())), {arch: run['epoch_ratio'] for arch, run in runs.items()}
+    return first | dict(epoch_ratios=ratios, archs=runs, errors=epoch_errors(args, tmp))
+
+def one_epoch(arch, args, tmp):
     kind = 'real' if (args.shared/'pets').is_dir() else 'drawn'
     table = few(photo_table(args.shared/'pets'), args.n) if kind == 'real' else drawn_table(args.n or 370, args.data or tmp)
     make = partial(batches, table, 0, args.bs, .2, size=args.size)
     dls = {'book': make('stock', workers=None), 'book, no workers': make('stock', workers=0)}
     dls['ours'], build = timed(partial(quietly, make, 'composed', cache=tmp/'epoch'))
-    learners = {name: make_learner(each, 'resnet18', 'none', args.size) for name, each in dls.items()}
+    learners = {name: make_learner(each, arch, 'none', args.size) for name, each in dls.items()}
     precision = mixed_precision(learners['ours'], 'auto')
     seconds = alternate({name: epoch_of(learn) for name, learn in learners.items()}, args.rounds)
     n, names, middle = dls['ours'].train.n, list(dls), np.median(seconds, 0)
     ratio, alone = (np.median(seconds[:, i]/seconds[:, 2], 0) for i in (0, 1))
     table = pd.DataFrame(middle, names, ['wall_s', 'cpu_s'])
-    show(f'epoch: n={n} {kind} photos to train on, {args.size} px, bs {args.bs}, resnet18, no validation, median of {args.rounds} rounds',
+    show(f'epoch: n={n} {kind} photos to train on, {args.size} px, bs {args.bs}, {arch}, no validation, median of {args.rounds} rounds',
          table, 2)
     print(f'book over ours: wall {ratio[0]:.2f}, processor time {ratio[1]:.2f}; without workers {alone[0]:.2f}, {alone[1]:.2f}\n'
           f'ours in {precision.name}: {precision.why}; its cache took {build[0]:.1f} s to make')
     return dict(epoch_ratio=ratio[0], epoch_ratio_cpu=ratio[1], epoch_ratio_no_workers=alone[0], n=n, photos=kind, rounds=args.rounds, build_s=build[0],
-                precision=precision, table=table.to_dict('index'), seconds=seconds.tolist(), errors=epoch_errors(args, tmp))
+                precision=precision, table=table.to_dict('index'), seconds=seconds.tolist())
 
 def epoch_errors(args, tmp):
     "Error rates of both ways after the same epochs from scratch"
@@ -257,6 +263,7 @@ def arguments():
     for name, default in dict(shared=shared, json=None, data=None).items(): parser.add_argument(f'--{name}', type=Path, default=default)
     counts = dict(seeds=5, n=None, size=224, drawn_size=128, bs=64, rounds=3, most_epochs=99, error_epochs=3, error_seeds=3)
     for name, default in counts.items(): parser.add_argument(f'--{name.replace("_", "-")}', type=int, default=default)
+    parser.add_argument('--archs', default='drawnet,resnet18', help='for epoch')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else '', help='for gpu')
     parser.add_argument('--parts', default='drawn,real,epoch,gpu')
     return parser.parse_args()
