@@ -111,8 +111,8 @@ def read_answers(
 
 # %% ../nbs/09a_handout.ipynb #questionnaire-def
 _TITLE = '# The questionnaire\n\n> All 25 answers in the order of the chapter, each with the code that proves it.'
-_ABOUT = ('Made from the lessons by `python tests/questionnaire.py`: edit an answer there, in the notebook that its '
-          'link names. The proofs run there, too, after the cells above them.')
+_ABOUT = ('Each answer is short. The code below it is what proves it, and the link leads to the lesson where it runs, '
+          'after the cells above it. (To edit an answer, edit its lesson, then `python tests/questionnaire.py`.)')
 
 def _entry(id, a):
     "One answer in Markdown"

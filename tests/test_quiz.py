@@ -187,6 +187,20 @@ def test_a_conversation(home):
     assert quiz.read_progress()['q7'] == dict(tries=2, solved=True)
 
 
+def test_the_menu_comes_when_asked_for_and_commands_in_any_case(home):
+    done = terminal(home, 'Choices\nHELP\n?\nlambda x: x\n...\nQuit\n', '7')
+    menu, before = quiz.q7.menu(), done.stdout.split('> ')[0]
+    assert done.returncode == 0 and menu in done.stdout and menu not in before
+    assert done.stdout.count('skip, quit\n') == 2 and done.stdout.count('A function is checked in a notebook') == 2
+    assert quiz.read_progress() == {}
+
+
+@pytest.mark.parametrize('line', ['('*5000, 'a'*100_000, '[' * 3000 + ']'*3000, '\x00', '"', "'"*3])
+def test_odd_lines(home, line):
+    done = terminal(home, f'{line}\n', 'q13')
+    assert done.returncode == 0 and 'Traceback' not in done.stderr, done.stderr[-300:]
+
+
 def test_numbers_and_lists_are_typed(home):
     done = terminal(home, '[.0757, .0296, .8947]\n[.22, .02, .76]\n', 'Q13')
     assert 'softmax of exp' in done.stdout and '✓ Q13 is right' in done.stdout, done.stdout
