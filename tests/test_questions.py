@@ -1,6 +1,7 @@
 """Every judge proved by answers: right ones accepted, wrong ones refused, known mistakes by their names. The answers come
 from five published sets (in our words here; the passages themselves where they are at hand), from forums and from us."""
 import inspect
+import math
 import re
 import subprocess
 import sys
@@ -67,6 +68,11 @@ def cosine(t): return (1-np.cos(np.pi*t/.25))/2 if t < .25 else (1+np.cos(np.pi*
 
 def list_softmax(row):
     exps = [np.exp(float(x)-float(max(row))) for x in row]
+    return [e/sum(exps) for e in exps]
+
+
+def math_softmax(row):
+    exps = [math.exp(x) for x in row]
     return [e/sum(exps) for e in exps]
 
 
@@ -143,7 +149,11 @@ RIGHT = [
     ('fr1', 'No More Pesky Learning Rate Guessing Games, later called Cyclical Learning Rates ...'),
     ('fr2', runs(base=BASE, ours=[.060, .066, .059, .063, .062])), ('fr2', runs(ours=BASE)), ('fr2', dict(error=.054, n=5, se=.002)),
     ('fr2', '0.054 over 5 seeds, with a standard error of 0.002'), ('fr2', dict(base=BASE, ours=[.060, .066, .059, .063, .062])),
-    ('fr2', [.054, .057, .052])]
+    ('fr2', [.054, .057, .052]),
+    ('q11', lambda x: x.exp()/x.exp().sum(dim=1, keepdim=True)), ('q11', math_softmax), ('q10', lambda a, t: F.cross_entropy(a, t, reduction='none')),
+    ('q9', 0), ('q13', nn.Softmax(dim=1)), ('q13', lambda x: x.softmax(1)), ('q13', pd.DataFrame({'Softmax': [.22, .02, .76]})), ('q13', {'soft max': [.22, .02, .76]}),
+    ('q13', {'teddy': .22, 'grizzly': .02, 'brown': .76}), ('q13', np.array([[1.02, .22], [.08, .02], [3.49, .76]])), ('q13', [22, 2, 76]),
+    ('q16', ['min lr / 10', 'last point with clear descent']), ('q22', [0, 0, 17, 0]), ('q22', [3, 4, 23, 3, 3, 4, 6, 3])]
 
 
 @pytest.mark.parametrize('q, answer', RIGHT, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
@@ -159,7 +169,7 @@ WRONG = [
     ('q1', 'Photos of unequal shape go one by one; equal ones in parallel, on the GPU.', 'serial and parallel', 'seahyingcong.com'),
     ('q1', 'It is faster.', None, ''), ('q1', 'Because the GPU has little memory.', None, ''),
     ('q2', lambda f: re.search(r'(.+)_\d+\.jpg$', str(f)).group(1), 'folder in the label', 'chapter5.md 5.15'),
-    ('q2', r'(.+)_\d+.jpg$', 'dot', 'book'), ('q2', r'(.+)_\d+', 'dot', 'book'),
+    ('q2', r'(.+)_\d+.jpg$', 'dot', 'book'), ('q2', r'(.+)_\d+', None, ''), ('q2', r'(.+)_', None, ''),
     ('q2', r'([^_]+)_', 'first underscore', 'chapter5.md 5.15'), ('q2', lambda f: f.name.split('_')[0], 'first underscore', 'chapter5.md 5.15'),
     ('q2', r'^([a-z_]+)_\d+\.jpg$', 'lower case', 'chapter5.md 5.15'), ('q2', r'([a-z_]+)_\d+\.jpg$', 'lower case', 'chapter5.md 5.15'),
     ('q2', r'.+_\d+\.jpg', None, ''), ('q2', '((', None, ''), ('q2', lambda f: f.name, None, ''), ('q2', 17, None, ''),
@@ -189,9 +199,9 @@ WRONG = [
     ('q10', lambda a, t: F.cross_entropy(a, t, reduction='sum'), 'sum', 'c8'), ('q10', 'log_softmax, nll, then the sum of the losses', 'sum', 'c8'),
     ('q10', lambda a, t: -ce(a, t), 'sign dropped', 'seed 003'), ('q10', ['softmax', 'log likelihood'], 'sign dropped', 'seed 003'),
     ('q10', lambda a, t: F.binary_cross_entropy_with_logits(a, F.one_hot(t, 3).float()), 'sigmoid', 'book'), ('q10', 'sigmoid, mean', 'sigmoid', 'book'),
-    ('q10', 'mean squared error', None, ''), ('q10', lambda a, t: a.mean(), None, ''), ('q10', lambda a, t: F.cross_entropy(a, t, reduction='none'), None, ''),
+    ('q10', 'mean squared error', None, ''), ('q10', lambda a, t: a.mean(), None, ''),
     ('q11', 'All of them sum to zero and are positive.', 'sum to zero', 'seed 003'), ('q11', 'they add up to 0, > 0 each', 'sum to zero', 'seed 003'),
-    ('q11', lambda x: x.exp()/x.exp().sum(1, keepdim=True), 'overflow', 'seed 003'), ('q11', lambda x: x.softmax(0), 'wrong dim', 'c4'),
+    ('q11', lambda x: x.softmax(0), 'wrong dim', 'c4'),
     ('q11', lambda x: x.exp()/x.exp().sum(), 'wrong dim', 'c4'), ('q11', 'each column sums to one', 'wrong dim', 'c4'),
     ('q11', lambda x: x/x.sum(1, keepdim=True), 'no exp', 'c4'), ('q11', torch.sigmoid, 'sigmoid', 'c2'),
     ('q11', 'each lies in 0..1, on its own', 'sigmoid', 'c2'), ('q11', 'smooth', None, ''), ('q11', torch.exp, None, ''),
@@ -211,7 +221,7 @@ WRONG = [
     ('q14', lambda p, t: p.sum(), None, ''),
     ('q15', -.6931, 'sign moved out', 'log rules'), ('q15', '-0.69', 'sign moved out', 'log rules'), ('q15', .693, 'sign ignored', 'log rules'),
     ('q15', float('-inf'), 'log of 0', 'c18'), ('q15', 'log(-2) = minus infinity', 'log of 0', 'c18'), ('q15', .301, 'base 10', 'seed 003'),
-    ('q15', 'log means base 10, and negative numbers are undefined there', 'base 10', 'seed 003'), ('q15', 0, None, ''), ('q15', 'undefined', None, ''),
+    ('q15', 'log means base 10, and negative numbers are undefined there', 'base 10', 'seed 003'), ('q15', 0, None, ''),
     ('q16', lambda lrs, losses: lrs[losses.argmin()], 'at the minimum', 'forum 82655'), ('q16', 'the rate with the lowest loss', 'at the minimum', 'forum 82655'),
     ('q16', lambda lrs, losses: lrs[losses.argmin()]/100, 'divided twice', 'schedule.py:254'),
     ('q16', 'the suggestion minimum, divided again by 10; or where it falls', 'divided twice', 'schedule.py:254'),
@@ -230,8 +240,8 @@ WRONG = [
     ('q20', [1e-6, 5.05e-5, 1e-4], 'linear', 'seeds 000 to 002'), ('q20', np.linspace, 'linear', 'seed 001'), ('q20', 'linspace over the layers', 'linear', 'seed 001'),
     ('q20', 'the first layers 1e-6, the last 1e-4, others evenly between', 'linear', 'seed 000'),
     ('q20', 'equal steps between first and last, not factors', 'linear', 'seed 000'), ('q20', 'It grows from 1e-6 to 1e-4 during training.', 'over time', 'forum 66029'),
-    ('q20', 'slice(1e-4) gives every group 1e-4', 'slice(hi)', 'errorhandle.ai'), ('q20', [1e-4, 1e-4, 1e-4], 'slice(hi)', 'errorhandle.ai'),
-    ('q20', [1e-4, 1e-5, 1e-6], None, ''), ('q20', 'as rates', None, ''), ('q20', [], None, ''),
+    ('q20', 'slice(1e-4) gives every group 1e-4', 'slice(hi)', 'errorhandle.ai'), ('q20', [1e-4, 1e-4, 1e-4], None, ''), ('q20', [1e-5, 1e-5, 1e-4], 'slice(hi)', 'errorhandle.ai'),
+    ('q20', [1e-4, 1e-5, 1e-6], 'reversed', 'a learner'), ('q20', 'as rates', None, ''), ('q20', [], None, ''),
     ('q21', 'Early stopping gives it time to converge at a low rate.', 'negation lost', 'seed 001'),
     ('q21', 1/3, 'straight line', "Smith's triangles"), ('q21', lambda t: 4*t if t < .25 else (1-t)/.75, 'straight line', "Smith's triangles"),
     ('q21', 'the rate falls in a straight line', 'straight line', "Smith's triangles"), ('q21', .75, None, ''), ('q21', 'It overfits.', None, ''),
@@ -251,7 +261,12 @@ WRONG = [
     ('fr2', 'In a single run 0.054', 'one run', 'book'), ('fr2', 'best epoch 0.0514', 'best epoch', 'book, F2'),
     ('fr2', 'resnet34 0.0541, resnet50 0.0548: no better', 'unequal training', 'book, F2 and G'), ('fr2', '0.0805 against 0.0832', 'inside the noise', 'book, A and C'),
     ('fr2', runs(base=[.08, .08], ours=[.06, .06]), None, ''), ('fr2', 'low', None, ''), ('fr2', 93., None, ''),
-    ('fr2', runs(base=BASE, ours=[.10, .11, .10, .12, .11]), None, ''), ('fr2', runs(base=[.1, float('nan')], ours=[.1, .2]), None, '')]
+    ('fr2', runs(base=BASE, ours=[.10, .11, .10, .12, .11]), None, ''), ('fr2', runs(base=[.1, float('nan')], ours=[.1, .2]), None, ''),
+    ('q2', 'a{99999999999999}', None, ''), ('q2', '('*50000, None, ''),
+    ('q10', lambda a, t: sum(-math.log(math_softmax(r.tolist())[i]) for r, i in zip(a, t))/len(t), 'split log', 'a learner'),
+    ('q11', lambda x: x.exp()/x.exp().sum(1), 'wrong dim', 'a learner'), ('q13', [.2835, .2312, .4854], 'softmax twice', 'a learner'),
+    ('q13', .22, None, ''), ('q13', [.76, .02, .22], None, ''), ('q20', '1e-4, 1e-5, 1e-6', 'reversed', 'a learner'),
+    ('q21', 'the rate is too low then so nothing is learned anymore', 'too small', 'a learner'), ('q22', [1, 2, 3, 4], None, '')]
 
 
 @pytest.mark.parametrize('q, answer, mistake, source', WRONG, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
@@ -289,6 +304,10 @@ def test_what_differs_gives_nothing_away(q, answer):
 
 PARAPHRASES = {
     'q1': [
+        ('To keep image quality: augmentation ops are done in one step on the GPU, on an image that is bigger than needed, instead of interpolating several times.', True),
+        ('need extra space around the image for the transforms, and the transforms run on gpu', True),
+        ('Rotating a small picture would need pixels that are outside. A larger picture has them.', True),
+        ('it is not to leave a margin, the GPU just crops quicker', None),
         ('Augmenting small pictures would leave gaps in the frame, so we start from big ones and let the GPU do the transforms on whole batches.', True),
         ('The first resize makes all images the same size so they can be stacked into a batch, and large enough that the GPU augmentation has slack.', True),
         ('Because GPUs are fast at parallel work.', 'serial and parallel'),
@@ -300,23 +319,39 @@ PARAPHRASES = {
         ('because the model wants 224 pixels', None),
         ('The GPU can only handle small images', None)],
     'q3': [
+        ('Either as a lot of pictures or as one big table', True),
+        ('jpgs + json/csv with annotations', True),
+        ('pictures on disk whose path has the label, and a database / excel sheet', True),
+        ("I don't have a file or a table", None),
         ('a directory tree with one item per file, or a spreadsheet', True),
         ('Separate files (documents, pictures) or tabular data', True),
         ('images and text', None)],
     'q4': [
+        ('It adds a map method. It can index with a list.', True),
+        ('mapping, filtering, sorting, removing duplicates', True),
+        ('not map and not filter', None),
         ('map, filter and itemgot', True),
         ('L.sort and L.append', 'methods of list'),
         ('append, map, filter', True)],
     'q5': [
+        ('p.parents gives all the folders above, p.parent just the nearest', True),
+        ('list the contents of a directory, make directories, read text files', True),
         ('stem, suffix and glob', True),
         ('os.listdir', None)],
     'q6': [
+        ('Rotating an image leaves void corners. Resizing loses detail.', True),
+        ('Warping creates regions with no data, and repeated resampling loses quality', True),
+        ('Flipping a 6 makes it a 9, so the label is wrong. Too strong a crop loses the animal.', True),
+        ('empty corners which fastai does not fill with black by default but mirrors; and interpolation blurs', True),
+        ('edges are sharp and nothing is cut', None),
         ('You lose the borders when rotating, and the picture gets blurry when you resize it several times', True),
         ('The object may be cut out of the frame; colors may be oversaturated', True),
         ('Turning the picture leaves blank corners, and zooming in needs interpolation, which softens it', True),
         ('Parts of the animal could be cropped away; pixels get interpolated', True),
         ('rotation, flipping', None)],
     'q7': [
+        ('show batch', True),
+        ('not show_batch', None),
         ('learn.show_results', 'show_results'),
         ('dls.show_batch', True),
         ('show_batch()', True),
@@ -326,14 +361,37 @@ PARAPHRASES = {
         ('.summary()', True),
         ('use dls.show_batch', 'show_batch')],
     'q9': [
+        ('Not at all', True),
+        ('n', True),
+        ('F', True),
+        ('never', True),
+        ('0', True),
+        ("I think it's false", True),
+        ('first train', True),
+        ("I'd train first and look at the top losses", True),
+        ('Use the model to clean the data', True),
+        ('not necessarily; the model can help you find the errors with plot_top_losses', True),
+        ('absolutely not', True),
+        ('of course not', True),
+        ('definitely not', True),
+        ('True would be wrong; False', True),
+        ('No model should be trained before the data is clean', 'clean first'),
+        ('No model before cleaning.', 'clean first'),
+        ('The first model needs clean data', 'clean first'),
+        ('Clean data as early as possible, before anything else', 'clean first'),
         ('Absolutely, dirty data ruin a model, so clean first', 'clean first'),
         ("You shouldn't; a model is a great tool for finding label errors", True),
         ('Never hold off: build a first version quickly', True),
         ('No. Start with a simple model as early as you can.', True),
         ('It is better to clean the data completely before training', 'clean first'),
         ('You should not train a model before the labels are verified', 'clean first'),
-        ('nope', None)],
+        ('Nope', True)],
     'q10': [
+        ('log_softmax, then nll_loss (which takes no log itself)', True),
+        ('The log of the softmax of the activations, and then the mean of the negated entries of the targets', True),
+        ('It first computes the log-probabilities and then picks the negative for the correct label', True),
+        ('softmax and negative reinforcement', None),
+        ('softmax followed by nll_loss; nll_loss does the log', 'no log'),
         ('LogSoftmax and NLLLoss', True),
         ('log softmax and nll', True),
         ('A softmax followed by the log likelihood.', 'sign dropped'),
@@ -345,6 +403,13 @@ PARAPHRASES = {
         ('sigmoid and negative log likelihood', 'sigmoid'),
         ('softmax and log', None)],
     'q11': [
+        ('in [0, 1]; add up to 1.0', True),
+        ('nonnegative and normalized', True),
+        ('sum is 1, never below zero', True),
+        ('none is negative, and all of them together make 1', True),
+        ('Σ=1 and each ≥0', True),
+        ("the outputs don't sum to 1 but are positive", None),
+        ('sum to 1 and can be negative', None),
         ('non negativity and normalization: the outputs form a distribution that sums to 1', True),
         ('The outputs are positive and their total is one, so you can read them as probabilities', True),
         ('outputs sum up to 0', 'sum to zero'),
@@ -356,6 +421,14 @@ PARAPHRASES = {
         ('They are between zero and one, and their sum is one.', True),
         ('Outputs are from 0 to 1 and the sum of outputs = 1.', True)],
     'q12': [
+        ('when the image might not show any of the classes', True),
+        ('someone uploads a photo that is not a bear', True),
+        ('out-of-distribution inputs', True),
+        ('an image can have tags: beach, sunny, people', True),
+        ('more than one or zero labels', True),
+        ('when you have many classes', None),
+        ('in both training and validation', None),
+        ('when you want numbers out of the range 0 to 1', None),
         ('If you want the model to be able to say "I do not know"', True),
         ('For instance if an image could contain both a dog and a cat', True),
         ('When doing regression.', None),
@@ -367,9 +440,14 @@ PARAPHRASES = {
         ('when the loss needs log values', None),
         ('in binary classification, since one sigmoid is enough', 'binary')],
     'q13': [
+        ('22%, 2%, 76%', True),
         ('exp: 1.02 0.08 3.49, softmax: .22 .02 .76', True),
         ('exp [1.02, 0.08, 3.49] softmax [0.08, 0.03, 0.89]', 'softmax of exp')],
     'q14': [
+        ("It's not about normalization: where can choose between two values only, indexing among many", True),
+        ("You'd need 36 nested where's", True),
+        ("torch.where is like if/else. for more labels you'd have to chain them.", True),
+        ("Where only looks whether the target is 1 or not 1, so a third class can't be told", True),
         ('because torch.where only handles two cases', True),
         ('where takes a single boolean condition, but with n classes we need indexing', True),
         ('it would require nested where statements, as it picks one of two tensors', True),
@@ -379,6 +457,14 @@ PARAPHRASES = {
         ('torch.where is not differentiable', None),
         ('because we need the predictions of each class relative to all others so they sum to 1', 'normalization')],
     'q15': [
+        ('undefined', True),
+        ('not a number', True),
+        ("You can't take the log of negative numbers", True),
+        ("It can't be computed: there's no x with e^x = -2", True),
+        ('i*pi + log(2)', True),
+        ('log(2)+i*pi', True),
+        ('-log(2)', 'sign moved out'),
+        ('log(2) negative', 'sign moved out'),
         ('Not a number. There is no x such that e^x = -2', True),
         ('Does not exist; you cannot take logs of negative values', True),
         ('-0.693 because log(-2) = -log(2)', 'sign moved out'),
@@ -388,6 +474,9 @@ PARAPHRASES = {
         ('2', None),
         ('log(2) because the sign is ignored', 'sign ignored')],
     'q16': [
+        ('Divide the lr at the lowest point by ten. Or pick the point where the slope is steepest.', True),
+        ('min/10 and the steepest slope', True),
+        ('one decade below the minimum or the point where loss still drops clearly', True),
         ('Pick the steepest slope, or one tenth of the minimum', True),
         ('choose the lr where the loss is lowest', 'at the minimum'),
         ('pick the point of minimum loss, or the valley', 'at the minimum'),
@@ -396,6 +485,11 @@ PARAPHRASES = {
         ('take the lowest point and go back one order of magnitude; or the last place where loss falls clearly', True),
         ('lr_min, lr_steep = lr_find()', 'two values')],
     'q17': [
+        ('only last layers are updated in the first epoch, afterwards the complete network', True),
+        ('trains the last layers for all epochs and never unfreezes', 'order'),
+        ('freezes the head and trains the body, then everything', 'order'),
+        ('it does lr_find and then fit_one_cycle ...', 'picks the rate'),
+        ('The head, with all of the body frozen (incl. BatchNorm); then all.', 'BatchNorm'),
         ('trains head with frozen body for one epoch then unfreezes everything and trains for the given number', True),
         ('First, only the newly added layers are updated; second, every layer is trained with discriminative rates', True),
         ('freeze(), fit_one_cycle(1), unfreeze(), fit_one_cycle(epochs)', True),
@@ -407,6 +501,9 @@ PARAPHRASES = {
         ('finds the optimal learning rate, trains', 'picks the rate'),
         ('replaces the last layer by a single linear layer and trains it, then unfreezes', 'one linear layer')],
     'q18': [
+        ('Use two ? after the name', True),
+        ('double question mark', True),
+        ('%pinfo2 learn.fine_tune', True),
         ('learn.fine_tune?? in a cell', True),
         ('Use a question mark', 'one mark'),
         ('use the double question mark ??', True),
@@ -416,6 +513,12 @@ PARAPHRASES = {
         ('?fine_tune', 'one mark'),
         ('inspect.getsource(learn.fine_tune)', True)],
     'q19': [
+        ('high for early layers, low for later layers', 'reversed'),
+        ('the head gets a lower rate than the body', 'reversed'),
+        ('Low for the head, high for the body', 'reversed'),
+        ('fast body, slow head', 'reversed'),
+        ('higher for layers at the start, lower for the head', 'reversed'),
+        ('The early layers hold general features, learned from a large data set, so they get a low rate; the head a high one.', True),
         ('Using a different learning rate for different layers: smaller for the early ones', True),
         ('Training the early layers at a lower lr than the later ones', True),
         ('Using a large lr for the first layers and a small lr for the last', 'reversed'),
@@ -427,6 +530,12 @@ PARAPHRASES = {
         ('higher learning rate for the first layers, lower for the final layers', 'reversed'),
         ('early layers need bigger steps', 'reversed')],
     'q20': [
+        ('0.000001, 0.00001, 0.0001', True),
+        ('10^-6, 10^-5, 10^-4', True),
+        ('from 1e-6 to 1e-4 in equal ratios', True),
+        ('each group has 10x the lr of the previous one, from 1e-6 to 1e-4', True),
+        ('1e-6 for the first, 1e-4 for the last, equal factors between', True),
+        ('first 1e-4, last 1e-6, log-spaced', 'reversed'),
         ('It spreads lrs logarithmically from first to last parameter group', True),
         ('It uses lower lr for early layers and evenly increases to the higher', 'linear'),
         ('range of learning rates', None),
@@ -440,6 +549,12 @@ PARAPHRASES = {
         ('lowest for first, highest for last, evenly distributed', 'linear'),
         ('np.geomspace(1e-6, 1e-4, 3) over the groups', True)],
     'q21': [
+        ('1/4', True),
+        ('a quarter', True),
+        ('about 25 percent', True),
+        ('.25 of the max', True),
+        ('Because the rates get too small at the end and training is useless', 'too small'),
+        ('because the lr is small in the middle', 'too small'),
         ('Because the lr has not yet reached small values where it can find a better result', True),
         ('You would stop in the middle of the cycle at a high lr', True),
         ('It never gets to anneal', True),
@@ -451,6 +566,17 @@ PARAPHRASES = {
         ('Because stopping early lets the model converge at a small rate', 'negation lost'),
         ('early stopping is old fashioned', None)],
     'q22': [
+        ('17', True),
+        ('more convolutions', True),
+        ('it has a bigger stage 3', True),
+        ('It is a larger model: more weights', True),
+        ('fewer layers', None),
+        ('same number of layers', None),
+        ('less depth', None),
+        ('attention layers', None),
+        ('wider layers', None),
+        ('102 layers', None),
+        ('no more layers', None),
         ('resnet101 has 101 layers, resnet50 50', True),
         ('The second has more residual blocks', True),
         ('the number of layers and thus of parameters; more memory and time', True),
@@ -461,6 +587,12 @@ PARAPHRASES = {
         ('It uses bottleneck blocks, unlike resnet50', 'other block'),
         ('number of parameters doubles', 'twice')],
     'q23': [
+        ('Computes activations in fp16 but keeps a full precision copy of weights', True),
+        ("The forward pass is done with 16-bit numbers, loss and weights aren't touched", True),
+        ('It switches on AMP; the weights stay float32', True),
+        ('It switches on AMP', None),
+        ('mixed precision: the weights become float16', 'converts'),
+        ('The parameters are converted to fp16 but the loss stays fp32', 'converts'),
         ('Uses half-precision floats where possible for speed and memory', True),
         ('Enables mixed precision training by adding a callback', True),
         ('It changes the weights to 16 bit', 'converts'),
@@ -475,6 +607,7 @@ PARAPHRASES = {
         ('uses fp16 in place of fp32', 'half only'),
         ('halves memory by storing weights in fp16', 'half only')],
     'fr1': [
+        ('cyclical learning rate for training neural networks', True),
         ('Leslie N. Smith, Cyclical Learning Rates for Training Neural Networks, 2015', True),
         ('arXiv:1506.01186, first titled No More Pesky Learning Rate Guessing Games', True),
         ('Super-convergence', 'other paper'),
@@ -496,6 +629,29 @@ def test_paraphrase(q, answer, expected):
     assert (True if verdict.ok else verdict.mistake) == expected, verdict
 
 
+# --- what is said about an answer: (question, answer, part of the remark, of what differs, or of the mistake)
+
+SAID = [
+    ('q10', lambda a, t: F.cross_entropy(a, t, reduction='none'), 'their mean is the loss'), ('q11', lambda x: x.exp()/x.exp().sum(1, keepdim=True), 'take the largest of the row away'),
+    ('q11', math_softmax, '1000'), ('q15', 'undefined', 'Why? No power of e'), ('q20', [1e-4]*3, 'what a plain number does'), ('q2', '(.+)_', 'how the name must end'),
+    ('q2', lambda f: f.nothing, 'PosixPath' if sys.platform != 'win32' else 'WindowsPath'), ('q13', .22, 'one number, 0.22; three are asked'),
+    ('q13', 'many', 'no numbers were found in it'), ('q13', [.76, .02, .22], 'they sum to 1, as they should; the single values differ, or their order'),
+    ('q22', 3, 'these are not the numbers of blocks'), ('q20', [1e-4], 'one rate;'), ('q4', ['map'], 'one method'), ('q5', 'os', 'no methods'), ('q6', 'blur', 'one way')]
+
+
+@pytest.mark.parametrize('q, answer, part', SAID, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
+def test_said(q, answer, part):
+    try: text = judge(q, answer).text
+    except Failed as e: text = str(e)
+    assert part in text
+
+
+def test_no_text_gives_another_answer_away():
+    assert 'question 8' not in QUESTIONS['q7'].mistakes['summary'] and 'two marks' not in QUESTIONS['q18'].mistakes['documentation']
+    assert '??' not in QUESTIONS['q17'].hint and QUESTIONS['q13'].mistakes['softmax twice'].startswith('This is a softmax of a softmax')
+    assert all(f'my_{name}(' in QUESTIONS[q].stub for q, name in [('q10', 'cross_entropy'), ('q11', 'softmax'), ('q14', 'nll_loss')])
+
+
 # --- nothing a learner hands in is fatal
 
 class Odd:
@@ -510,11 +666,14 @@ def changes(x, *more):
     return x
 
 
+DEEP = []
+for _ in range(100000): DEEP = [DEEP]
+
 VALUES = [None, '', '...', ..., 3, -1, 0., float('nan'), float('inf'), 10**400, 1j, True, [], {}, (), set(), [[]], [None], [1, 'a'], {'a': 1}, {'error': 'x'},
           {'error': .1, 'n': 'x', 'se': None}, {'error': [], 'n': 3, 'se': []}, {'softmax': ['a']}, object(), Odd(), Odd, b'bytes', pd.DataFrame(), pd.DataFrame({'a': ['b']}),
           pd.DataFrame({'softmax': []}), pd.Series([1., 2.]), torch.zeros(0), torch.zeros(2, 3), np.array(['a']), np.zeros((2, 2)), torch.float16, str, int, print, ValueError,
           raises, changes, lambda *a: None, lambda *a: 'text', lambda *a: [], lambda *a: object(), lambda *a: torch.full((2, 3), float('nan')), lambda: 1, range(3), Path('a.jpg'),
-          '(' * 50, 'a' * 5000, 'not ' * 2000, re.compile('a'), pytest]
+          '(' * 50, '(' * 50000, 'a{99999999999999}', DEEP, 'a' * 5000, 'not ' * 2000, re.compile('a'), pytest]
 
 
 @pytest.mark.parametrize('q', QS, ids=IDS)
@@ -537,6 +696,7 @@ def test_a_function_that_changes_its_input_is_reported(q):
 
 
 def test_reading():
+    assert words('head incl. BatchNorm, e.g. i.e.') == 'head including batchnorm, for example that is'
     assert words('A\n\n- *b*\n- `c`') == 'a; b; c' and words({'a': None}) == 'a: none' and words(None) == ''
     assert claims('it is green', 'green') and not claims('it is not green', 'green') and claims('not so, but green; yes', 'green')
     assert not claims('green or blue', ('green', 'blue')) and claims('green, not blue', ('green', 'blue'))
