@@ -1,0 +1,41 @@
+"The site, offline: `python site/build.py [--out _site]`. Notebooks are shown as they were kept, not run."
+import shutil
+import sys
+import tempfile
+from argparse import ArgumentParser
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+NEEDED = ('sphinx', 'myst_nb', 'sphinx_book_theme')
+
+
+def collect(src):
+    "All that Sphinx reads, in one folder"
+    sys.path.insert(0, str(ROOT))
+    from api import MODULES, api_page
+    shutil.copytree(ROOT/'nbs', src, ignore=shutil.ignore_patterns('.*', 'report'))
+    shutil.copytree(ROOT/'images', src/'images')
+    for name in ('LICENSE', 'CONTRIBUTING.md'): shutil.copy(ROOT/name, src)
+    (src/'api').mkdir()
+    for module in MODULES: (src/'api'/f'{module}.md').write_text(api_page(module), encoding='utf-8')
+    intro = '# The package\n\nWhat each module exports, from its docstrings and comments.\n\n'
+    (src/'api'/'index.md').write_text(intro + '\n'.join(['```{toctree}', ':maxdepth: 1', '', *MODULES, '```', '']), encoding='utf-8')
+
+
+def main():
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument('--out', type=Path, default=Path('_site'), help='folder to write the site to; _site unless told')
+    out = parser.parse_args().out
+    if missing := [name for name in NEEDED if not find_spec(name)]:
+        sys.exit(f"The site needs {', '.join(missing)}: python -m pip install sphinx myst-nb sphinx-book-theme")
+    from sphinx.cmd.build import build_main
+    with tempfile.TemporaryDirectory() as tmp:
+        collect(Path(tmp)/'src')
+        code = build_main(['-q', '-W', '--keep-going', '-c', str(HERE), '-d', f'{tmp}/doctrees', f'{tmp}/src', str(out)])
+    if code: sys.exit('Sphinx found what stands above: mend it and build again.')
+    print(f'Open {out}/index.html')
+
+
+if __name__ == '__main__': main()

@@ -1,0 +1,91 @@
+"Sphinx: notebooks as they lie in nbs/, adapted while they are read; formulas as MathML; nothing from another host."
+import json
+import re
+import textwrap
+from pathlib import Path
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
+project = html_title = 'pet_breeds'
+author = 'The pet_breeds contributors'
+extensions = ['myst_nb']
+html_theme = 'sphinx_book_theme'
+html_theme_options = {'show_toc_level': 2, 'use_fullscreen_button': False, 'pygments_light_style': 'a11y-light', 'pygments_dark_style': 'github-dark'}
+html_context = {'default_mode': 'auto'}
+html_static_path, html_css_files = ['static'], ['site.css']
+html_show_copyright = html_show_sphinx = False
+html_math_renderer = 'mathml'
+nb_execution_mode = 'off'
+nb_render_markdown_format = 'myst'
+nb_ipywidgets_js = {}
+myst_enable_extensions = ['dollarmath', 'amsmath']
+myst_heading_anchors = 4
+suppress_warnings = ['mystnb.unknown_mime_type', 'myst.header']
+WIDGET = 'application/vnd.jupyter.widget-view+json'
+
+
+def markdown(id, source): return {'cell_type': 'markdown', 'id': id, 'metadata': {}, 'source': source}
+
+
+def links(text, docname):
+    "Links as they must be where all pages lie side by side and every cell has a name"
+    text = re.sub(r'\]\((?:([\w.]+)\.ipynb)?#cell-id=([\w-]+)\)', lambda m: f'](#{m[1] or docname}.{m[2]})', text)
+    return re.sub(r'\]\((?:\.\./|nbs/)', '](', text).replace('](README.md', '](index.ipynb')
+
+
+def plain(text):
+    "The last paragraph without its marks"
+    paragraphs = [p for p in text.split('\n\n') if not p.startswith(('#', '$$', '|', '```'))]
+    return re.sub(r'\]\([^)]*\)|[*`$\[\]\\]', '', paragraphs[-1] if paragraphs else '')
+
+
+def adapt_notebook(nb, docname):
+    "Without hidden cells, directives, and widgets that need a kernel; each cell with a name, each picture with an alternative text"
+    cells, heading, before = [], docname, ''
+    for cell in nb['cells']:
+        source = ''.join(cell['source'])
+        if cell['cell_type'] == 'markdown':
+            heading, before = (re.findall(r'^#+ (.+)', source, re.M) or [heading])[-1], source
+            cell['source'] = links(source, docname)
+        if cell['cell_type'] == 'code':
+            cell['source'] = re.sub(r'^#\|.*\n*', '', source, flags=re.M)
+            if re.search(r'^#\|\s*hide\b', source, re.M) or not cell['source']: continue
+            alt = textwrap.shorten(f'Figure: {plain(heading)}. {plain(before)}', 300, placeholder=' ...')
+            cell['metadata']['mystnb'] = {'image': {'alt': alt}}
+            cell['outputs'] = [out for out in cell['outputs'] if not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
+        cells += [markdown(f'{cell["id"]}-name', f'({docname}.{cell["id"]})='), cell]
+    return {**nb, 'cells': cells, 'metadata': {'language_info': {'name': 'python', 'pygments_lexer': 'ipython3'}}}
+
+
+def toctree(caption, entries): return markdown(caption.replace(' ', '-'), f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(entries) + '\n```')
+
+
+def contents(folder):
+    "The whole site in reading order; lessons by number and the first words of their titles"
+    title = re.compile(r'"# ([^:"\\]+)')
+    lessons = [f'{f.stem.split("_")[0]} {title.search(f.read_text(encoding="utf-8"))[1]} <{f.stem}>' for f in sorted(folder.glob('[0-9]*.ipynb'))]
+    return [toctree('Lessons', lessons), toctree('Look up', ['questionnaire', 'api/index', 'CONTRIBUTING'])]
+
+
+def adapt(app, docname, source):
+    if app.env.doc2path(docname).suffix == '.md': source[0] = links(source[0], docname)
+    else:
+        nb = adapt_notebook(json.loads(source[0]), docname)
+        module = re.search(r'#\| default_exp (\w+)', source[0])[1]
+        if Path(app.srcdir, 'api', f'{module}.md').exists():
+            nb['cells'].insert(2, markdown('module', f'What it exports: [pet_breeds.{module}](api/{module}.md)'))
+        if docname == 'index': nb['cells'] += contents(Path(app.srcdir))
+        source[0] = json.dumps(nb)
+
+
+def visit_math(self, node):
+    tex = re.sub(r'(\\[dt]?frac)(\d)(\d)', r'\1{\2}{\3}', node.astext()) # \frac12: tex2mathml takes 12 for one number
+    tex = re.sub(r'(\\(?:cos|exp|log|sin)\b)(?!\s*[({^_])', r'\1\,', tex) # and leaves no space in \log p
+    self.body.append(tex2mathml(tex, as_block=isinstance(node, nodes.math_block)))
+    raise nodes.SkipNode
+
+
+def setup(app):
+    app.connect('source-read', adapt)
+    app.add_html_math_renderer('mathml', (visit_math, None), (visit_math, None))

@@ -1,0 +1,192 @@
+"The site, built once: whole, searchable, nothing from another host, no dead link, no picture without words. The notebooks too."
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from urllib.parse import unquote, urlparse
+
+import nbformat
+import pytest
+from conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
+MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if f.stem[0] != '_')
+MISSING = [name for name in ('sphinx', 'myst_nb', 'sphinx_book_theme') if not find_spec(name)]
+
+
+# The notebooks themselves
+
+def prose(notebook):
+    "(cell id, its Markdown without code) for each cell of text"
+    for cell in nbformat.read(notebook, 4).cells:
+        if cell.cell_type == 'markdown': yield cell.id, re.sub(r'^(`{3,}).*?^\1|`[^`\n]*`', '', cell.source, flags=re.S | re.M)
+
+
+def dead_links(notebook):
+    "Links from a notebook to files or cells that are not there"
+    for cell, text in prose(notebook):
+        for link in re.findall(r'\]\(([^)\s]+)', text):
+            path, _, fragment = link.partition('#')
+            if urlparse(link).scheme: continue
+            file = (notebook.parent/unquote(path)) if path else notebook
+            if not file.exists(): yield f'{cell}: {link}'
+            elif fragment.startswith('cell-id='):
+                if fragment[8:] not in {c.id for c in nbformat.read(file, 4).cells}: yield f'{cell}: {link}'
+            elif fragment: yield f'{cell}: {link} (a fragment must be cell-id=...)'
+
+
+@pytest.mark.parametrize('notebook', NOTEBOOKS, ids=lambda f: f.stem)
+def test_links_of_a_notebook_lead_somewhere(notebook): assert list(dead_links(notebook)) == []
+
+
+@pytest.mark.parametrize('notebook', NOTEBOOKS, ids=lambda f: f.stem)
+def test_pictures_in_text_have_words(notebook):
+    bare = [(cell, m) for cell, text in prose(notebook) for m in re.findall(r'!\[\s*\]\([^)]*\)|<img(?![^>]*alt=)[^>]*>', text)]
+    assert bare == []
+
+
+def test_dead_links_are_found(tmp_path):
+    md = lambda id, source: nbformat.v4.new_markdown_cell(source, id=id)
+    nb = tmp_path/'a.ipynb'
+    nbformat.write(nbformat.v4.new_notebook(cells=[md('one', '[x](b.ipynb) `[y](c.ipynb)` [z](https://d.e)'), md('two', '[x](a.ipynb#cell-id=three) [y](#cell-id=one)')]), nb)
+    assert list(dead_links(nb)) == ['one: b.ipynb', 'two: a.ipynb#cell-id=three']
+
+
+# The site
+
+def build(out, **env):
+    return subprocess.run([sys.executable, str(ROOT/'site'/'build.py'), '--out', str(out)], cwd=out.parent, capture_output=True, text=True, env={**os.environ, **env})
+
+
+def test_without_sphinx_it_says_what_to_install(tmp_path):
+    hide = 'import sys\nfor name in ("sphinx", "myst_nb", "sphinx_book_theme"): sys.modules[name] = None\n'
+    (tmp_path/'sitecustomize.py').write_text(hide)
+    done = build(tmp_path/'out', PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1 and 'pip install sphinx myst-nb sphinx-book-theme' in done.stderr and 'Traceback' not in done.stderr
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    if MISSING: pytest.skip(f"the site needs {', '.join(MISSING)}: pip install -e '.[dev]'")
+    out = tmp_path_factory.mktemp('site')/'_site'
+    done = build(out)
+    assert done.returncode == 0, done.stderr # a warning of Sphinx fails it too
+    return out
+
+
+@pytest.fixture(scope='module')
+def pages(site):
+    "{file: what BeautifulSoup reads in it}"
+    from bs4 import BeautifulSoup
+    return {f: BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in site.rglob('*.html') if '_static' not in f.parts}
+
+
+def test_every_notebook_and_module_has_a_page(site):
+    expected = [f'{f.stem}.html' for f in NOTEBOOKS] + [f'api/{m}.html' for m in MODULES] + ['CONTRIBUTING.html', 'api/index.html', 'search.html']
+    assert [page for page in expected if not (site/page).exists()] == []
+
+
+@pytest.mark.parametrize('module', MODULES)
+def test_every_export_is_described(pages, site, module):
+    page = pages[site/'api'/f'{module}.html']
+    said = re.findall(r'\w+', page.get_text()) if module == 'all' else [h.get_text().rstrip('#') for h in page.select('h2')]
+    assert set(importlib.import_module(f'pet_breeds.{module}').__all__) - set(said) == set()
+
+
+def test_a_signature_has_its_comments(pages, site):
+    row = pages[site/'api'/'presize.html'].select_one('section#presize tbody tr')
+    assert [td.get_text() for td in row.find_all('td')][:3] == ['item', 'int', '460']
+    assert 'every photo is first resized' in row.get_text()
+    source = pages[site/'api'/'presize.html'].select_one('section#presize a.reference')['href']
+    assert source.startswith('../02_presize.html#')
+
+
+LOADS = {'script': 'src', 'img': 'src', 'iframe': 'src', 'source': 'src', 'video': 'src', 'audio': 'src', 'embed': 'src', 'object': 'data'}
+
+
+def loaded(soup):
+    "What a browser fetches with the page, unasked"
+    for tag, attr in LOADS.items(): yield from (t[attr] for t in soup.find_all(tag) if t.get(attr))
+    yield from (t['href'] for t in soup.find_all('link') if t.get('href') and not {'next', 'prev', 'canonical', 'search', 'index'} & set(t.get('rel', [])))
+    for style in [t.get_text() for t in soup.find_all('style')] + [t['style'] for t in soup.select('[style]')]: yield from css_urls(style)
+
+
+def css_urls(css): return re.findall(r'''(?:url\(|@import)\s*["']?([^"')]+)''', css)
+
+
+def is_remote(url): return url.startswith('//') or urlparse(url).scheme in ('http', 'https', 'ftp')
+
+
+def test_nothing_comes_from_another_host(pages, site):
+    assert [(f.name, url) for f, soup in pages.items() for url in loaded(soup) if is_remote(url)] == []
+    css = [(f.name, url) for f in site.rglob('*.css') for url in css_urls(f.read_text(encoding='utf-8')) if is_remote(url)]
+    assert css == []
+
+
+def test_resources_are_there(pages):
+    local = [(f, f.parent/unquote(urlparse(url).path)) for f, soup in pages.items() for url in loaded(soup) if not urlparse(url).scheme]
+    assert local and [(f.name, target.name) for f, target in local if not target.exists()] == []
+
+
+def test_links_and_anchors_are_alive(pages):
+    ids = {f.resolve(): {t['id'] for t in soup.select('[id]')} | {t['name'] for t in soup.select('a[name]')} for f, soup in pages.items()}
+    dead, count = [], 0
+    for f, soup in pages.items():
+        for href in {a['href'] for a in soup.select('a[href]')}:
+            url = urlparse(href)
+            if url.scheme or href == '#': continue
+            target, count = (f.parent/unquote(url.path) if url.path else f).resolve(), count+1
+            if not target.exists() or url.fragment and target in ids and unquote(url.fragment) not in ids[target]: dead.append((f.name, href))
+    assert count > 1000 and dead == []
+
+
+def test_every_picture_has_words(pages):
+    pictures = [(f.name, img.get('alt', '').strip(), img['src'][-30:]) for f, soup in pages.items() for img in soup.find_all('img')]
+    assert len(pictures) > 40 and [p for p in pictures if len(p[1]) < 10] == []
+
+
+def test_search_knows_its_words(site):
+    index = json.loads((site/'searchindex.js').read_text(encoding='utf-8').removeprefix('Search.setIndex(').rstrip(';').removesuffix(')'))
+    lesson = index['docnames'].index('02_presize')
+    found = index['terms']['presiz'] # as the stemmer of Sphinx leaves presizing
+    assert lesson in (found if isinstance(found, list) else [found]) or lesson in index['titleterms'].get('presiz', [])
+
+
+def test_formulas_need_no_script(pages, site):
+    formulas = pages[site/'04_loss.html'].select('math')
+    assert len(formulas) > 30 and formulas[0].select('mi')
+    assert not [f.name for f, soup in pages.items() if 'mathjax' in str(soup.find_all('script', src=True)).lower()]
+
+
+def test_a_markdown_output_is_a_table(pages, site):
+    assert 'notebook' in [th.get_text() for th in pages[site/'09_quiz.html'].select('.cell_output th')]
+
+
+def test_hidden_cells_and_directives_are_left_out(pages, site):
+    code = '\n'.join(pre.get_text() for soup in pages.values() for pre in soup.select('div.cell_input pre'))
+    assert 'def presize(' in code and 'nbdev_export()' not in code
+    assert re.findall(r'^#\|.*', code, re.M) == []
+
+
+def test_a_notebook_can_be_taken_along(site):
+    for f in NOTEBOOKS: assert (site/'_sources'/f.name).read_bytes() == f.read_bytes()
+
+
+def test_no_address_of_this_machine(pages):
+    text = {f.name: soup.get_text() for f, soup in pages.items()}
+    assert [(name, m) for name, t in text.items() for m in re.findall(r'/(?:home|root|Users|tmp|work|opt)/\w+|0x[0-9a-f]{8,}', t)] == []
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f'needs {MISSING}')
+def test_a_widget_leaves_its_picture(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT/'site'))
+    from conf import WIDGET, adapt_notebook
+    outputs = [{'output_type': 'display_data', 'metadata': {}, 'data': data} for data in (
+        {WIDGET: {'model_id': 'a'}, 'text/plain': 'VBox()'}, {WIDGET: {'model_id': 'b'}, 'image/png': 'xyz', 'text/plain': 'VBox()'}, {'text/plain': '1'})]
+    cell = dict(cell_type='code', id='a', source='#| export\nx', metadata={}, outputs=outputs, execution_count=None)
+    (_, cell), metadata = (nb := adapt_notebook(dict(cells=[cell], metadata={'widgets': {}}), 'doc'))['cells'], nb['metadata']
+    assert [set(out['data']) for out in cell['outputs']] == [{'image/png', 'text/plain'}, {'text/plain'}]
+    assert cell['source'] == 'x' and 'widgets' not in metadata
