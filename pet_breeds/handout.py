@@ -89,7 +89,7 @@ def lessons(
     return found
 
 # %% ../nbs/09a_handout.ipynb #read-def
-IDS = [*(f'q{n}' for n in range(1, 24)), 'fr1', 'fr2'] # the chapter's 23 questions, and its two for further research
+IDS = list(QUESTIONS) # the chapter's 23 questions, and its two for further research
 
 def read_answers(
     nbs, # the folder of the notebooks
@@ -246,8 +246,8 @@ def _fields(id, a, pictures):
     shown = a['html'] or f'<pre>{escape(a["output"])}</pre>'
     picture = ''.join(f'<img src="{name}">' for name in pictures if Path(name).stem == f'pet_breeds_{id}')
     plain = re.sub(r'\[([^\]]+)\]\((?!https?:)[^)]+\)', r'\1', a['answer'])
-    question, hint = (QUESTIONS[id].text, QUESTIONS[id].hint) if id in QUESTIONS else (a['title'], '')
-    return [html(question), html(hint) if hint else '', html(plain), f'<pre>{escape(a["code"])}</pre>', shown, picture,
+    q = QUESTIONS[id]
+    return [html(q.text), html(q.hint), html(plain), f'<pre>{escape(a["code"])}</pre>', shown, picture,
             f'{id.upper()}, {a["notebook"]}']
 
 # %% ../nbs/09a_handout.ipynb #deck-def

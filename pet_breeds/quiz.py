@@ -209,11 +209,12 @@ def _ask(exercise):
     finally: random.setstate(state)
 
 # %% ../nbs/09_quiz.ipynb #names
-_exercises = {}
+@cache
+def _exercise(id): return Exercise(QUESTIONS[id])
 
 def __getattr__(name):
     if name not in QUESTIONS: raise AttributeError(f'the quiz has no {name!r}: expected one of q1 to q23, fr1 or fr2')
-    return _exercises.setdefault(name, Exercise(QUESTIONS[name]))
+    return _exercise(name)
 
 def __dir__(): return [*globals(), *QUESTIONS]
 
@@ -279,7 +280,7 @@ def main_quiz(
     try:
         kept = read_progress()
         for id in asked or [id for id in QUESTIONS if not kept.get(id, {}).get('solved')]:
-            if not _converse(__getattr__(id)): break
+            if not _converse(_exercise(id)): break
         print('\n' + show().splitlines()[0])
     except KeyboardInterrupt: parser.exit(130, '\n')
     except (OSError, ValueError) as e: parser.exit(2, f'{parser.prog}: {e}\n')
