@@ -1,5 +1,6 @@
 "The house rules: who imports whom, what must be in step, what a notebook looks like."
 import ast
+import importlib
 import re
 import shutil
 import subprocess
@@ -7,13 +8,14 @@ import sys
 from functools import cache
 
 import nbformat
+import navigation
 import pytest
 from conftest import ROOT
 
-NUMBERED = {'drawn': 0, 'labels': 1, 'presize': 2, 'batches': 2.5, 'data': 3, 'loss': 4, 'lrs': 5, 'model': 6, 'saving': 6.5, 'training': 7, 'precision': 7.1, 'distributed': 7.2, 'interpret': 8, 'judge': 8.1, 'questions': 8.2, 'quiz': 9, 'handout': 9.1, 'cli': 10}
-MAY_IMPORT = {'drawn': '', 'labels': '', 'presize': '', 'batches': 'presize', 'data': 'batches drawn labels', 'loss': '', 'lrs': '', 'model': '', 'saving': 'model', 'training': 'lrs saving', 'precision': '', 'distributed': '',
-              'interpret': 'loss', 'judge': '', 'questions': 'judge', 'quiz': 'judge questions', 'handout': 'questions', 'cli': 'batches data distributed interpret loss lrs model precision saving training', 'all': ' '.join(NUMBERED)}
-WITHOUT_FASTAI = 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'handout'
+NUMBERED = {'drawn': 0, 'lesson': .5, 'labels': 1, 'presize': 2, 'batches': 2.5, 'data': 3, 'loss': 4, 'lrs': 5, 'model': 6, 'saving': 6.5, 'training': 7, 'precision': 7.1, 'distributed': 7.2, 'interpret': 8, 'judge': 8.1, 'questions': 8.2, 'quiz': 9, 'handout': 9.1, 'cli': 10}
+MAY_IMPORT = {'drawn': '', 'lesson': '', 'labels': '', 'presize': '', 'batches': 'presize', 'data': 'batches drawn labels', 'loss': '', 'lrs': 'lesson', 'model': '', 'saving': 'model', 'training': 'lrs saving', 'precision': '', 'distributed': '',
+              'interpret': 'lesson loss', 'judge': '', 'questions': 'judge', 'quiz': 'judge questions', 'handout': 'questions', 'cli': 'batches data distributed interpret lesson loss lrs model precision saving training', 'all': ' '.join(NUMBERED)}
+WITHOUT_FASTAI = 'drawn', 'lesson', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'handout'
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
 names = [f.stem for f in NOTEBOOKS]
@@ -63,11 +65,24 @@ def test_export_and_clean_leave_no_diff(tmp_path):
 def read(notebook): return nbformat.read(notebook, 4)
 
 
+@pytest.mark.parametrize('notebook', navigation.notebooks(), ids=lambda f: f.stem)
+def test_first_cell_and_links(notebook): assert read(notebook) == navigation.with_navigation(notebook), 'run: python tests/navigation.py'
+
+
+@pytest.mark.parametrize('module', [m for m in MODULES if m != 'all'])
+def test_a_reference_at_the_end(module):
+    notebook = next(f for f in NOTEBOOKS if f'#| default_exp {module}\n' in read(f).cells[0].source)
+    last = read(notebook).cells[-1]
+    assert f"show_docs('{module}')" in last.source
+    said = ''.join(out.data['text/markdown'] for out in last.outputs)
+    assert re.findall('^#### (.+)$', said, re.M) == importlib.import_module(f'pet_breeds.{module}').__all__, 'run: python tests/outputs.py'
+
+
 @pytest.mark.parametrize('notebook', NOTEBOOKS, ids=names)
 def test_notebook_form(notebook):
     nb = read(notebook)
     first, title = nb.cells[:2]
-    assert re.fullmatch(r'#\| default_exp \w+', first.source)
+    assert re.search(r'^#\| default_exp \w+$', first.source, re.M)
     assert re.match(r'# .+\n\n> .+', title.source), 'a title, and a promise in one line'
     assert len({c.id for c in nb.cells}) == len(nb.cells)
     assert nb.nbformat_minor >= 5

@@ -271,7 +271,7 @@ def arguments():
 def main():
     args, parts = arguments(), dict(drawn=drawn, real=real, epoch=epoch, gpu=gpu)
     default_device(False)
-    result = about() | dict(waiting=os.environ.get('OMP_WAIT_POLICY'), options={k: str(v) for k, v in vars(args).items()})
+    result = about() | dict(waiting=os.environ.get('OMP_WAIT_POLICY'), options={k: v.name if isinstance(v, Path) else v for k, v in vars(args).items()})
     result['versions'] |= dict(sklearn=sklearn.__version__)
     print(result)
     for part in args.parts.split(','):

@@ -1,0 +1,48 @@
+"""First cell and links of each notebook, from settings.ini and the files' names: `python tests/navigation.py` writes them.
+
+The first cell names the module and installs the package on Colab, and only there; under the title stand the notebooks before and after.
+tests/test_repo.py holds both in step.
+"""
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parent.parent
+MADE = 'questionnaire.ipynb' # written by tests/questionnaire.py, has nothing to run
+
+
+def settings():
+    ini = ConfigParser(delimiters=['='])
+    ini.read(ROOT/'settings.ini', encoding='utf-8')
+    return ini['DEFAULT']
+
+
+def first_cell(module):
+    return f'#| hide\n#| default_exp {module}\n! [ -z "$COLAB_RELEASE_TAG" ] || pip install -q git+{settings()["git_url"]} # only on Colab'
+
+
+def links(file, lessons):
+    "The line under a title"
+    cfg, i = settings(), lessons.index(file)
+    address = f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["branch"]}/nbs/{file.name}'
+    near = {'Before': lessons[i-1] if i else None, 'Next': lessons[i+1] if i+1 < len(lessons) else None}
+    parts = [f'{word}: [{f.stem}]({f.name})' for word, f in near.items() if f]
+    return ' · '.join([*parts, '[Contents](index.ipynb)', f'[Open in Colab](https://colab.research.google.com/github/{address})'])
+
+
+def with_navigation(file):
+    "A notebook as it should be; the index stands by itself, before the lessons"
+    nb = nbformat.read(file, 4)
+    lessons = sorted(f for f in file.parent.glob('[0-9]*.ipynb'))
+    nb.cells[0].source = first_cell(re.search(r'#\| default_exp (\w+)', nb.cells[0].source)[1])
+    if file in lessons: nb.cells[1].source = '\n\n'.join([*nb.cells[1].source.split('\n\n')[:2], links(file, lessons)])
+    return nb
+
+
+def notebooks(): return sorted(f for f in (ROOT/'nbs').glob('*.ipynb') if f.name != MADE)
+
+
+if __name__ == '__main__':
+    for file in notebooks(): nbformat.write(with_navigation(file), file)

@@ -1,0 +1,51 @@
+"""Run notebooks in fresh kernels and keep what their cells show: `python tests/outputs.py nbs/04_loss.ipynb ...`, all if none is named.
+
+Cells flagged `#| slow`, `#| cuda` or `#| net` are not run and keep what they showed. A slider keeps its picture alone. Prints the
+seconds of each notebook; changes nothing if a cell fails.
+"""
+import copy
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+NBS = Path(__file__).resolve().parent.parent/'nbs'
+FLAGGED = re.compile(r'^#\|\s*(slow|cuda|net)\b', re.M)
+WIDGET = 'application/vnd.jupyter.widget-view+json'
+
+
+def executed(nb, folder):
+    "A copy of a notebook after all its cells but the flagged ones were run in `folder`, one thread for arithmetic"
+    nb, env = copy.deepcopy(nb), {**os.environ, 'OMP_NUM_THREADS': '1'}
+    for cell in nb.cells:
+        if FLAGGED.search(cell.source): cell.metadata['tags'] = ['skip-execution']
+    NotebookClient(nb, timeout=600, kernel_name='python3', resources=dict(metadata=dict(path=str(folder)))).execute(env=env)
+    return nb
+
+
+def keep(file, ran):
+    "Write the outputs of `ran` into the notebook `file`, cell by cell, where the source is still the same"
+    nb, by_id = nbformat.read(file, 4), {c.id: c for c in ran.cells}
+    for cell in nb.cells:
+        new = by_id.get(cell.id)
+        if cell.cell_type != 'code' or not new or new.source != cell.source or FLAGGED.search(cell.source): continue
+        cell.outputs = new.outputs
+        for out in cell.outputs:
+            if 'data' in out: out.data.pop(WIDGET, None)
+    nbformat.write(nb, file)
+    subprocess.run([f'{sys.exec_prefix}/bin/nbdev_clean', '--fname', str(file)], check=True)
+
+
+def main(files):
+    for file in files:
+        start = time.perf_counter()
+        keep(file, executed(nbformat.read(file, 4), file.parent))
+        print(f'{file.name}: {time.perf_counter()-start:.0f} s', flush=True)
+
+
+if __name__ == '__main__': main([Path(f) for f in sys.argv[1:]] or sorted(NBS.glob('[0-9]*.ipynb')))
