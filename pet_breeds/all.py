@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../nbs/index.ipynb #everything
 from .drawn import *
+from .lesson import *
 from .labels import *
 from .presize import *
 from .batches import *

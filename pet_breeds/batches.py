@@ -17,7 +17,6 @@ import cv2, numpy as np, simplejpeg
 from fastcore.xdg import xdg_cache_home
 from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
-from torch.utils.data import get_worker_info
 from fastai.vision.all import *
 from concurrent.futures import ThreadPoolExecutor # not fastcore's, which fastai brings
 
@@ -98,7 +97,7 @@ def _shape(file, item):
 class PhotoCache:
     "Decoded photos in one safetensors file that `cache_photos` wrote. ValueError if it is another kind of file"
     def __init__(self,
-        file:Path, # the file; it is mapped into memory, so that processes share it
+        file:str|Path, # the file; it is mapped into memory, so that processes share it
         item:int=460, # as in `read_photo`
     ):
         self.file, self.item = Path(file), item
@@ -106,7 +105,7 @@ class PhotoCache:
         except SafetensorError as e: raise ValueError(f'{file} is not a whole cache of photos ({e})') from e
         self.keys = set(self.photos.keys())
 
-    def get(self, file):
+    def get(self, file): # a photo's
         "The photo, (height, width, 3) uint8, if it is here as the file is now; else None"
         key = _key(file, self.item)
         if key in self.keys: return self.photos.get_tensor(key)
@@ -168,9 +167,9 @@ def _build(dest, head, size, files, shapes, item, progress):
 def cache_photos(
     files:list, # photos
     item:int=460, # as in `read_photo`
-    folder:Path=None, # where the file goes; `pet_breeds` in the user's folder for caches unless told
+    folder:str|Path|None=None, # where the file goes; `pet_breeds` in the user's folder for caches unless told
     progress:bool=True, # show a bar
-)->PhotoCache: # or None, with a warning, where it can't be written
+)->PhotoCache|None: # None, with a warning, where it can't be written
     "Decode photos once and keep them in one file; if it is there, whole and in step with them, it is used as it is"
     root = os.path.commonpath([os.path.abspath(Path(f).parent) for f in files])
     name = f'{Path(root).name}-{_digest(root)[:8]}-{item}.safetensors'
@@ -184,6 +183,7 @@ def cache_photos(
     head, size = _layout(shapes)
     try: return _build(dest, head, size, files, shapes, item, progress)
     except OSError as e: warnings.warn(f'going on without a cache of photos: {e}')
+    return None
 
 # %% ../nbs/02a_batches.ipynb #reader-def
 class PhotoReader(Transform):
@@ -218,12 +218,12 @@ class ComposedDL(TfmdDL):
     "Batches of photos by one warp and one table each; the next ones are made while the model works"
     def __init__(self,
         dataset, # the first of each item is what a `PhotoReader` gives
-        *args,
+        *args, # as for `TfmdDL`
         size:int=224, item:int=460, # as in `warp_matrices`
-        aug:dict=None, # arguments for `draw_augs`, which is used where the dataset's `split_idx` is 0
-        threads:int=None, # one for each core unless told
-        resident:bool=False, # keep photos in the memory of the device and warp them there; None: if CUDA, and they fit
-        num_workers:int=0, # processes besides the threads; none are needed
+        aug:dict|None=None, # arguments for `draw_augs`, which is used where the dataset's `split_idx` is 0
+        threads:int|None=None, # one for each core unless told
+        resident:bool|None=False, # keep photos in the device's memory and warp them there; None: if CUDA, and they fit
+        num_workers:int=0, # taken, and none started: a process forked beside OpenCV's threads may wait for ever
         after_item=None, before_batch=None, # must be empty: there are no single items
         **kwargs # as for `TfmdDL`
     ):
@@ -231,9 +231,9 @@ class ComposedDL(TfmdDL):
             if not isinstance(f, ToTensor):
                 raise ValueError(f"{type(f).__name__} works on single items, and presize='composed' has none: "
                                  "give it in batch_tfms, or use presize='stock'")
-        self.own = dict(size=size, item=item, aug=aug or {}, threads=threads or defaults.cpus, resident=resident)
+        self.own:dict = dict(size=size, item=item, aug=aug or {}, threads=threads or defaults.cpus, resident=resident)
         self.epoch_seed, self.kept = 0, None
-        super().__init__(dataset, *args, num_workers=0 if resident else num_workers or 0, **kwargs)
+        super().__init__(dataset, *args, num_workers=0, **kwargs)
 
     def new(self, dataset=None, cls=None, **kwargs):
         dl = super().new(dataset, cls, **{**self.own, **kwargs})
@@ -253,14 +253,12 @@ class ComposedDL(TfmdDL):
 
     def do_batch(self, items): return self.create_batch(items)
 
-    def create_batches(self, samples):
-        "What is drawn for a batch depends on the seed and its number, not on threads or processes"
+    def create_batches(self, samples): # numbers of items
+        "What is drawn for a batch depends on the seed and its number, not on threads"
         pool, ahead = ThreadPoolExecutor(self.own['threads']), deque()
-        worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         try:
             for j, idxs in enumerate(self.chunkify(samples)):
-                ahead.append(self._start(pool, idxs, first + j*step))
+                ahead.append(self._start(pool, idxs, j))
                 if len(ahead) > 2: yield ahead.popleft()()
             while ahead: yield ahead.popleft()()
         finally: pool.shutdown(cancel_futures=True)
@@ -292,7 +290,7 @@ def _square(self:ComposedDL, i, aug, grid):
     "The largest square of a photo, the matrix into its pixels, and what else belongs to its item"
     photo, *rest = self._item(i)
     photo = photo.as_subclass(torch.Tensor) # slicing a TensorImage costs seven times as much
-    left, top, side = crop_box(*photo.shape[1:], aug.crop_x, aug.crop_y)
+    left, top, side = crop_box(photo.shape[1], photo.shape[2], aug.crop_x, aug.crop_y)
     return photo[:, top:top+side, left:left+side], to_pixels(grid, side, self.own['item']), tuple(rest)
 
 # %% ../nbs/02a_batches.ipynb #cores-def
@@ -368,7 +366,7 @@ def photo_dl(
     mean:list, std:list, # what validation was normalized with, one number a channel
     bs:int=64, # photos in a batch
 )->TfmdDL: # its batches are tuples of one tensor, (bs, 3, size, size), on the CPU
-    "Photos without labels, prepared as for validation"
+    "Photos without labels, prepared as for validation. ValueError for a bad number or name"
     parts = photo_parts(presize, item, size, min_scale)
     block = parts['block']
     norm = Normalize.from_stats(mean, std, cuda=False)

@@ -17,6 +17,7 @@ from signal import SIGINT
 from tempfile import mkdtemp
 from threading import Timer
 from .distributed import as_one, distributed, is_main, on_main
+from .lesson import in_style
 from fastcore.script import anno_parser
 
 # %% ../nbs/10_pets.ipynb #check-options
@@ -163,22 +164,23 @@ def _checkpoint(out):
     return out.with_name(f'.{out.name}-run.safetensors')
 
 # %% ../nbs/10_pets.ipynb #batch-figure
+@in_style()
 def _batch_figure(dls, n=10):
     "Photos of a training batch, as the model sees them"
     from matplotlib import pyplot as plt
-    dls.train.show_batch(max_n=n, nrows=2, ncols=n//2, figsize=(2.2*n//2, 5))
+    dls.train.show_batch(max_n=n, nrows=2, ncols=n//2, figsize=(7.2, 3.4))
     fig = plt.gcf()
-    fig.set_layout_engine('constrained')
-    for ax in fig.axes: ax.title.set_fontsize(8)
+    for ax in fig.axes: ax.title.set_fontsize(7)
     plt.close(fig)
     return fig
 
 # %% ../nbs/10_pets.ipynb #finder-figure
+@in_style()
 def _finder_figure(lrs, losses):
     "The finder's curve with its four rules"
     from matplotlib.figure import Figure
     from pet_breeds.lrs import plot_suggest
-    fig = Figure(figsize=(6, 3.2), dpi=80, layout='constrained')
+    fig = Figure(figsize=(7.2, 3))
     plot_suggest(lrs, losses, fig.add_subplot(), skip_start=6, skip_end=5)
     return fig
 
@@ -247,11 +249,11 @@ def run_pets(
     arch:str='drawnet', # drawnet, or a name that torchvision or timm knows
     weights:str='auto', # auto (shipped or already downloaded ones, if any), none, or a .safetensors or .pth file
     head:str='auto', # linear (one layer, fitted at once), fastai (two), auto (linear below ten photos a breed)
-    epochs:int=None, # epochs in which everything learns; 220 steps or more with pretrained weights, else 480
-    freeze_epochs:int=None, # epochs before them in which only the head learns; 60 steps with pretrained weights
+    epochs:int|None=None, # epochs in which everything learns; 220 steps or more with pretrained weights, else 480
+    freeze_epochs:int|None=None, # epochs before them in which only the head learns; 60 steps with pretrained weights
     lr:str='auto', # auto (4e-3; from scratch 2e-3; below a fitted head 1e-4), valley (the finder's), or a rate
-    size:int=None, # side of the photos the model sees, in pixels; 128 for drawnet, else 224
-    bs:int=None, # photos in a batch; between 16 and 64
+    size:int|None=None, # side of the photos the model sees, in pixels; 128 for drawnet, else 224
+    bs:int|None=None, # photos in a batch; between 16 and 64
     precision:str='auto', # auto (the fastest that is safe on this machine), fp32, fp16 or bf16
     presize:str='composed', # composed (one warp a photo), or stock (as the book does it)
     cache:bool=False, # keep decoded photos in a file, to read them faster from the second epoch on
@@ -259,7 +261,7 @@ def run_pets(
     seed:int=42, # for the split, the model and the order of photos
     resume:bool=False, # go on with a run into the same `out` that was stopped
     out:str='report', # folder for the report
-)->dict: # what is written to `metrics.json`
+)->dict: # what is written to `metrics.json`; ValueError or OSError say what to mend
     "Train a classifier of pet breeds and write a report: index.html, metrics.json, model.safetensors and model.json"
     start, command = time.time(), _command(locals())
     _check_options(head, epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct)
@@ -292,7 +294,7 @@ def run_pets(
                                             checkpoint=_checkpoint(out), resume=resume)
         measured, cm, top = _measure(learn)
         m.update(numbers, **measured, seconds=round(time.time()-start, 1))
-        if is_main():
+        if new:
             page = _page(m, dls, finder, epoch_table, cm, top, skipped, command)
             (new/'index.html').write_text(page, encoding='utf-8')
             (new/'metrics.json').write_text(json.dumps(m, indent=1), encoding='utf-8')
@@ -315,7 +317,7 @@ def _versions():
 # %% ../nbs/10_pets.ipynb #predict-pets
 def predict_pets(
     model:str, # a folder that `pet_breeds --out` wrote
-    photos:list, # photos, or folders of photos
+    photos:list, # photos, or folders of photos; FileNotFoundError if one is not there, ValueError if none can be read
 )->tuple: # two DataFrames: file, breed and its probability prob; and what could not be read, as `check_photos` says it
     "The most probable breed for each photo"
     import pandas as pd, torch
@@ -344,7 +346,10 @@ def _interrupt_again(lost):
 def _shell(func, parser, args):
     "Run `func` on the parsed `args`; report what its user can mend in a line, and exit with 2"
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-    parser.error = lambda msg: parser.exit(2, f'{parser.prog}: {msg}; see {parser.prog} --help\n')
+    def error(msg):
+        msg = msg.replace('invalid _parse', 'invalid int') # fastcore's name for what reads an `int|None`
+        parser.exit(2, f'{parser.prog}: {msg}; see {parser.prog} --help\n')
+    parser.error = error
     args = {k:v for k,v in vars(parser.parse_args(args)).items() if k not in ('pdb', 'xtra')}
     before, sys.unraisablehook = sys.unraisablehook, _interrupt_again
     try: return func(**args)
@@ -355,7 +360,7 @@ def _shell(func, parser, args):
 
 # %% ../nbs/10_pets.ipynb #main-def
 def main(
-    args:list=None, # words of the command line; those of the process if None
+    args:list|None=None, # words of the command line; those of the process if None
 ):
     "The command `pet_breeds`: `run_pets` with its parameters as options"
     def run(**options):
@@ -366,10 +371,10 @@ def main(
 
 # %% ../nbs/10_pets.ipynb #main-predict
 def main_predict(
-    args:list=None, # words of the command line; those of the process if None
+    args:list|None=None, # words of the command line; those of the process if None
 ):
     "The command `pet_breeds_predict DIR PHOTO...`: `predict_pets` as CSV"
-    parser = ArgumentParser('pet_breeds_predict', description=predict_pets.__doc__ + ', as CSV: file,breed,prob')
+    parser = ArgumentParser('pet_breeds_predict', description=f'{predict_pets.__doc__}, as CSV: file,breed,prob')
     parser.add_argument('model', metavar='DIR', help='a folder that pet_breeds --out wrote')
     parser.add_argument('photos', metavar='PHOTO', nargs='+', help='photos, or folders of photos')
     def run(**options):

@@ -46,10 +46,10 @@ def get_pets(
     source:str|os.PathLike='auto', # 'auto', 'drawn', 'full', or a folder of photos ('./full' for one so named)
     n_per_breed:int=20, # of the drawn set: photos of each of the 37 breeds
     seed:int=0, # of the drawn set: another seed, another set
-    data:Path=None, # folder that keeps what is drawn or downloaded; fastai's data folder unless told
+    data:str|Path|None=None, # folder that keeps what is drawn or downloaded; fastai's data folder unless told
     progress:bool=True # show a bar while drawing or downloading
 )->Path: # a folder that holds photos; in `images`, unless it is your own
-    "Photos to use: 'auto' is the real ones if there, else drawn; only 'full' downloads. Errors as in `find_photos`."
+    "Photos: 'auto' is real ones if there, else drawn; only 'full' downloads. Errors of what finds or makes it."
     real = Path(data or fastai_path('data'))/'oxford-iiit-pet'
     if source == 'full': return download_pets(real.parent, progress=progress)
     if source == 'auto' and _photos(real): return real
@@ -184,11 +184,11 @@ def stratified_split(
 
 # %% ../nbs/03_data.ipynb #splitter-def
 def StratifiedSplitter(
-    get_y, # reads the label from an item, as in `DataBlock(get_y=...)`
-    get_x=noop, # reads the file from an item
+    get_y:Callable, # reads the label from an item, as in `DataBlock(get_y=...)`
+    get_x:Callable=noop, # reads the file from an item
     valid_pct:float=0.2, # as in `stratified_split`
     seed:int=42 # as in `stratified_split`
-): # function from files, or from a DataFrame's rows, to the positions for training and validation
+)->Callable: # function from files, or from a DataFrame's rows, to the positions for training and validation
     "`stratified_split` as the splitter of a DataBlock. Errors as there."
     _share(valid_pct)
     def split(items):
@@ -224,7 +224,7 @@ def folder_block(
     presize:str='composed', cache:bool|Path=False, # as in `pets_block`
     **aug # more for `aug_transforms`
 )->DataBlock: # to call with a folder: `.dataloaders(path)`
-    "As `pets_block`, with the label in the name of the photo's folder: beagle/0001.jpg."
+    "As `pets_block`, with the label in the name of the photo's folder: beagle/0001.jpg. ValueError as there."
     return _block(photo_parts(presize, item, size, min_scale, cache, **aug), valid_pct, seed, folder_label)
 
 # %% ../nbs/03_data.ipynb #table-block-def
@@ -232,7 +232,7 @@ def table_block(
     item:int=460, size:int=224, min_scale:float=0.75, # as in `pets_block`
     valid_pct:float=0.2, seed:int=42, # as in `pets_block`
     presize:str='composed', cache:bool|Path=False, # as in `pets_block`
-    vocab:list=None, # the breeds in the order of the model's outputs; the table's labels, sorted, unless told
+    vocab:list|None=None, # the breeds in the order of the model's outputs; the table's labels, sorted, unless told
     **aug # more for `aug_transforms`
 )->DataBlock: # to call with a table: `.dataloaders(table)`
     "As `pets_block`, for a DataFrame with columns `file` and `label`, as `photo_table` and `table_labels` make it."
@@ -241,10 +241,10 @@ def table_block(
 
 # %% ../nbs/03_data.ipynb #pets-dls-def
 def pets_dls(
-    photos, # a folder (labels by `name_label`) or a table of `photo_table`
+    photos:str|os.PathLike|pd.DataFrame, # a folder (labels by `name_label`) or a table of `photo_table`
     bs:int=64, # photos in a batch
     device=None, # where batches go; fastai's choice unless told
-    num_workers:int=None, # processes that read photos; with presize='composed' threads do, and 0 is best
+    num_workers:int|None=None, # processes that read photos with presize='stock'; with 'composed' threads do
     **block # for `pets_block` or `table_block`: `size`, `presize`, `cache`, `valid_pct`, ...
 )->DataLoaders: # `train` and `valid`
     "Batches of photos and labels in one call. Errors as in the blocks."
@@ -301,10 +301,10 @@ def _names(files, labels):
 def check_photos(
     photos, # a folder (labels by `name_label`), a table of `photo_table`, or a list of files (labels not judged)
     min_side:int=32, # photos with a shorter side, in pixels, are too small
-    n_workers:int=None, # threads; one for each core unless told, 0 works without
+    n_workers:int|None=None, # threads; one for each core unless told, 0 works without
     progress:bool=True # show a bar
 )->pd.DataFrame: # `file`, `problem`, `detail`, `usable` (for training): a row for each problem, in order of files
-    "Decode every photo and list what is wrong with it, its label and its copies; also those `photo_table` skipped."
+    "Decode all photos; list what is wrong with each, its label and copies, and what `photo_table` skipped. ValueError."
     skipped = photos.attrs.get('skipped', []) if isinstance(photos, pd.DataFrame) else []
     if isinstance(photos, pd.DataFrame): files, labels = list(photos.file), list(photos.label)
     elif isinstance(photos, (str, os.PathLike)):
@@ -340,7 +340,7 @@ def _fetch(url, part, bar):
 # %% ../nbs/03_data.ipynb #download-def
 def download(
     url:str, # what to fetch
-    dest:Path, # file to make; until it is whole and right, what has come is in `dest`.part
+    dest:str|Path, # file to make; until it is whole and right, what has come is in `dest`.part
     size:int, # bytes expected
     md5:str, # md5 expected of its first 2**20 bytes, as in fastai's list of checks
     progress:bool=True # show a bar
@@ -385,10 +385,10 @@ def _untar(archive, dest):
 
 # %% ../nbs/03_data.ipynb #download-pets-def
 def download_pets(
-    data:Path=None, # folder to make `oxford-iiit-pet` in; fastai's data folder unless told
-    archive:Path=None, # folder for the archive that comes, 812 MB; fastai's archive folder unless told
+    data:str|Path|None=None, # folder to make `oxford-iiit-pet` in; fastai's data folder unless told
+    archive:str|Path|None=None, # folder for the archive that comes, 812 MB; fastai's archive folder unless told
     url:str=URLs.PETS, # where it comes from
-    check:tuple=None, # its size and md5, as for `download`; from fastai's list unless told
+    check:tuple|None=None, # its size and md5, as for `download`; from fastai's list unless told
     progress:bool=True # show a bar
 )->Path: # `data`/oxford-iiit-pet
     "The full Oxford-IIIT Pet set, downloaded unless there; ValueError, OSError and FileExistsError say what to do."
@@ -396,8 +396,8 @@ def download_pets(
     dest, tgz = data/'oxford-iiit-pet', archive/url.split('/')[-1]
     if _photos(dest): return dest
     if dest.exists(): raise FileExistsError(f"{dest} is there but holds no photos: remove it and run again")
-    check = tuple(check or read_checks(checks_module(fastai.data))[url])
-    if not (tgz.exists() and path_stats(tgz) == check): download(url, tgz, *check, progress)
+    size, md5 = check or read_checks(checks_module(fastai.data))[url]
+    if not (tgz.exists() and path_stats(tgz) == (size, md5)): download(url, tgz, size, md5, progress)
     data.mkdir(parents=True, exist_ok=True)
     _untar(tgz, dest)
     return dest

@@ -7,6 +7,7 @@ __all__ = ['is_main', 'check_launch', 'on_main', 'distributed', 'as_one']
 
 # %% ../nbs/07b_distributed.ipynb #imports
 import os, shlex, signal, sys, time
+from collections.abc import Callable
 from contextlib import contextmanager, redirect_stdout
 
 # %% ../nbs/07b_distributed.ipynb #who-def
@@ -42,9 +43,9 @@ def _together():
 
 # %% ../nbs/07b_distributed.ipynb #on-main-def
 def on_main(
-    func, # takes no arguments; what it returns must be picklable
+    func:Callable, # takes no arguments; what it returns must be picklable
 ):
-    "What `func` returns, in every process; it runs in process 0 alone, as if there were no others"
+    "What `func` returns, in every process; it runs in process 0 alone, as if alone. ValueError for too few GPUs"
     if _world() < 2: return func()
     group, result = _together(), [None]
     if is_main():
@@ -82,7 +83,7 @@ def _shared(dl, world):
 # %% ../nbs/07b_distributed.ipynb #distributed-def
 @contextmanager
 def distributed(
-    learn, # a Learner, the same in every process; its batches are shared out, rounded down
+    learn, # a Learner, the same in every process; its batches are shared out, rounded down; ValueError below 2 photos
 ):
     "Within it, fits are shared among the processes that a launcher started; nothing changes where there is one"
     world = _world()

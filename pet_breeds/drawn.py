@@ -8,7 +8,7 @@ __all__ = ['EARS', 'PATTERNS', 'BREEDS', 'VERSION', 'Traits', 'contact_sheet', '
 
 # %% ../nbs/00_drawn.ipynb #imports
 import difflib, errno, hashlib, io, json, multiprocessing, operator, os, platform, re
-import shutil, signal, sys, tempfile, threading, warnings
+import shutil, signal, sys, tempfile, textwrap, threading, warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ class Traits:
     jowls: float = 0. # lips that hang
     eyes: str = '#4a2c1a' # colour of the iris
     eye_shape: float = 0.8 # height over width: 0.5 is an almond, 1 is round
-    eye_size: float = 1.
+    eye_size: float = 1. # width
     fur: float = 0.1 # length of the hair: 0 is sleek, 1 a cloud
     ruff: float = 0. # mane around the head
     beard: float = 0. # hair below the nose
@@ -354,22 +354,25 @@ def contact_sheet(
     images, # photos, as images or as paths
     cols:int=6, # photos in a row
     size:int=160, # side of the square that each is cropped to, in pixels
-    labels=None, # a text below each
+    labels=None, # a text below each; ValueError unless there are as many
 )->Image.Image: # one RGB picture, filled row by row from the left
     "Lay photos out in rows."
     images, labels = list(images), list(labels or ())
     if not images: raise ValueError("images is empty: expected at least one photo")
     if labels and len(labels) != len(images):
         raise ValueError(f"{len(labels)} labels for {len(images)} images: expected one each")
-    high = size+(15 if labels else 0)
+    em = max(12, size//8)
+    font = ImageFont.load_default(em)
+    labels = ['\n'.join(textwrap.wrap(l.replace('_', '_ '), 2*size//em)).replace('_ ', '_') for l in labels]
+    high = size+int(1.3*em)*max((l.count('\n')+1 for l in labels), default=0)
     sheet = Image.new('RGB', (cols*size, -(-len(images)//cols)*high), 'white')
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
+    draw = ImageDraw.Draw(sheet)
     for i, im in enumerate(images):
         im = im if isinstance(im, Image.Image) else Image.open(im)
         x, y = i%cols*size, i//cols*high
         tile = ImageOps.fit(im.convert('RGB'), (size-4, size-4), Image.Resampling.LANCZOS, centering=(0.5, 0.4))
         sheet.paste(tile, (x+2, y+2))
-        if labels: draw.text((x+size/2, y+size), labels[i], '#333333', font, anchor='ma')
+        if labels: draw.multiline_text((x+size/2, y+size), labels[i], '#333333', font, 'ma', align='center', spacing=0)
     return sheet
 
 # %% ../nbs/00_drawn.ipynb #stripes
@@ -955,7 +958,7 @@ def draw_pet(
 def random_traits(
     seed:int, # which breed, 0 or more
 )->Traits: # named `Invented_0042`, a cat, or `invented_0042`, a dog
-    "Invent a breed that is none of the 37: the same traits, freely mixed."
+    "Invent a breed that is none of the 37: the same traits, freely mixed. ValueError or TypeError for a bad seed."
     rng = np.random.default_rng([_whole('seed', seed, 0), crc32(b'invented')])
     cat, fur = rng.random() < 0.35, float(rng.beta(0.8, 1.2))
     def size(lo, hi): return float(rng.uniform(lo, hi))
@@ -1060,10 +1063,10 @@ def draw_pets(
     seed:int=0, # another seed, another set
     breeds=None, # names of `BREEDS` and records of `Traits`; all 37 unless told
     dirt:bool=False, # add the twelve spoiled files of `add_dirt`
-    n_workers:int=None, # processes; one a core unless told
+    n_workers:int|None=None, # processes; one a core unless told
     progress:bool=True, # show a bar
 )->Path: # `dest`
-    "Draw a set of photos, all or nothing; the same set is not drawn again. FileExistsError if anything else is there."
+    "Draw a set of photos, all or nothing, once. FileExistsError if anything else is there; ValueError, TypeError."
     dest = Path(dest)
     breeds = list(BREEDS) if breeds is None else [breeds] if isinstance(breeds, (str, Traits)) else breeds
     records = [_record(b) for b in breeds]

@@ -28,7 +28,7 @@ def _shown(outputs):
     return shown
 
 def read_cells(
-    nb, # a notebook's file, of format 4.5 or later: its cells have ids
+    nb:str|Path, # a notebook's file, of format 4.5 or later: its cells have ids
 )->list: # a dict for each cell: cell_type, id, source, shown {MIME type: list of strings}
     "The cells of a notebook; raises ValueError with the file's name if it is none"
     try:
@@ -81,7 +81,7 @@ def _answer(nb, section, heading):
 _NO_LESSON = 'judge', 'questions', 'quiz', 'handout' # they give the answers away
 
 def lessons(
-    nbs, # the folder of the notebooks
+    nbs:str|Path, # the folder of the notebooks
 )->list: # files in reading order
     "The lesson notebooks in a folder; raises FileNotFoundError if there are none"
     found = sorted(nb for nb in Path(nbs).glob('[0-9][0-9]*_*.ipynb') if nb.stem.partition('_')[2] not in _NO_LESSON)
@@ -92,10 +92,10 @@ def lessons(
 IDS = list(QUESTIONS) # the chapter's 23 questions, and its two for further research
 
 def read_answers(
-    nbs, # the folder of the notebooks
+    nbs:str|Path, # the folder of the notebooks
 )->dict: # by id, in the chapter's order: dicts of title, answer (Markdown), code, output, html or None, notebook, cell
-    "The 25 answers, each with its proof; raises ValueError if one is missing, double or not proven"
-    found = {}
+    "The 25 answers, each proven; raises ValueError if one is missing or double, FileNotFoundError for no lessons"
+    found:dict = {}
     for nb in lessons(nbs):
         cells = read_cells(nb)
         for i, cell in enumerate(cells):
@@ -112,7 +112,7 @@ def read_answers(
 # %% ../nbs/09a_handout.ipynb #questionnaire-def
 _TITLE = '# The questionnaire\n\n> All 25 answers in the order of the chapter, each with the code that proves it.'
 _ABOUT = ('Each answer is short. The code below it is what proves it, and the link leads to the lesson where it runs, '
-          'after the cells above it. (To edit an answer, edit its lesson, then `python tests/questionnaire.py`.)')
+          'after the cells above it. (To edit an answer, edit its lesson, then `python tests/build.py`.)')
 
 def _entry(id, a):
     "One answer in Markdown"
@@ -138,13 +138,14 @@ def answers_json(
 def write_questionnaire(
     nbs, # the folder of the notebooks, beside that of the package
 ):
-    "Write nbs/questionnaire.ipynb and pet_breeds/answers.json; for developers"
+    "Write nbs/questionnaire.ipynb and pet_breeds/answers.json; for developers; raises as `read_answers`"
     nbs, answers = Path(nbs), read_answers(nbs)
     (nbs/'questionnaire.ipynb').write_text(questionnaire(answers), encoding='utf-8')
     (nbs.parent/'pet_breeds'/'answers.json').write_text(answers_json(answers), encoding='utf-8')
 
 # %% ../nbs/09a_handout.ipynb #student-def
 _REST = r'^(?P<rest>#+ (?P<takeaways>Takeaways)|#+ Solutions?|\*\*Solution\.?\*\*)'
+_LINKS = re.compile(r'\s+^(?:Before|Next): .*\[Contents\]\(index\.ipynb\).*', re.M)
 _TAKEN = re.compile(f'{_ANSWER.pattern}|{_REST}', re.M)
 
 def _your_turn(nb, cell, found, questions):
@@ -165,17 +166,18 @@ def _your_turn(nb, cell, found, questions):
 
 # %% ../nbs/09a_handout.ipynb #student-cells
 def student_cells(
-    nb, # a lesson's file
-    questions:dict=QUESTIONS, # by id, each with text, hint and stub; those of the chapter unless you have others
+    nb:str|Path, # a lesson's file
+    questions:dict|None=None, # by id, each with text, hint and stub; those of the chapter if None
 )->list: # cells, as they stand in a notebook's file
     "The cells of a lesson without its answers; raises ValueError for a question that is not in `questions`"
+    if questions is None: questions = QUESTIONS
     cells, out, i = read_cells(nb), [], 0
     while i < len(cells):
         cell = cells[i]
         found = cell['cell_type'] == 'markdown' and _TAKEN.search(cell['source'])
         if found: out += _your_turn(nb, cell, found, questions)
         elif not re.match(r'#\|\s*hide\b(?s:.*)nbdev_export', cell['source']):
-            out.append(_cell(cell['cell_type'], cell['id'], cell['source']))
+            out.append(_cell(cell['cell_type'], cell['id'], _LINKS.sub('', cell['source'])))
         i += len(_section(cells, i)) if found else 1
     asks = [i for i, c in enumerate(out) if 'quiz.' in ''.join(c['source']) and c['id'].endswith('-yours')]
     if asks: out.insert(asks[0]-1, _cell('code', 'quiz', 'from pet_breeds import quiz'))
@@ -206,9 +208,9 @@ def _place(dest):
 
 # %% ../nbs/09a_handout.ipynb #write-student
 def write_student(
-    dest, # a folder that does not exist, or is empty
-    nbs=None, # the folder of the notebooks; the one beside the package if None
-    questions:dict=QUESTIONS, # as in `student_cells`
+    dest:str|Path, # a folder that does not exist, or is empty
+    nbs:str|Path|None=None, # the folder of the notebooks; the one beside the package if None
+    questions:dict|None=None, # as in `student_cells`
 )->Path: # dest
     "Write the lessons without answers; raises ValueError if `dest` holds something, FileNotFoundError for no lessons"
     dest, nbs = _place(dest), _notebooks(nbs)
@@ -274,12 +276,12 @@ def _is_deck(path):
 
 # %% ../nbs/09a_handout.ipynb #write-cards
 def write_cards(
-    path, # the deck's file, such as deck.apkg
+    path:str|Path, # the deck's file, such as deck.apkg
     answers:dict, # as `read_answers` gives them
-    nbs=None, # the folder of the notebooks, for pictures; no pictures if None
+    nbs:str|Path|None=None, # the folder of the notebooks, for pictures; no pictures if None
     changed:int=1_700_000_000, # when the answers changed last, seconds since 1970; Anki updates only from a later time
 ):
-    "Write an Anki deck; raises ValueError if `path` is something else than a deck"
+    "Write an Anki deck; raises ValueError if `path` is something else than a deck, FileNotFoundError for no folder"
     path = Path(path).expanduser().absolute()
     if path.suffix != '.apkg': raise ValueError(f'{path}: expected a name that ends in .apkg')
     if path.exists() and not _is_deck(path): raise ValueError(f'{path}: this is no deck; give another name')
@@ -304,7 +306,7 @@ def _shell(run, what, dest, args):
     except ValueError as e: parser.exit(2, f'{parser.prog}: {e}\n')
 
 def main_student(
-    args:list=None, # words of the command line; those of the process if None
+    args:list|None=None, # words of the command line; those of the process if None
 ):
     "The command `pet_breeds_student DEST`: `write_student`"
     def pet_breeds_student(dest, nbs):
@@ -315,7 +317,7 @@ def main_student(
 
 # %% ../nbs/09a_handout.ipynb #cards-shell
 def main_cards(
-    args:list=None, # words of the command line; those of the process if None
+    args:list|None=None, # words of the command line; those of the process if None
 ):
     "The command `pet_breeds_cards DECK`: `write_cards` of the package's own answers"
     def pet_breeds_cards(dest, nbs):

@@ -10,8 +10,10 @@ __all__ = ['error_se', 'confusion', 'plot_confusion', 'most_confused', 'per_clas
 import base64, html, io
 from pathlib import Path
 import numpy as np, pandas as pd, torch
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
+from .lesson import COLORS, in_style
 from .loss import cross_entropy, softmax
 
 # %% ../nbs/08_interpret.ipynb #error-se
@@ -39,22 +41,26 @@ def confusion(
     return pd.DataFrame(counts, index=pd.Index(vocab, name='actual'), columns=pd.Index(vocab, name='predicted'))
 
 # %% ../nbs/08_interpret.ipynb #plot-confusion
+@in_style()
 def plot_confusion(
     cm:pd.DataFrame, # what `confusion` returns
-)->Figure: # about 12 × 12 inches at 37 breeds
-    "A picture of the counts: blue on the diagonal, orange off it, darker for a larger share of its row"
-    n = cm.to_numpy(); k = len(n); side = 1.8 + .28*k
+)->Figure: # 7.2 inches wide and high at 37 breeds
+    "A picture of the counts: blue on the diagonal, red off it, darker for a larger share of its row"
+    n = cm.to_numpy(); k = len(n)
     share = n / n.sum(1, keepdims=True).clip(1)
-    rgb = 1 - share[..., None] * (1 - np.where(np.eye(k)[..., None], [0, .45, .70], [.84, .37, 0]))
-    fig = Figure(figsize=(side, side), dpi=80, layout='constrained')
+    right, wrong = to_rgb(COLORS['blue']), to_rgb(COLORS['red'])
+    rgb = 1 - share[..., None] * (1 - np.where(np.eye(k)[..., None], right, wrong))
+    side, small = max(min(1.8 + .28*k, 7.2), .19*k), 8 if k < 20 else 6.5
+    fig = Figure(figsize=(side, side))
     ax = fig.add_subplot()
     ax.imshow(rgb)
     for i,j in zip(*n.nonzero()):
-        ax.text(j, i, n[i,j], ha='center', va='center', fontsize=8, color='white' if share[i,j] > .6 else 'black')
-    ax.set_xticks(range(k), cm.columns, rotation=90, fontsize=8)
-    ax.set_yticks(range(k), cm.index, fontsize=8)
+        ax.text(j, i, n[i,j], ha='center', va='center', fontsize=small, color='white' if share[i,j] > .8 else 'black')
+    ax.set_xticks(range(k), cm.columns, rotation=90, fontsize=small)
+    ax.set_yticks(range(k), cm.index, fontsize=small)
     ax.set_xticks(np.arange(-.5, k), minor=True); ax.set_yticks(np.arange(-.5, k), minor=True)
-    ax.grid(which='minor', color='#dddddd', lw=.5); ax.tick_params(which='both', length=0)
+    ax.grid(which='minor', color='0.87', lw=.5); ax.tick_params(which='both', length=0)
+    ax.spines[:].set_visible(False)
     ax.set(xlabel='predicted breed', ylabel='actual breed')
     return fig
 
@@ -97,49 +103,59 @@ def top_losses(
                               loss=losses[i].item()) for i in idxs])
 
 # %% ../nbs/08_interpret.ipynb #plot-photos
+@in_style()
 def plot_photos(
     files:list, # photos to show; all must open
     titles:list, # a line or two for each
-    cols:int=5, # photos in a row
-    side:float=2.2, # width and height of each, in inches
-)->Figure:
+    cols:int=3, # photos in a row
+    side:float=2.4, # width and height of each, in inches
+)->Figure: # a row for each `cols` photos
     "Photos in a grid, each under its title"
-    rows = max(1, -(-len(files)//cols))
-    fig = Figure(figsize=(cols*side, rows*(side+.3)), dpi=80, layout='constrained')
-    for ax, file, title in zip(fig.subplots(rows, cols, squeeze=False).flat, files, titles):
-        ax.imshow(_thumbnail(file))
-        ax.set_title(title, fontsize=8)
-    for ax in fig.axes: ax.axis('off')
+    shown = [_thumbnail(file) for file in files]
+    rows = [shown[i:i+cols] for i in range(0, len(shown), cols)]
+    heights = [side*max(photo.height for photo in row)/240 + .4 for row in rows] or [side]
+    fig = Figure(figsize=(cols*side, sum(heights)))
+    axes = fig.subplots(len(heights), cols, squeeze=False, height_ratios=heights)
+    for ax, photo, title in zip(axes.flat, shown, titles):
+        ax.imshow(photo)
+        ax.set_title(title, fontsize=7.5)
+    for ax in axes.flat:
+        ax.axis('off')
+        ax.set_anchor('N') # the titles of a row stand on one line
     return fig
 
-def _thumbnail(file, side=200):
+def _thumbnail(file, side=240):
     return ImageOps.contain(ImageOps.exif_transpose(Image.open(file)).convert('RGB'), (side, side))
 
 # %% ../nbs/08_interpret.ipynb #plot-training
+@in_style()
 def plot_training(
     table:pd.DataFrame, # one row an epoch: phase, train_loss, valid_loss, error_rate, as `training.train` returns
-)->Figure:
+)->Figure: # losses on the left, error rate on the right
     "Losses and error rate by epoch; a dotted line where the body was unfrozen"
-    fig = Figure(figsize=(9, 3), dpi=80, layout='constrained')
+    fig = Figure(figsize=(7.2, 2.7))
     left, right = fig.subplots(1, 2)
     epochs = range(1, len(table)+1)
-    left.plot(epochs, table.train_loss, '-o', ms=3, color='#0072B2', label='training')
-    left.plot(epochs, table.valid_loss, '-o', ms=3, color='#D55E00', label='validation')
-    right.plot(epochs, table.error_rate, '-o', ms=3, color='#D55E00', label='validation')
-    left.set(ylabel='cross-entropy', ylim=(0, None)); right.set(ylabel='error rate', ylim=(0, 1))
+    left.plot(epochs, table.train_loss, '-o', ms=3, label='training')
+    left.plot(epochs, table.valid_loss, '-o', ms=3, label='validation')
+    right.plot(epochs, table.error_rate, '-o', ms=3, color=COLORS['red'])
+    left.set(ylabel='loss (cross-entropy)', ylim=(0, None)); right.set(ylabel='error rate in validation', ylim=(0, 1))
     for ax in (left, right):
-        ax.set_xlabel('epoch')
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend(frameon=False)
-        ax.spines[['top', 'right']].set_visible(False)
-        if table.phase.nunique() > 1: ax.axvline((table.phase == table.phase[0]).sum() + .5, color='grey', ls=':')
+        ax.set(xlabel='epochs done', xlim=(.8, len(table)+.2))
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        if table.phase.nunique() > 1:
+            ax.axvline((table.phase == table.phase[0]).sum() + .5, color=COLORS['gray'], lw=1, ls=':',
+                       label='body unfrozen')
+    left.legend()
     return fig
 
 # %% ../nbs/08_interpret.ipynb #fig-html
+@in_style()
 def _figure_html(fig, alt):
     buf = io.BytesIO()
-    fig.savefig(buf, format='png', dpi=80)
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(buf.getvalue()).decode()}">'
+    fig.savefig(buf, format='png')
+    image = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(buf.getvalue()).decode()}">'
+    return f'<div class="picture">{image}</div>'
 
 def _block_html(block, alt):
     if isinstance(block, Figure): return _figure_html(block, alt)
@@ -148,9 +164,10 @@ def _block_html(block, alt):
     return f'<p>{html.escape(str(block))}</p>'
 
 # %% ../nbs/08_interpret.ipynb #report-css
-_CSS = """body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
+_CSS = """body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 .75rem}
 body{color:#222;background:#fff}
-h1{margin-bottom:0}h2{margin-top:2.5rem;border-bottom:1px solid #ddd}img{max-width:100%;height:auto;background:#fff}
+h1{margin-bottom:0}h2{margin-top:2.5rem;border-bottom:1px solid #ddd}
+.picture{overflow-x:auto;margin:1rem 0}img{display:block;background:#fff}
 table{border-collapse:collapse;display:block;overflow-x:auto}
 td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #eee}td{font-variant-numeric:tabular-nums}
 code{background:#8882;padding:.1rem .3rem;overflow-wrap:anywhere}nav a{margin-right:1rem}

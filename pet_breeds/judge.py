@@ -17,24 +17,24 @@ from typing import NamedTuple
 class Verdict(NamedTuple):
     "What a judge says of an answer"
     ok: bool
-    mistake: str = None # the name of a known wrong answer
+    mistake: str|None = None # the name of a known wrong answer
     text: str = '' # a remark on a right answer, or what differs
 
 def right(
     remark:str='', # what more there is to say
-)->Verdict:
+)->Verdict: # `ok` is True
     "The answer is right"
     return Verdict(True, None, remark)
 
 def known(
     mistake:str, # its name, a key of the question's `mistakes`
-)->Verdict:
+)->Verdict: # with that name
     "The answer is a mistake with a name"
     return Verdict(False, mistake)
 
 def differs(
     text:str, # what differs, without giving the answer away
-)->Verdict:
+)->Verdict: # with that text
     "The answer is wrong in a way that has no name"
     return Verdict(False, None, text)
 
@@ -83,7 +83,7 @@ def even_denied(
 
 def claims(
     text:str, # as `words` makes it
-    mark, # a pattern, or two: (pattern, another that excuses it)
+    mark:str|tuple, # a pattern, or two: (pattern, another that excuses it)
 )->bool: # whether the mark is in the text, not denied and not excused
     "Whether an answer says what a mark stands for"
     mark, excuse = mark if isinstance(mark, tuple) else (mark, None)
@@ -92,10 +92,10 @@ def claims(
 def read(
     answer, # as `words` takes it
     points:dict, # what a right answer says: {the point's subject, without giving it away: mark}
-    mistakes:dict=None, # {name: mark, as `claims` takes it}; the first that is found counts
-    remarks:dict=None, # {remark: mark} for an answer that is right
-)->Verdict:
-    "The verdict on an answer in words"
+    mistakes:dict|None=None, # {name: mark, as `claims` takes it}; the first that is found counts
+    remarks:dict|None=None, # {remark: mark} for an answer that is right
+)->Verdict: # right, a known mistake, or what was not found
+    "The verdict on an answer in words; raises `Failed` as `words` does"
     text = words(answer)
     for name, mark in (mistakes or {}).items():
         if claims(text, mark): return known(name)
@@ -157,7 +157,7 @@ def _same(a, b):
 # %% ../nbs/08a_judge.ipynb #numbers-def
 def numbers(
     value, # a number, or anything that holds numbers: list, tensor, array, column of a table
-)->list:
+)->list: # of floats
     "The floats in `value`, in order; raises `Failed` for what holds none"
     if hasattr(value, 'detach'): value = value.detach().cpu()
     if hasattr(value, 'tolist'): value = value.tolist()
@@ -169,8 +169,8 @@ def numbers(
 
 def numbers_in(
     answer, # as `words` takes it
-)->list:
-    "The floats in a text, in order; 10^-3 is one of them, and 22% is 0.22"
+)->list: # of floats
+    "The floats in a text, in order; 10^-3 is one of them, and 22% is 0.22; raises `Failed` as `words` does"
     text = re.sub(r'\b10\^\(?(-?\d{1,2})\)?', r'1e\1', words(answer))
     pairs = re.findall(r'(?<![\w.])(-?\d*\.?\d+(?:e[+-]?\d{1,2})?)(?![\w.]*\w)( ?%)?', text)
     return [float(n)/100 if percent else float(n) for n, percent in pairs]
@@ -184,7 +184,7 @@ def counted(
 
 def number_of(
     answer, # a number of any kind, real or complex, or its text; a percent sign is left out
-): # complex, or None for what is not one number
+)->complex|None: # None for what is not one number
     "The one number that an answer is"
     try:
         if hasattr(answer, 'item'): answer = answer.item() # of a tensor or an array with one number
@@ -195,7 +195,7 @@ def near(
     value, # as `numbers` takes it
     expected, # the same
     atol:float=.005, # the largest difference that counts as none: half of the last digit of two
-)->bool:
-    "As many numbers, each as expected within `atol`"
+)->bool: # False as well for other lengths
+    "As many numbers, each as expected within `atol`; raises `Failed` as `numbers` does"
     a, b = numbers(value), numbers(expected)
     return len(a) == len(b) and all(abs(x-y) <= atol for x,y in zip(a, b))

@@ -127,7 +127,7 @@ def _checked(pets, root):
 # %% ../nbs/01_labels.ipynb #table-labels-def
 def table_labels(
     table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, commas, a header row) or a DataFrame; one row per photo
-    root:str|os.PathLike=None, # folder the paths start from; default: the CSV's own, or the current one for a DataFrame
+    root:str|os.PathLike|None=None, # where the paths start; default: the CSV's folder; for a DataFrame the current one
     file_col=None, # column with the photo; default: the first of `file_names` that is there
     label_col=None # column with the label; default: the first of `label_names` that is there
 )->pd.DataFrame: # `file` (Path that starts with `root`) and `label` (str), in the table's order

@@ -8,8 +8,10 @@ __all__ = ['linear', 'cosine', 'exponential', 'triangular', 'triangular2', 'exp_
 
 # %% ../nbs/05_lrs.ipynb #imports
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import NamedTuple
 import numpy as np
+from .lesson import COLORS, in_style
 
 # %% ../nbs/05_lrs.ipynb #rates-def
 def _rates(**named):
@@ -36,8 +38,8 @@ def _schedule(f):
 def linear(
     start, # value at 0: a number, or an array with one per parameter group (then ask for one share at a time)
     end, # value at 1: likewise
-): # a function of `pct`, a share in [0,1] or an array of them
-    "A straight line from `start` to `end`."
+)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+    "A straight line from `start` to `end`. TypeError or ValueError unless both are finite numbers."
     start,end = _rates(start=start, end=end)
     return _schedule(lambda pct: start + pct*(end-start))
 
@@ -45,8 +47,8 @@ def linear(
 def cosine(
     start, # value at 0: a number, or an array with one per parameter group (then ask for one share at a time)
     end, # value at 1: likewise
-): # a function of `pct`, a share in [0,1] or an array of them
-    "Half a cosine wave from `start` to `end`: flat at both ends."
+)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+    "Half a cosine wave from `start` to `end`: flat at both ends. TypeError, ValueError as in `linear`."
     start,end = _rates(start=start, end=end)
     return _schedule(lambda pct: start + (1-np.cos(np.pi*pct))/2*(end-start))
 
@@ -54,8 +56,8 @@ def cosine(
 def exponential(
     start, # value at 0, above 0
     end, # value at 1, above 0
-): # a function of `pct`, a share in [0,1] or an array of them
-    "Equal factors in equal times from `start` to `end`, as the finder steps. ValueError unless both are above 0."
+)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+    "Equal factors in equal times from `start` to `end`, as the finder steps. TypeError; ValueError unless above 0."
     start,end = _rates(start=start, end=end)
     if not ((start>0) & (end>0)).all():
         raise ValueError(f'start and end must be above 0 to be joined by factors, got {start} and {end}')
@@ -72,8 +74,8 @@ def _triangle(low, high, cycles, height):
 def triangular(
     low, # the rate at the start and end of each cycle
     high, # the rate at the middle of each cycle
-    cycles=1., # how many cycles the whole training holds, above 0
-): # a function of `pct`, a share in [0,1] or an array of them
+    cycles:float=1., # how many cycles the whole training holds, above 0
+)->Callable: # a function of `pct`, a share in [0,1] or an array of them
     "Smith's triangular policy (arXiv 1506.01186): straight up and down. ValueError unless `cycles` is above 0."
     return _triangle(low, high, cycles, lambda pct: 1.)
 
@@ -81,8 +83,8 @@ def triangular(
 def triangular2(
     low, # the rate at the start and end of each cycle
     high, # the rate at the middle of the first cycle
-    cycles=2., # how many cycles the whole training holds, above 0
-): # a function of `pct`, a share in [0,1] or an array of them
+    cycles:float=2., # how many cycles the whole training holds, above 0
+)->Callable: # a function of `pct`, a share in [0,1] or an array of them
     "Smith's triangular2 policy: triangles whose height halves with each cycle. ValueError unless `cycles` is above 0."
     return _triangle(low, high, cycles, lambda pct: .5**(pct*cycles//1))
 
@@ -90,9 +92,9 @@ def triangular2(
 def exp_range(
     low, # the rate at the start and end of each cycle
     high, # the rate the first peak would reach if nothing had shrunk yet
-    cycles=2., # how many cycles the whole training holds, above 0
-    left=.1, # share of the height left at the end, above 0: PyTorch's `gamma` to the number of iterations
-): # a function of `pct`, a share in [0,1] or an array of them
+    cycles:float=2., # how many cycles the whole training holds, above 0
+    left:float=.1, # share of the height left at the end, above 0: PyTorch's `gamma` to the number of iterations
+)->Callable: # a function of `pct`, a share in [0,1] or an array of them
     "Smith's exp_range policy: triangles that shrink exponentially. ValueError unless `cycles` and `left` are above 0."
     left, = _rates(left=left)
     if not (left>0).all(): raise ValueError(f'left must be above 0, got {left}')
@@ -112,11 +114,11 @@ def _up_down(start, middle, end, pct_start):
 # %% ../nbs/05_lrs.ipynb #one-cycle-def
 def one_cycle(
     lr_max, # the peak rate: a number, or an array with one per parameter group (then ask for one share at a time)
-    div=25., # the start is `lr_max/div`, above 0
-    div_final=1e5, # the end is `lr_max/div_final`, above 0
-    pct_start=.25, # share of the training spent climbing, in [0,1]
-): # a function of `pct`, a share in [0,1] or an array of them
-    "The rate under fastai's `fit_one_cycle`: up and down by cosines. ValueError for a divisor not above 0."
+    div:float=25., # the start is `lr_max/div`, above 0
+    div_final:float=1e5, # the end is `lr_max/div_final`, above 0
+    pct_start:float=.25, # share of the training spent climbing, in [0,1]
+)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+    "The rate under fastai's `fit_one_cycle`: up and down by cosines. TypeError; ValueError for a divisor not above 0."
     lr_max,div,div_final = _rates(lr_max=lr_max, div=div, div_final=div_final)
     if not ((div>0) & (div_final>0)).all():
         raise ValueError(f'div and div_final must be above 0, got {div} and {div_final}')
@@ -124,9 +126,9 @@ def one_cycle(
 
 # %% ../nbs/05_lrs.ipynb #one-cycle-mom-def
 def one_cycle_mom(
-    moms=(.95, .85, .95), # momentum at the start, at the peak of the rate, at the end
-    pct_start=.25, # share of the training until the rate's peak, in [0,1]
-): # a function of `pct`, a share in [0,1] or an array of them
+    moms:tuple[float, float, float]=(.95, .85, .95), # momentum at the start, at the peak of the rate, at the end
+    pct_start:float=.25, # share of the training until the rate's peak, in [0,1]
+)->Callable: # a function of `pct`, a share in [0,1] or an array of them
     "The momentum under fastai's `fit_one_cycle`: the mirror of `one_cycle`. ValueError unless there are three."
     if np.shape(moms)!=(3,): raise ValueError(f'moms must be three numbers (start, middle, end), got {moms!r}')
     return _up_down(*moms, pct_start)
@@ -138,7 +140,7 @@ def _number(x):
 
 # %% ../nbs/05_lrs.ipynb #range-test-def
 def range_test(
-    loss, # called with a rate: does one step at it and returns the loss, a number from 0 up
+    loss:Callable, # called with a rate: does one step at it and returns the loss, a number from 0 up
     start_lr:float=1e-7, # the first rate, above 0
     end_lr:float=10, # the rate after `num_it` steps, above `start_lr`; as in fastai, the last tried is a factor below
     num_it:int=100, # most steps to take, from 1 up
@@ -213,22 +215,24 @@ def suggest(
                       None if (i := _valley(losses)) is None else float(lrs[i]))
 
 # %% ../nbs/05_lrs.ipynb #plot-suggest-def
+@in_style()
 def plot_suggest(
     lrs, # rates of a range test, above 0 and rising
     losses, # one smoothed loss per rate
     ax=None, # matplotlib axes to draw on; a new figure if None
     **skip # `skip_start` and `skip_end` of `suggest`
 ): # the axes
-    "Draw a finder's curve and what each rule of `suggest` picks, at the height of the curve there."
+    "Draw a finder's curve and what each rule of `suggest` picks, at the curve's height there. Raises as `suggest`."
     from matplotlib import pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(6, 3.2), dpi=80)[1]
     picks = suggest(lrs, losses, **skip)._asdict()
     lrs,losses = _curve(lrs, losses)
-    ax.plot(lrs, losses, color='#555555', lw=1.5)
-    for (rule,lr),color,marker in zip(picks.items(), ('#D55E00','#E69F00','#009E73','#0072B2'), 'v^so'):
-        if lr: ax.plot(lr, np.interp(np.log(lr), np.log(lrs), losses), marker, color=color, label=f'{rule} {lr:.1e}')
+    if ax is None: ax = plt.subplots()[1]
+    ax.plot(lrs, losses, color=COLORS['gray'])
+    for (rule,lr),color,marker in zip(picks.items(), ('red', 'orange', 'green', 'blue'), 'v^so'):
+        if lr: ax.plot(lr, np.interp(np.log(lr), np.log(lrs), losses), marker, color=COLORS[color], ms=8,
+                       label=f'{rule} {lr:.1e}')
     ax.set(xscale='log', xlabel='learning rate', ylabel='smoothed loss')
-    if any(picks.values()): ax.legend(fontsize=8)
+    if any(picks.values()): ax.legend()
     return ax
 
 # %% ../nbs/05_lrs.ipynb #positive-def

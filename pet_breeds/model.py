@@ -23,7 +23,11 @@ def _conv_bn(ni, nf, stride=1): return nn.Sequential(nn.Conv2d(ni, nf, 3, stride
 # %% ../nbs/06_model.ipynb #res-block
 class ResBlock(nn.Module):
     "Two 3×3 convolutions with a shortcut round them; a `stride` of 2 halves the grid"
-    def __init__(self, ni:int, nf:int, stride:int=1):
+    def __init__(self,
+        ni:int, # channels in
+        nf:int, # channels out
+        stride:int=1, # of the first convolution
+    ):
         super().__init__()
         self.convs = nn.Sequential(_conv_bn(ni, nf, stride), nn.ReLU(inplace=True), _conv_bn(nf, nf))
         pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
@@ -70,7 +74,7 @@ def _drop_classifier(model):
 def make_body(
     model:nn.Module, # a whole network, classifier and all; it is taken apart
     size:int=224, # side of the photos it will see, in pixels
-    cut:int=None, # how many of its children to keep; found by `size`-pixel trial if not given
+    cut:int|None=None, # how many of its children to keep; found by `size`-pixel trial if not given
 )->tuple: # the body, its number of features, and whether they come as a grid (else they are already pooled)
     "`model` without its classifier. Raises ValueError for photos of a wrong `size`. Chapter 5, question 22"
     model.eval()
@@ -151,7 +155,7 @@ def linear_head(
     n_out:int, # number of classes
     is_grid:bool=True, # whether the features come as a grid, (bs, nf, h, w), else (bs, nf)
     p:float=.2, # dropout
-)->nn.Sequential:
+)->nn.Sequential: # from features to (bs, n_out)
     "Average, dropout and one linear layer: what `probe_head` of notebook 07 can fit at once"
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if is_grid else []
     return nn.Sequential(*pool, nn.Dropout(p), nn.Linear(nf, n_out))
@@ -160,11 +164,11 @@ def linear_head(
 def make_model(
     arch:str, # 'drawnet', or a name that torchvision or timm knows
     n_out:int, # number of classes
-    weights:str|Path=None, # a file of weights for the whole network, classifier ignored; None for random weights
+    weights:str|Path|None=None, # a file of weights for the whole network, classifier ignored; None for random weights
     size:int=224, # side of the photos, in pixels
     head:str='fastai', # 'fastai', as in the chapter, or 'linear'
 )->tuple: # `nn.Sequential(body, head)`, and fastai's `meta` with `split` and `stats`
-    "A body by its name, with a new head. Raises ValueError if the name, the size or the weights don't fit"
+    "A body by its name, with a new head. Raises ValueError if name, size or weights don't fit, or FileNotFoundError"
     if head not in ('fastai', 'linear'): raise ValueError(f"head={head!r}: choose 'fastai' or 'linear'")
     net, meta = new_network(arch)
     names = {id(t): n for n,t in net.state_dict(keep_vars=True).items()}
@@ -179,7 +183,7 @@ def cached_weights(
     arch:str, # 'drawnet', or a name that torchvision or timm knows
 )->Path|None: # the file of its default weights, None if it is not there
     "Where `arch`'s default weights are: in this package, or in torchvision's or timm's cache. Never downloads"
-    if arch == 'drawnet': return Path(resources.files('pet_breeds')/'drawnet.safetensors')
+    if arch == 'drawnet': return Path(str(resources.files('pet_breeds')/'drawnet.safetensors'))
     if arch in _torchvision_names():
         url = torchvision.models.get_model_weights(arch).DEFAULT.url
         file = Path(torch.hub.get_dir())/'checkpoints'/url.rpartition('/')[2]
@@ -217,7 +221,7 @@ def make_learner(
     metrics=error_rate, # passed on to `Learner`
     **kwargs # more arguments for `Learner`: `loss_func`, `opt_func`, `wd`, `cbs`, ...
 )->Learner: # with `learn.arch`, `learn.head`, and `learn.weights`: the file its body came from, or None
-    "A fastai `Learner` on a named architecture, frozen if pretrained. Raises ValueError as `make_model` does"
+    "A fastai `Learner` on a named architecture, frozen if pretrained. Raises what `make_model` raises"
     weights = find_weights(arch, weights)
     model, meta = make_model(arch, dls.c, weights, size, head)
     if not dls.after_batch.fs.filter(risinstance(Normalize)):

@@ -43,7 +43,8 @@ def no_augs(
     n:int, # photos
 )->np.recarray: # a row for each photo, a column for each name in `NEUTRAL`
     "The augmentations of validation: centre crop, everything else left as it is"
-    return np.rec.array([tuple(NEUTRAL.values())], dtype=[(name, float) for name in NEUTRAL]).repeat(n)
+    one = np.rec.array([tuple(NEUTRAL.values())], dtype=[(name, float) for name in NEUTRAL])
+    return one.repeat(n) # type: ignore[return-value] # a recarray, too, which numpy's stubs don't say
 
 # %% ../nbs/02_presize.ipynb #check-draws-def
 def _check_draws(min_scale, mult, max_rotate, min_zoom, max_zoom, max_lighting, max_warp, p_affine, p_lighting):
@@ -61,7 +62,7 @@ def _check_draws(min_scale, mult, max_rotate, min_zoom, max_zoom, max_lighting, 
 # %% ../nbs/02_presize.ipynb #draw-augs-def
 def draw_augs(
     n:int, # photos
-    rng=None, # numpy Generator, or a seed for one
+    rng:int|list|np.random.Generator|None=None, # numpy Generator, or a seed for one
     min_scale:float=.75, # smallest share of the area that the crop keeps
     mult:float=1., # multiplies `max_rotate`, `max_lighting` and `max_warp`
     do_flip:bool=True, # mirror every other photo, on average
@@ -176,8 +177,8 @@ def _grids(matrices, sides, k, size, device):
     return torch.stack([x/depth, y/depth], -1)
 
 def warp_torch(
-    squares:list, # n tensors (3, side, side), uint8, on one device
-    matrices:list, # n matrices (3, 3) from `to_pixels`
+    squares:list|tuple, # n tensors (3, side, side), uint8, on one device
+    matrices:list|tuple, # n matrices (3, 3) from `to_pixels`
     size:int=224, # side of the output, in pixels
 )->torch.Tensor: # (n, 3, size, size), float32, 0 to 255, on the same device
     "What `warp` does, for a batch and with PyTorch, where the photos are; within one gray level of it"
@@ -194,7 +195,7 @@ def warp_torch(
 # %% ../nbs/02_presize.ipynb #lighting-def
 def lighting(
     augs:np.recarray, # from `draw_augs` or `no_augs`
-    mean:list=(0, 0, 0), std:list=(1, 1, 1), # to normalize with, a number a channel
+    mean=(0, 0, 0), std=(1, 1, 1), # to normalize with, a number a channel
 )->np.ndarray: # (n, 256, 3), float32: what each of the 256 values of a channel becomes
     "Brightness, contrast and normalization of each photo as one table; as in fastai, in logit space"
     gray = np.clip(np.arange(256)/255, 1e-7, 1-1e-7)

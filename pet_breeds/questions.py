@@ -22,19 +22,19 @@ class Question:
     "A question of the chapter and all that is known of its answers"
     id: str # q1 to q23, fr1, fr2
     text: str # the question in our words, with what `check` takes
-    hint: str
+    hint: str # a push in the right direction
     points: tuple # what a full answer says, to compare with your own
     choices: tuple # (text, whether it is right, why or why not), the right one first
     mistakes: dict # {name: what is wrong with it, and where to look}
     stub: str # code for a student to complete; ends with its check
     judge: Callable = field(repr=False) # answer -> Verdict
 
-QUESTIONS = {} # by id, in the chapter's order
+QUESTIONS:dict[str, Question] = {} # by id, in the chapter's order
 
 def question(
     id:str, # as in `Question`
     **about, # the other fields of `Question`
-)->Callable:
+)->Callable: # a decorator, which gives the judge back
     "For a judge: makes it a `Question` and enters it into QUESTIONS"
     def enter(judge):
         QUESTIONS[id] = Question(id, judge=judge, **about)
@@ -728,7 +728,7 @@ def _read_log(answer):
 # %% ../nbs/08b_questions.ipynb #q16
 def finder_curve(
     low:float, # the rate at which the loss is lowest
-):  # rates, losses: arrays of 100, as of a range test
+)->tuple: # rates, losses: arrays of 100, as of a range test
     "A made-up curve of the learning rate finder: flat, down over 1.6 powers of ten to the minimum, then up"
     import numpy as np
     lrs = np.geomspace(1e-7, 10, 100)

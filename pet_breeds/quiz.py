@@ -89,11 +89,11 @@ def _set_aside(file):
     print(f'{file.name} could not be read: set aside as {aside.name}, progress starts anew')
 
 def read_progress()->dict: # {question: {tries, solved}}
-    "What was tried and solved so far"
+    "What was tried and solved so far; ValueError for the file of a later version"
     file = progress_file()
     try: kept = json.loads(file.read_text(encoding='utf-8'))
     except FileNotFoundError: return {}
-    except (ValueError, RecursionError): kept = None
+    except (ValueError, RecursionError): kept = {}
     if not _valid(kept):
         _set_aside(file)
         return {}
@@ -127,7 +127,9 @@ def _html(text):
 # %% ../nbs/09_quiz.ipynb #exercise
 class Exercise:
     "A question: check an answer, get a hint, choose among answers, see the answer and its proof"
-    def __init__(self, question:Question): self.question, self.id = question, question.id
+    def __init__(self,
+        question:Question, # with its judge
+    ): self.question, self.id = question, question.id
 
     def __repr__(self): return f'{self.id.upper()}. {self.question.text}'
     def _repr_markdown_(self): return f'**{self.id.upper()}.** {self.question.text}'
@@ -149,21 +151,21 @@ class Exercise:
         except OSError as e: print(f'progress is not kept: {e.strerror}: {e.filename}')
         return result
 
-    def hint(self)->Note:
+    def hint(self)->Note: # Markdown
         "A push in the right direction"
         return Note(self.question.hint)
 
-    def points(self)->Note:
+    def points(self)->Note: # Markdown, to tick
         "What a full answer says, to compare with your own words"
         return Note('\n'.join(f'- [ ] {p}' for p in self.question.points))
 
-    def answer(self)->Note:
+    def answer(self)->Note: # Markdown
         "The answer, from the notebook that proves it"
         about = _answers()[self.id]
         return Note(f"**{about['title']}**\n\n{about['answer']}\n\n"
                     f"Proven in notebook {about['notebook']}; see `.proof()`.")
 
-    def proof(self)->Note:
+    def proof(self)->Note: # Markdown
         "The cell that proves the answer, and what it printed when it was last run"
         about = _answers()[self.id]
         code, output = (f'```{kind}\n{about[key]}\n```' for kind, key in (('python', 'code'), ('', 'output')))
@@ -196,12 +198,14 @@ class _AsText:
                 f'{_html(self.exercise.question.text)}<ol type="a">{items}</ol></details>')
 
 _asked = itertools.count()
+_NO_MATH = "if (window.MathJax?.version && !window.MathJax.typeset) window.MathJax.typeset = () => {}"
 
 def _ask(exercise):
-    from IPython.display import display
+    from IPython.display import Javascript, display
     from jupyterquiz import display_quiz
     answers = [dict(answer=_html(text), correct=ok, feedback=_html(why)) for _, text, ok, why in exercise.choices()]
     display(_AsText(exercise))
+    display(Javascript(_NO_MATH))
     asked = dict(question=_html(repr(exercise)), type='multiple_choice', answers=answers)
     state = random.getstate()
     random.seed(f'{exercise.id} {next(_asked)}')
@@ -219,7 +223,7 @@ def __getattr__(name):
 def __dir__(): return [*globals(), *QUESTIONS]
 
 # %% ../nbs/09_quiz.ipynb #show
-def show()->Note:
+def show()->Note: # Markdown: a row for each question
     "All questions, what was tried, and what was solved"
     kept = read_progress()
     def row(id):
@@ -269,7 +273,7 @@ def _id(word):
     return f'q{word}' if word.isdigit() else word.lower()
 
 def main_quiz(
-    args:list=None, # words of the command line; those of the process if None
+    args:list|None=None, # words of the command line; those of the process if None
 ):
     "The command `pet_breeds_quiz [ID...]`"
     parser = ArgumentParser('pet_breeds_quiz', description='Questions on pets; what you have solved is remembered.')

@@ -32,7 +32,7 @@ def _as_it_was(learn):
 
 # %% ../nbs/07_training.ipynb #find-lr
 def find_lr(
-    learn:Learner, # frozen or not: as it is
+    learn:Learner, # frozen or not: as it is; ValueError if it has less than a batch
     num_it:int=100, # batches to try, 6 or more; the rate grows by the same factor from each to the next
     start_lr:float=1e-7, # first rate
     end_lr:float=10, # last rate, unless the loss explodes before
@@ -110,11 +110,11 @@ def _run(learn, **settings):
 
 # %% ../nbs/07_training.ipynb #train-def
 def train(
-    learn:Learner, # from `make_learner`
+    learn:Learner, # from `make_learner`; RuntimeError if half its batch is too large for the memory, too
     epochs:int, # epochs in which everything learns
-    lr:float|slice=2e-3, # base rate: the head's peak, as `base_lr` of fastai's `fine_tune`; a slice for one fit
+    lr:float|slice=2e-3, # base rate: the head's peak, as `base_lr` of `fine_tune`; a slice for one fit, else ValueError
     freeze_epochs:int=0, # epochs before them in which only the head learns; 0 for a body without pretrained weights
-    checkpoint:str|Path=None, # file to keep the run in, replaced after each epoch
+    checkpoint:str|Path|None=None, # file to keep the run in, replaced after each epoch
     resume:bool=False, # go on from `checkpoint`, which must be of the same run
 )->pd.DataFrame: # one row an epoch: phase, epoch, train_loss, valid_loss and the metrics
     "`fine_tune` by its parts, or one fit; stops as `StopOnNaN`. Section \"Unfreezing and Transfer Learning\", Q17"
@@ -137,7 +137,7 @@ def train(
 
 # %% ../nbs/07_training.ipynb #probe-head
 def probe_head(
-    learn:Learner, # from `make_learner(..., head='linear')`
+    learn:Learner, # from `make_learner(..., head='linear')`, else ValueError
 )->Learner: # the same
     "Fit the head to the body's features of the training photos, prepared as for validation, by logistic regression"
     if getattr(learn, 'head', None) != 'linear':
@@ -159,7 +159,7 @@ def probe_head(
 # %% ../nbs/07_training.ipynb #repeat-def
 def repeat(
     train, # a function from a seed to a number, such as an error rate; or several: {name: function}
-    seeds=5, # how many, from 0; or a list of seeds
+    seeds:int|list=5, # how many, from 0; or a list of seeds; ValueError below two
     progress:bool=True, # show a bar
 )->pd.DataFrame: # one row a seed, one column a way
     "Train again with other seeds, the ways in turn. What comes out is for `compare`"
@@ -174,7 +174,7 @@ def repeat(
 # %% ../nbs/07_training.ipynb #compare-def
 def compare(
     runs:pd.DataFrame, # one row a seed, one column a way, from `repeat`
-    baseline:str=None, # the way to compare with; the first column unless told
+    baseline:str|None=None, # the way to compare with; the first column unless told; ValueError if it is not there
 )->pd.DataFrame: # a row a way: n, mean, std, se; and of the paired difference: mean, se, 95% interval (Student's t)
     "Mean, spread and standard error of each way, and its difference from the baseline, seed by seed"
     baseline = runs.columns[0] if baseline is None else baseline

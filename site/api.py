@@ -6,6 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 from pprint import pformat
+from typing import get_args
 
 PACKAGE = Path(__file__).parent.parent/'pet_breeds'
 MODULES = sorted(f.stem for f in PACKAGE.glob('*.py') if f.stem[0] != '_')
@@ -26,7 +27,11 @@ def where_defined(module):
 def escaped(text): return re.sub(r'(`[^`]*`)|([*_<$[\]])', lambda m: m[1] or f'\\{m[2]}', str(text or '')).replace('|', '\\|').replace('\n', ' ')
 
 
-def type_name(anno): return '' if anno is EMPTY else f'`{getattr(anno, "__name__", anno)}`'.replace('|', '\\|')
+def type_name(anno):
+    "As it is written, without the modules' names"
+    if anno is EMPTY: return ''
+    name = anno.__name__ if isinstance(anno, type) and not get_args(anno) else re.sub(r'[\w.]+\.(?=\w)', '', str(anno))
+    return f'`{name}`'.replace('|', '\\|')
 
 
 def comments(obj):

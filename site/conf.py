@@ -44,6 +44,7 @@ def adapt_notebook(nb, docname):
     "Without hidden cells, directives, and widgets that need a kernel; each cell with a name, each picture with an alternative text"
     cells, heading, before = [], docname, ''
     for cell in nb['cells']:
+        if cell['id'].startswith('reference'): continue # the API page has it
         source = ''.join(cell['source'])
         if cell['cell_type'] == 'markdown':
             heading, before = (re.findall(r'^#+ (.+)', source, re.M) or [heading])[-1], source

@@ -1,4 +1,4 @@
-"""First cell and links of each notebook, from settings.ini and the files' names: `python tests/navigation.py` writes them.
+"""First cell and links of each notebook, from settings.ini and the files' names; tests/build.py writes them.
 
 The first cell names the module and installs the package on Colab, and only there; under the title stand the notebooks before and after.
 tests/test_repo.py holds both in step.
@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
-MADE = 'questionnaire.ipynb' # written by tests/questionnaire.py, has nothing to run
+MADE = 'questionnaire.ipynb' # from the lessons' answers, has nothing to run
 
 
 def settings():
@@ -44,5 +44,7 @@ def with_navigation(file):
 def notebooks(): return sorted(f for f in (ROOT/'nbs').glob('*.ipynb') if f.name != MADE)
 
 
-if __name__ == '__main__':
-    for file in notebooks(): nbformat.write(with_navigation(file), file)
+def write():
+    for file in notebooks():
+        nb = with_navigation(file)
+        if nb != nbformat.read(file, 4): nbformat.write(nb, file)

@@ -1,12 +1,68 @@
-"README.md from nbs/index.ipynb: `python tests/readme.py` writes it; tests/test_readme.py holds the two in step."
+"""README.md from nbs/index.ipynb, and the figures in it from tests/bench/results; tests/build.py writes them, tests/test_readme.py holds them in step."""
+import json
 import re
 from pathlib import Path
 
 import nbformat
 
 ROOT = Path(__file__).parent.parent
-BANNER = '<!-- Made from nbs/index.ipynb by `python tests/readme.py`: edit the notebook. -->\n\n'
+INDEX = ROOT/'nbs'/'index.ipynb'
+BANNER = '<!-- Made from nbs/index.ipynb by `python tests/build.py`: edit the notebook. -->\n\n'
 
+
+# Figures
+
+def measured(name): return json.loads((ROOT/'tests'/'bench'/'results'/f'{name}.json').read_text(encoding='utf-8'))
+
+
+def table(head, *rows): return '\n'.join(f"| {' | '.join(row)} |" for row in (head, ['---']*len(head), *rows))
+
+
+def comparison(presize, training):
+    "The table beside the book's way, from what two scripts in tests/bench measured"
+    ways, fidelity, epoch, real, drawn = presize['speed']['ways'], presize['fidelity']['train'], training['epoch'], training['real'], training['drawn']
+    def mean(part, way): return '{mean:.3f} ± {se:.3f}'.format(**part['table'][way])
+    one, cached = presize['speed']['ratio_composed'], presize['speed']['ratio_cached']
+    def epochs(way): return ' and '.join(f"{arch['table'][way]['wall_s']:.1f}" for arch in epoch['archs'].values()) + ' s'
+    ratios = ' and '.join(f"{arch['epoch_ratio']:.1f}" for arch in epoch['archs'].values())
+    return table(
+        ['', "the book's calls", 'this package', 'measured by, in `tests/bench`'],
+        ['times a photo is resampled', '3 or 4', '1', '[02_presize](02_presize.ipynb) counts them'],
+        [f"processor time to prepare a photo (n={presize['speed']['n']}, real)", f"{ways[presize['speed']['base']]['cpu_ms']:.1f} ms",
+         f"{ways['composed']['cpu_ms']:.1f} ms ({one:.0f} times faster), {ways['composed_cached']['cpu_ms']:.1f} ms with a cache ({cached:.0f} times)",
+         '`presize.py --parts speed`'],
+        [f"likeness to the photo, PSNR (n={presize['fidelity']['n']}, real)", f"{fidelity['stock']['PSNR cubic']:.1f} dB", f"{fidelity['composed']['PSNR cubic']:.1f} dB",
+         '`presize.py --parts fidelity`'],
+        [f"an epoch on two cores, {' and '.join(epoch['archs'])} (n={epoch['n']}, real, 224 px)", epochs('book'), f"{epochs('ours')} ({ratios} times faster)",
+         '`training.py --parts epoch`'],
+        [f"right on real photos, seven of a breed (n={real['n']}, mobilenet_v2, {len(real['ours'])} splits)", mean(real, 'book'), mean(real, 'ours'), '`training.py --parts real`'],
+        [f"error rate on drawn photos, no download (n={drawn['n']}, {len(drawn['shipped'])} seeds)", f"{mean(drawn, 'scratch')} from scratch",
+         f"{mean(drawn, 'shipped')} with the body that comes along", '`training.py --parts drawn`'])
+
+
+def with_minutes(source, notebooks):
+    "The table of the notebooks, its last two columns from the notebooks' words and the seconds measured"
+    def row(m):
+        nb = nbformat.read(ROOT/'nbs'/f'{m[1]}.ipynb', 4)
+        words = sum(len(c.source.split()) for c in nb.cells if c.cell_type == 'markdown')
+        code = sum(c.cell_type == 'code' for c in nb.cells)
+        front = [cell.strip() for cell in m[0].split('|')[1:-3]]
+        return f"| {' | '.join(front)} | {round(words/200 + code/4)} | {max(1, round(notebooks['notebooks'][m[1]]['kernel']))} |"
+    return re.sub(r'^\| \[(\w+)\].*\|$', row, source, flags=re.M)
+
+
+def with_figures(nb):
+    "The index with what was measured last"
+    for cell in nb.cells:
+        if cell.id == 'compare-table': cell.source = comparison(measured('presize'), measured('training'))
+        if cell.id == 'table': cell.source = with_minutes(cell.source, measured('notebooks'))
+    return nb
+
+
+def write_figures(): nbformat.write(with_figures(nbformat.read(INDEX, 4)), INDEX)
+
+
+# The page
 
 def _outputs(cell):
     "The text that a code cell shows"
@@ -21,7 +77,7 @@ def _cell_markdown(cell):
     return '\n\n'.join([f'```python\n{cell.source}\n```', *_outputs(cell)])
 
 
-def readme(notebook=ROOT/'nbs'/'index.ipynb'):
+def readme(notebook=INDEX):
     "The notebook's visible cells as Markdown, with paths as seen from the repo's root"
     parts = [_cell_markdown(c) for c in nbformat.read(notebook, 4).cells]
     text = '\n\n'.join(p for p in parts if p)
@@ -29,4 +85,4 @@ def readme(notebook=ROOT/'nbs'/'index.ipynb'):
     return BANNER + text.replace('](../', '](') + '\n'
 
 
-if __name__ == '__main__': (ROOT/'README.md').write_text(readme(), encoding='utf-8')
+def write(): (ROOT/'README.md').write_text(readme(), encoding='utf-8')

@@ -239,16 +239,14 @@ def test_same_seed_same_batch(few, tmp_path):
     assert not torch.equal(want[0], sweep(dls(few, seed=1))[0])
 
 
-def test_workers_of_a_distributed_loader_do_not_share_draws(few, monkeypatch):
-    from fastai.distributed import DistributedDL
-    monkeypatch.setattr(DistributedDL, '_broadcast', lambda self, t, rank: t) # wants a GPU
-    def rank(num_workers):
-        dl = DistributedDL(dls(few, bs=2, num_workers=num_workers).train, rank=1, world_size=2)
-        set_seed(1)
-        return [x.clone() for x, _ in dl]
-    here = rank(0)
-    assert len(here) > 1
-    for a, b in zip(here, rank(2), strict=True): assert torch.equal(a, b)
+def test_no_process_is_started(few, monkeypatch):
+    "OpenCV's locks are not for a fork beside threads: one such worker waited for ever"
+    from fastai.data import load
+    def start(fake): raise AssertionError('a worker process')
+    monkeypatch.setattr(load, '_loaders', (start, load._loaders[1]))
+    assert len(sweep(dls(few, num_workers=2))) > 1
+    if sys.platform != 'darwin': # fastai starts none there
+        with pytest.raises(AssertionError, match='a worker process'): sweep(dls(few, presize='stock', num_workers=2))
 
 
 def test_every_epoch_draws_anew_and_validation_never(few):
@@ -274,13 +272,6 @@ def test_normalize_is_folded_only_where_it_comes_first(few):
         d.add_tfms(tfms, 'after_batch')
         x, y = d.one_batch()
         assert torch.allclose(x, norm(plain), atol=1e-5) and torch.allclose(d.decode((x, y))[0], plain, atol=1e-5)
-
-
-def test_workers_do_not_normalize_twice(few):
-    norm = Normalize.from_stats(*imagenet_stats, cuda=False)
-    here, workers = dls(few), dls(few, num_workers=2)
-    for d in (here, workers): d.add_tfms([norm], 'after_batch')
-    for a, b in zip(sweep(here), sweep(workers), strict=True): assert torch.equal(a, b)
 
 
 def test_an_exported_reader_works_where_the_cache_is_not(few, tmp_path):

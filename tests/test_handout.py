@@ -52,8 +52,8 @@ def all_answers(but=(), more=()):
 # The questionnaire and the answers as data
 
 def test_generated_files_are_in_step(answers):
-    assert (NBS/'questionnaire.ipynb').read_text(encoding='utf-8') == questionnaire(answers), 'run: python tests/questionnaire.py'
-    assert (ROOT/'pet_breeds'/'answers.json').read_text(encoding='utf-8') == answers_json(answers), 'run: python tests/questionnaire.py'
+    assert (NBS/'questionnaire.ipynb').read_text(encoding='utf-8') == questionnaire(answers), 'run: python tests/build.py'
+    assert (ROOT/'pet_breeds'/'answers.json').read_text(encoding='utf-8') == answers_json(answers), 'run: python tests/build.py'
     assert not (ROOT/'pet_breeds'/'questionnaire.py').exists(), 'a notebook of Markdown exports no module'
 
 
@@ -196,8 +196,20 @@ def test_the_lesson_stays(student):
         assert sum('assert' in c['source'] or 'test_' in c['source'] for c in left) >= 2, name
         assert not any(c['shown'] for c in left), name
         assert len({c['id'] for c in left}) == len(left), name
-        assert not any('nbdev_export' in c['source'] for c in left if c['source'].startswith('#| hide')), name
         assert len(left) > .8*len(full), name
+
+
+def test_links_of_the_course_and_a_cell_that_exports_are_left_out(student, tmp_path):
+    "The student folder holds neither all the notebooks linked to nor the settings of a package; text that only looks like it stays"
+    title, links = '# A\n\n> What it is about.', '[Contents](index.ipynb) · [Open in Colab](https://example.org)'
+    talk = md('talk', 'Before: nothing.\n\nBack to the [Contents](index.ipynb)?')
+    export = code('export', '#| hide\nimport nbdev\nnbdev.nbdev_export()')
+    for line in (f'Next: [01_b](01_b.ipynb) · {links}', f'Before: [00_a](00_a.ipynb) · Next: [02_c](02_c.ipynb) · {links}', f'Before: [00_a](00_a.ipynb) · {links}'):
+        nbs = write_nb(tmp_path, '00_a.ipynb', md('title', f'{title}\n\n{line}'), talk, export)
+        assert [''.join(c['source']) for c in student_cells(nbs/'00_a.ipynb')] == [title, talk['source']]
+    for name in NAMES:
+        full, left = (read_cells(folder/f'{name}.ipynb')[1]['source'] for folder in (NBS, student))
+        assert full.startswith(left + '\n') and '[Contents](index.ipynb)' in full and 'index.ipynb' not in left, name
 
 
 def test_student_notebooks_are_valid_and_their_links_alive(student):

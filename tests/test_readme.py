@@ -1,22 +1,148 @@
-"The front page: in step with its notebook, its links alive, its commands the ones that CI runs."
+"The front page: in step with its notebook and with what was measured, its links alive, its commands and its code run."
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from threading import Timer
 
-from readme import readme
+import nbformat
+import pytest
+import readme
+from conftest import ROOT
+
+BIN = Path(sys.executable).parent
+SHELL = re.findall(r'```sh\n(.*?)\n```', readme.readme(), re.S)
+PYTHON = re.findall(r'```python\n(.*?)\n```', readme.readme(), re.S)
 
 
-def test_readme_is_built_from_index(root):
-    assert (root/'README.md').read_text(encoding='utf-8') == readme(), 'run: python tests/readme.py'
+def test_readme_is_built_from_index():
+    assert (ROOT/'README.md').read_text(encoding='utf-8') == readme.readme(), 'run: python tests/build.py'
 
 
-def test_links_lead_somewhere(root):
-    targets = re.findall(r'\]\(([^)#]+)', readme())
+def test_links_lead_somewhere():
+    targets = re.findall(r'\]\(([^)#]+)', readme.readme())
     local = [t for t in targets if not t.startswith('http')]
     assert local
-    assert [t for t in local if not (root/t).exists()] == []
+    assert [t for t in local if not (ROOT/t).exists()] == []
 
 
-def test_three_one_line_commands(root):
-    blocks = re.findall(r'```sh\n(.*?)```', readme(), re.S)
-    run, test, lab = (b.strip() for b in blocks[:3])
-    assert not any('\n' in line for line in (run, test, lab))
-    assert run.endswith('.venv/bin/pet_breeds') and test.endswith('.venv/bin/pytest') and 'jupyter lab' in lab
+def test_pictures_have_words():
+    pictures = re.findall(r'!\[([^\]]*)\]', readme.readme())
+    assert pictures and all(len(words) > 10 for words in pictures)
+
+
+# Figures
+
+def test_figures_are_those_measured():
+    index = nbformat.read(readme.INDEX, 4)
+    assert {'compare-table', 'table'} <= {c.id for c in index.cells}
+    assert readme.with_figures(nbformat.read(readme.INDEX, 4)) == index, 'run: python tests/build.py'
+
+
+def test_another_measurement_is_another_table():
+    presize, training = readme.measured('presize'), readme.measured('training')
+    before = readme.comparison(presize, training)
+    presize['speed']['ratio_composed'] += 1
+    training['real']['table']['ours']['mean'] += .01
+    changed = [b for a, b in zip(before.splitlines(), readme.comparison(presize, training).splitlines(), strict=True) if a != b]
+    assert len(changed) == 2
+
+
+def test_the_command_prints_what_is_said():
+    said = re.search(r'Error rate (\S+ ± \S+) .* on (\d+) drawn photos of (\d+) breeds', readme.readme())
+    from pet_breeds.cli import _result
+    m = dict(error_rate=float(said[1].split()[0]), error_rate_se=float(said[1].split()[-1]), n_valid=int(said[2]), photos='drawn', n_classes=int(said[3]))
+    assert _result(m) in readme.readme()
+
+
+# Commands and code, as they stand, with this environment in the place of the README's
+
+def words(line): return [str(BIN/Path(w).name) if w.startswith('.venv/bin/') else w for w in shlex.split(line)]
+
+
+def lines_with(name): return [line for block in SHELL for line in block.splitlines() if f'.venv/bin/{name} ' in f'{line} ']
+
+
+def run(command, folder, stdin=''):
+    done = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=600, env={**os.environ, 'XDG_DATA_HOME': str(folder)})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def mine(tmp_path_factory, drawn):
+    "A folder with what the README speaks of: photos in folders, a file of weights, new photos"
+    import torch
+    from torchvision.models import resnet34
+    folder = tmp_path_factory.mktemp('mine')
+    for photo in sorted((drawn/'images').glob('*.jpg')):
+        to = folder/'my_photos'/photo.name.rpartition('_')[0]
+        to.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, to)
+    (folder/'another_folder').mkdir()
+    for copy in (folder/'new_photo.jpg', folder/'another_folder'/'one.jpg'): shutil.copy(photo, copy)
+    torch.save(resnet34().state_dict(), folder/'resnet34.pth')
+    return folder
+
+
+def test_three_one_line_commands():
+    first, test, lab = SHELL[:3]
+    assert not any('\n' in line for line in (first, test, lab))
+    assert first.endswith('.venv/bin/pet_breeds') and test.endswith('.venv/bin/pytest') and 'jupyter lab' in lab
+    assert 'for n in 1 2' in (ROOT/'.ci'/'run').read_text(), 'the first two are run there'
+
+
+def test_every_block_is_run_here():
+    tried = {'pet_breeds', 'pet_breeds_predict', 'pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards', 'jupyter'}
+    assert {Path(line.split()[0]).name for block in SHELL[2:] for line in block.splitlines()} == tried and len(PYTHON) == 2
+
+
+def test_own_photos(mine):
+    [train], [predict] = lines_with('pet_breeds')[1:], lines_with('pet_breeds_predict')
+    assert 'my_report/index.html' in run(words(train), mine)
+    preds = run(words(predict), mine).splitlines()
+    assert preds[0] == 'file,breed,prob' and [row.split(',')[0] for row in preds[1:]] == ['new_photo.jpg', 'another_folder/one.jpg']
+
+
+def test_own_photos_in_python(mine):
+    [code] = [c for c in PYTHON if 'my_photos' in c]
+    assert len(code.splitlines()) == 5
+    run([sys.executable, '-W', 'ignore', '-c', code], mine)
+
+
+def test_quiz_in_python(tmp_path):
+    [code] = [c for c in PYTHON if 'quiz' in c]
+    first, check, show = code.splitlines()
+    assert 'linear' in run([sys.executable, '-c', f'{first}\nprint({check})\n{show}'], tmp_path)
+
+
+def test_quiz_student_edition_cards(tmp_path):
+    [quiz], [student], [cards] = map(lines_with, ('pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards'))
+    assert 'Q1' in run(words(quiz), tmp_path)
+    assert 'notebooks without answers' in run(words(student), tmp_path) and 'cards' in run(words(cards), tmp_path)
+    assert (tmp_path/'exercises'/'04_loss.ipynb').exists() and (tmp_path/'deck.apkg').exists()
+
+
+def test_the_course_opens(tmp_path):
+    if not (BIN/'jupyter-lab').exists(): pytest.skip('JupyterLab is not installed here')
+    (tmp_path/'jupyter_server_config.py').write_text('c.ServerApp.allow_root = True\nc.ServerApp.open_browser = False\nc.ServerApp.ip = "127.0.0.1"\n')
+    env = {**os.environ, **{f'JUPYTER_{what}_DIR': str(tmp_path) for what in ('CONFIG', 'DATA', 'RUNTIME')}}
+    with subprocess.Popen(words(SHELL[2]), cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True) as lab:
+        late = Timer(120, lab.kill)
+        late.start()
+        try:
+            said = next(m for line in lab.stderr if (m := re.search(r'(http://127.0.0.1:\d+)/lab\S*(token=\w+)', line)))
+            while lab.poll() is None: # it says its address a moment before it listens
+                try: page = urllib.request.urlopen(f'{said[1]}/api/contents/nbs/index.ipynb?{said[2]}', timeout=60)
+                except urllib.error.URLError: time.sleep(.1)
+                else: break
+            assert page.status == 200
+        finally:
+            late.cancel()
+            lab.terminate()

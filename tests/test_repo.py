@@ -66,7 +66,7 @@ def read(notebook): return nbformat.read(notebook, 4)
 
 
 @pytest.mark.parametrize('notebook', navigation.notebooks(), ids=lambda f: f.stem)
-def test_first_cell_and_links(notebook): assert read(notebook) == navigation.with_navigation(notebook), 'run: python tests/navigation.py'
+def test_first_cell_and_links(notebook): assert read(notebook) == navigation.with_navigation(notebook), 'run: python tests/build.py'
 
 
 @pytest.mark.parametrize('module', [m for m in MODULES if m != 'all'])
@@ -74,7 +74,7 @@ def test_a_reference_at_the_end(module):
     notebook = next(f for f in NOTEBOOKS if f'#| default_exp {module}\n' in read(f).cells[0].source)
     last = read(notebook).cells[-1]
     assert f"show_docs('{module}')" in last.source
-    said = ''.join(out.data['text/markdown'] for out in last.outputs)
+    said = '\n'.join(out.data['text/markdown'] for out in last.outputs)
     assert re.findall('^#### (.+)$', said, re.M) == importlib.import_module(f'pet_breeds.{module}').__all__, 'run: python tests/outputs.py'
 
 

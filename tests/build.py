@@ -1,0 +1,22 @@
+"Everything that is made from something else, made again: `python tests/build.py`. First cells and links, modules, clean notebooks, questionnaire, README."
+import subprocess
+import sys
+
+import navigation
+import readme
+
+
+def nbdev(command): subprocess.run([f'{sys.exec_prefix}/bin/{command}'], check=True, cwd=readme.ROOT)
+
+
+def main():
+    navigation.write()
+    nbdev('nbdev_export')
+    nbdev('nbdev_clean')
+    from pet_breeds.handout import write_questionnaire # as it has just been exported
+    write_questionnaire(readme.ROOT/'nbs')
+    readme.write_figures()
+    readme.write()
+
+
+if __name__ == '__main__': main()

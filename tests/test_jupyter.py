@@ -1,0 +1,177 @@
+"""Each notebook in a real JupyterLab and a real browser: all its cells run, sliders move their pictures, the quiz explains.
+
+Two notebooks at a time. Pictures of it go to the folder that PET_BREEDS_SCREENSHOTS names, else to pytest's temporary one.
+"""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.request import Request, urlopen
+
+import nbformat
+import pytest
+from conftest import ROOT
+
+from pet_breeds import quiz
+
+CHROMIUM = next(filter(None, map(shutil.which, ('google-chrome', 'chromium'))), None)
+MISSING = [name for name in ('jupyterlab', 'ipywidgets', 'playwright') if not find_spec(name)] + ['chromium']*(not CHROMIUM)
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f'not here: {", ".join(MISSING)}')
+
+SOURCES = {f.stem: '\n'.join(c.source for c in nbformat.read(f, 4).cells if c.cell_type == 'code') for f in sorted((ROOT/'nbs').glob('*.ipynb'))}
+SLIDERS = {name: n for name, source in SOURCES.items() if (n := len(re.findall(r'^(?:lesson\.)?explore\(', source, re.M)))}
+MINUTE = 60_000 # milliseconds; the limits are for a machine that has much else to do
+SETTINGS = {'apputils-extension/notification': {'fetchNews': 'false', 'checkForUpdates': False},
+            'notebook-extension/tracker': {'windowingMode': 'none'}} # all cells are in the page, also those out of sight
+ARGS = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage'
+ELSEWHERE = re.compile(r'(http|ws)s?://(?!127\.0\.0\.1:)')
+STDERR = '[data-mime-type="application/vnd.jupyter.stderr"]' # warnings, and errors too
+HAS_RUN = """stderr => { // after an error, cells that waited as [*] are [ ] again
+    const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.innerText)
+    return prompts.every(text => /\\d/.test(text)) || document.querySelector(stderr) && !prompts.some(text => text.includes('*'))
+}"""
+HAS_MOVED = '([image, before]) => image.src != before && image.complete && image.naturalWidth > 0'
+
+
+# JupyterLab
+
+@contextmanager
+def jupyter(folder, home):
+    "A server for `folder` with its settings and all it keeps in `home`: its address, and a function that asks its API"
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    for name, values in SETTINGS.items():
+        file = home/f'settings/@jupyterlab/{name}.jupyterlab-settings'
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(values))
+    places = dict(JUPYTER_CONFIG_DIR='.jupyter', JUPYTER_DATA_DIR='data', JUPYTER_RUNTIME_DIR='runtime', IPYTHONDIR='ipython',
+                  JUPYTERLAB_SETTINGS_DIR='settings', JUPYTERLAB_WORKSPACES_DIR='workspaces')
+    env = {**os.environ, 'OMP_NUM_THREADS': '1', **{name: str(home/place) for name, place in places.items()}}
+    command = [f'{sys.exec_prefix}/bin/jupyter', 'lab', '--no-browser', '--allow-root', '--ServerApp.root_dir=.', '--ServerApp.ip=127.0.0.1',
+               f'--ServerApp.port={port}', '--IdentityProvider.token=pets', '--LabApp.extension_manager=readonly']
+    def ask(path, method='GET', data=None):
+        request = Request(f'http://127.0.0.1:{port}/api/{path}', data and json.dumps(data).encode(), {'Authorization': 'token pets'}, method=method)
+        with urlopen(request, timeout=60) as answer: return answer.read()
+    log = home/'server.log'
+    with log.open('w') as out, subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out) as server:
+        try:
+            end = time.monotonic() + 120
+            while True:
+                try: ask('status')
+                except OSError: assert server.poll() is None and time.monotonic() < end, log.read_text()
+                else: break
+                time.sleep(.1)
+            yield SimpleNamespace(address=f'http://127.0.0.1:{port}', ask=ask)
+        finally: server.terminate()
+
+
+# A visitor
+
+@contextmanager
+def page_of(lab, name):
+    "The notebook in a browser of its own, and what it asked other hosts for (in vain) or failed in; at the end its kernel is shut down"
+    from playwright.sync_api import sync_playwright
+    elsewhere, errors = [], []
+    try:
+        with sync_playwright() as p, p.chromium.launch(executable_path=CHROMIUM, args=ARGS.split()) as browser:
+            page = browser.new_page(viewport=dict(width=1300, height=1400))
+            page.set_default_timeout(2*MINUTE)
+            page.route(ELSEWHERE, lambda route: route.abort())
+            for event in ('request', 'websocket'): page.on(event, lambda it: ELSEWHERE.match(it.url) and elsewhere.append(it.url))
+            page.on('pageerror', lambda error: errors.append(str(error)))
+            page.goto(f'{lab.address}/lab/workspaces/{name}/tree/nbs/{name}.ipynb?token=pets')
+            yield page, elsewhere, errors
+    finally:
+        for session in json.loads(lab.ask('sessions')):
+            if session['path'] == f'nbs/{name}.ipynb': lab.ask(f'sessions/{session["id"]}', 'DELETE')
+
+
+def run_all(page):
+    "Run > Run All Cells, again if the kernel wasn't ready yet, until all have run or one has failed"
+    from playwright.sync_api import TimeoutError
+    page.wait_for_selector('#jp-main-statusbar :text("| Idle")')
+    for _ in range(12):
+        page.click('.lm-MenuBar-itemLabel:text-is("Run")')
+        page.click('li[data-command="runmenu:run-all"]')
+        try: page.wait_for_selector(r'.jp-CodeCell .jp-InputPrompt:text-matches("[*\\d]")', timeout=10_000)
+        except TimeoutError: continue
+        break
+    page.wait_for_function(HAS_RUN, arg=STDERR, timeout=15*MINUTE, polling=500)
+
+
+def move(page, shown):
+    "Press a key on the first slider beside a picture: how the picture looked before and after"
+    picture, handle = shown.locator('img.widget-image'), shown.locator('.noUi-handle').first
+    source, before = picture.get_attribute('src'), picture.screenshot()
+    at, most = (float(handle.get_attribute(f'aria-value{name}')) for name in ('now', 'max'))
+    handle.press('ArrowRight' if at < most else 'ArrowLeft')
+    page.wait_for_function(HAS_MOVED, arg=[picture.element_handle(), source])
+    return before, picture.screenshot()
+
+
+def choose(page, number):
+    "Click on a choice of the quiz: its text, and what is said to it"
+    choice = page.locator('label.MCButton').nth(number)
+    choice.click()
+    return choice.inner_text(), page.locator('.Feedback').inner_text()
+
+
+def visit(lab, name, shots):
+    "Run a notebook, move its sliders, answer its quiz"
+    with page_of(lab, name) as (page, elsewhere, page_errors):
+        run_all(page)
+        page.locator('.jp-Notebook .jp-Cell').first.scroll_into_view_if_needed()
+        page.screenshot(path=shots/f'{name}.png')
+        stderr, moved, answered = page.locator(STDERR).all_inner_texts(), [], {}
+        for i in range(0 if stderr else SLIDERS.get(name, 0)):
+            shown = page.locator('.jp-OutputArea-output:has(img.widget-image)').nth(i)
+            moved.append(move(page, shown))
+            shown.screenshot(path=shots/f'{name}_slider_{i+1}.png')
+        if name == '09_quiz' and not stderr:
+            for right in (False, True):
+                answered[right] = choose(page, [ok for _, _, ok, _ in quiz.q7.choices()].index(right))
+                page.locator('.jp-OutputArea-output:has(.Feedback)').screenshot(path=shots/f'{name}_{"right" if right else "wrong"}.png')
+        return SimpleNamespace(stderr=stderr, moved=moved, answered=answered, elsewhere=elsewhere, page_errors=page_errors)
+
+
+@pytest.fixture(scope='module')
+def visits(request, tmp_path_factory):
+    "What came of a visit to each notebook that is asked for, in copies of the folders"
+    folder, home = tmp_path_factory.mktemp('course'), tmp_path_factory.mktemp('home')
+    for name in ('nbs', 'images'): shutil.copytree(ROOT/name, folder/name, ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
+    shots = Path(os.environ.get('PET_BREEDS_SCREENSHOTS') or tmp_path_factory.mktemp('screenshots'))
+    shots.mkdir(parents=True, exist_ok=True)
+    names = dict.fromkeys(test.callspec.params['name'] for test in request.session.items if test.path == Path(__file__))
+    with jupyter(folder, home) as lab, ThreadPoolExecutor(2) as pool:
+        yield {name: pool.submit(visit, lab, name, shots) for name in names}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize('name', SOURCES)
+def test_a_notebook_runs(visits, name):
+    seen = visits[name].result()
+    assert not seen.stderr, '\n'.join(seen.stderr)
+    assert (seen.elsewhere, seen.page_errors) == ([], [])
+
+
+@pytest.mark.parametrize('name', SLIDERS)
+def test_a_slider_moves_its_picture(visits, name):
+    moved = visits[name].result().moved
+    assert len(moved) == SLIDERS[name] and all(before != after for before, after in moved)
+
+
+@pytest.mark.parametrize('name', ['09_quiz'])
+def test_the_quiz_explains(visits, name):
+    answered = visits[name].result().answered
+    explained = [(text.replace('`', ''), ok, why.replace('`', '')) for _, text, ok, why in quiz.q7.choices()]
+    assert set(answered) == {False, True} and all((text, ok, why) in explained for ok, (text, why) in answered.items())
