@@ -2,10 +2,13 @@
 import json
 import re
 import textwrap
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from PIL import Image
 
 project = html_title = 'pet_breeds'
 author = 'The pet_breeds contributors'
@@ -40,6 +43,12 @@ def plain(text):
     return re.sub(r'\]\([^)]*\)|[*`$\[\]\\]', '', paragraphs[-1] if paragraphs else '')
 
 
+def is_large(outputs):
+    "Whether a plot is too dense to be shrunk to the width of a telephone, as the confusion matrix of 37 breeds"
+    plots = [out['data']['image/png'] for out in outputs if 'image/png' in out.get('data', {})]
+    return any(Image.open(BytesIO(b64decode(''.join(plot)))).height > 600 for plot in plots)
+
+
 def adapt_notebook(nb, docname):
     "Without hidden cells, directives, and widgets that need a kernel; each cell with a name, each picture with an alternative text"
     cells, heading, before = [], docname, ''
@@ -53,7 +62,7 @@ def adapt_notebook(nb, docname):
             cell['source'] = re.sub(r'^#\|.*\n*', '', source, flags=re.M)
             if re.search(r'^#\|\s*hide\b', source, re.M) or not cell['source']: continue
             alt = textwrap.shorten(f'Figure: {plain(heading)}. {plain(before)}', 300, placeholder=' ...')
-            cell['metadata']['mystnb'] = {'image': {'alt': alt}}
+            cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': 'large'} if is_large(cell['outputs']) else {})}}
             cell['outputs'] = [out for out in cell['outputs'] if not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
         cells += [markdown(f'{cell["id"]}-name', f'({docname}.{cell["id"]})='), cell]
     return {**nb, 'cells': cells, 'metadata': {'language_info': {'name': 'python', 'pygments_lexer': 'ipython3'}}}

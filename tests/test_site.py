@@ -148,6 +148,11 @@ def test_every_picture_has_words(pages):
     assert len(pictures) > 40 and [p for p in pictures if len(p[1]) < 10] == []
 
 
+def test_dense_plots_are_not_shrunk(pages, site):
+    assert [img['alt'][:28] for img in pages[site/'08_interpret.html'].select('img.large')] == ['Figure: The confusion matrix']
+    assert 'img.large' in (site/'_static'/'site.css').read_text()
+
+
 def test_search_knows_its_words(site):
     index = json.loads((site/'searchindex.js').read_text(encoding='utf-8').removeprefix('Search.setIndex(').rstrip(';').removesuffix(')'))
     lesson = index['docnames'].index('02_presize')
