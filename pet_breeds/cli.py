@@ -199,9 +199,10 @@ def _result(m):
 
 def _plan(m):
     processes = f", {m['processes']} processes" if m['processes'] > 1 else ''
+    epochs = f"{m['freeze_epochs']} + {m['epochs']} epochs" if m['epochs'] else 'fitted at once,'
     return (f"{m['n_train']} {m['photos']} photos to train on, {m['n_valid']} to measure on, {m['n_classes']} breeds; "
             f"{m['skipped']} photos skipped. {m['arch']}, weights {m['weights']}, {m['head']} head, {m['size']} px, "
-            f"{m['freeze_epochs']} + {m['epochs']} epochs in batches of {m['bs']}, {m['precision']} on {m['device']}"
+            f"{epochs} in batches of {m['bs']}, {m['precision']} on {m['device']}"
             f"{processes}, seed {m['seed']}.")
 
 # %% ../nbs/10_pets.ipynb #rate-section

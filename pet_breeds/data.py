@@ -113,7 +113,8 @@ def photo_table(
     elif labels == 'name': table = _by_rule(path, name_label, 'breed_number.jpg')
     else: table = _by_rule(path, folder_label, 'breed/photo.jpg')
     if table.label.nunique() < 2:
-        raise ValueError(f"only one breed, {table.label[0]!r}, in {str(path)!r}: expected at least two to tell apart")
+        raise ValueError(f"only one breed, {table.label[0]!r}, in {str(path)!r}: expected two or more; "
+                         "if each has a folder of its own, say labels='folder' (--labels folder)")
     return table
 
 # %% ../nbs/03_data.ipynb #quotas-def

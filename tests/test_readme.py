@@ -70,16 +70,16 @@ def lines_with(name): return [line for block in SHELL for line in block.splitlin
 
 
 def run(command, folder, stdin=''):
-    done = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=600, env={**os.environ, 'XDG_DATA_HOME': str(folder)})
+    done = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=600, env={**os.environ, 'XDG_DATA_HOME': str(folder), 'TORCH_HOME': str(folder)})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope='module')
 def mine(tmp_path_factory, drawn):
-    "A folder with what the README speaks of: photos in folders, a file of weights, new photos"
+    "A folder with what the README speaks of: photos in folders, new photos; resnet34 (random) where torchvision keeps what it fetched"
     import torch
-    from torchvision.models import resnet34
+    from torchvision.models import ResNet34_Weights, resnet34
     folder = tmp_path_factory.mktemp('mine')
     for photo in sorted((drawn/'images').glob('*.jpg')):
         to = folder/'my_photos'/photo.name.rpartition('_')[0]
@@ -87,7 +87,9 @@ def mine(tmp_path_factory, drawn):
         shutil.copy(photo, to)
     (folder/'another_folder').mkdir()
     for copy in (folder/'new_photo.jpg', folder/'another_folder'/'one.jpg'): shutil.copy(photo, copy)
-    torch.save(resnet34().state_dict(), folder/'resnet34.pth')
+    kept = folder/'hub'/'checkpoints'/Path(ResNet34_Weights.DEFAULT.url).name
+    kept.parent.mkdir(parents=True)
+    torch.save(resnet34().state_dict(), kept)
     return folder
 
 
@@ -99,21 +101,25 @@ def test_three_one_line_commands():
 
 
 def test_every_block_is_run_here():
-    tried = {'pet_breeds', 'pet_breeds_predict', 'pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards', 'jupyter'}
+    tried = {'pet_breeds', 'pet_breeds_predict', 'pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards', 'python', 'jupyter'}
     assert {Path(line.split()[0]).name for block in SHELL[2:] for line in block.splitlines()} == tried and len(PYTHON) == 2
 
 
 def test_own_photos(mine):
-    [train], [predict] = lines_with('pet_breeds')[1:], lines_with('pet_breeds_predict')
-    assert 'my_report/index.html' in run(words(train), mine)
+    [_, train, resnet], [predict] = lines_with('pet_breeds'), lines_with('pet_breeds_predict')
+    assert 'weights drawnet.safetensors' in (said := run(words(train), mine)) and 'my_report/index.html' in said
     preds = run(words(predict), mine).splitlines()
     assert preds[0] == 'file,breed,prob' and [row.split(',')[0] for row in preds[1:]] == ['new_photo.jpg', 'another_folder/one.jpg']
+    [fetch] = lines_with('python')
+    run(words(fetch), mine)
+    assert 'resnet34, weights resnet34-' in run(words(resnet), mine)
 
 
 def test_own_photos_in_python(mine):
     [code] = [c for c in PYTHON if 'my_photos' in c]
     assert len(code.splitlines()) == 5
-    run([sys.executable, '-W', 'ignore', '-c', code], mine)
+    *_, header, one, two = run([sys.executable, '-W', 'ignore', '-c', code], mine).splitlines()
+    assert 'breed' in header and 'new_photo.jpg' in one and 'another_folder/one.jpg' in two
 
 
 def test_quiz_in_python(tmp_path):

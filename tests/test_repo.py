@@ -47,6 +47,13 @@ def test_without_fastai():
     assert done.returncode == 0, done.stderr
 
 
+def test_found_beside_a_clone(tmp_path):
+    "A clone is a folder named as the package is; Python started beside it must find the package, not the folder"
+    (tmp_path/'pet_breeds').mkdir()
+    done = subprocess.run([sys.executable, '-c', 'from pet_breeds import quiz; print(quiz.q1.answer())'], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and len(done.stdout) > 100, done.stderr
+
+
 def test_training_does_not_know_data(): assert 'data' not in {name for name,_ in own_imports('training')}
 
 
