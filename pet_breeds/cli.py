@@ -6,7 +6,7 @@
 __all__ = ['run_pets', 'predict_pets', 'main', 'main_predict']
 
 # %% ../nbs/10_pets.ipynb #imports
-import json, os, platform, shlex, shutil, sys, time
+import json, os, platform, re, shlex, shutil, sys, time
 from argparse import ArgumentParser
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
@@ -343,6 +343,16 @@ def _interrupt_again(lost):
     if issubclass(lost.exc_type, KeyboardInterrupt): Timer(.1, os.kill, (os.getpid(), SIGINT)).start()
     else: sys.__unraisablehook__(lost)
 
+# %% ../nbs/10_pets.ipynb #spelled-def
+def _spelled(words, parser):
+    "Words of a command line, the names of options as `parser` spells them"
+    known = set(re.findall(r'--[\w-]+', parser.format_help()))
+    def spelled(word):
+        name, equals, value = word.partition('=')
+        ways = name, name.replace('_', '-'), '--' + name[2:].replace('-', '_')
+        return next((way for way in ways if way in known), name) + equals + value
+    return [spelled(word) if word.startswith('--') else word for word in words]
+
 # %% ../nbs/10_pets.ipynb #shell-def
 def _shell(func, parser, args):
     "Run `func` on the parsed `args`; report what its user can mend in a line, and exit with 2"
@@ -351,7 +361,8 @@ def _shell(func, parser, args):
         msg = msg.replace('invalid _parse', 'invalid int') # fastcore's name for what reads an `int|None`
         parser.exit(2, f'{parser.prog}: {msg}; see {parser.prog} --help\n')
     parser.error = error
-    args = {k:v for k,v in vars(parser.parse_args(args)).items() if k not in ('pdb', 'xtra')}
+    words = _spelled(sys.argv[1:] if args is None else args, parser)
+    args = {k:v for k,v in vars(parser.parse_args(words)).items() if k not in ('pdb', 'xtra')}
     before, sys.unraisablehook = sys.unraisablehook, _interrupt_again
     try: return func(**args)
     except KeyboardInterrupt: parser.exit(130, f'\n{parser.prog}: interrupted; no report was written\n')

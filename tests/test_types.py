@@ -63,9 +63,10 @@ def test_a_wrong_hint_is_found(mypy, tmp_path, code, error):
 
 
 def test_the_command_reads_what_the_hints_say(capsys):
-    from pet_breeds.cli import anno_parser, main, run_pets
-    parse = anno_parser(run_pets).parse_args
-    assert (parse(['--epochs', '2']).epochs, parse([]).epochs, parse(['--valid_pct', '.3']).valid_pct) == (2, None, .3)
+    from pet_breeds.cli import _spelled, anno_parser, main, run_pets
+    parser = anno_parser(run_pets)
+    read = lambda *words: parser.parse_args(_spelled(words, parser))
+    assert (read('--epochs', '2').epochs, read().epochs, read('--valid_pct', '.3').valid_pct) == (2, None, .3)
     for words in (['--epochs', 'x'], ['--bs', '2.5'], ['--seed', 'x']):
         with pytest.raises(SystemExit): main(words)
         assert f"argument {words[0]}: invalid int value: '{words[1]}'" in capsys.readouterr().err
