@@ -157,7 +157,7 @@ def test_predict_agrees_with_validation(presize, drawn, here):
 def test_cache(drawn, here, monkeypatch, capsys):
     "Written once, in the user's folder for caches; the page gives the command as it was; the same result as without"
     monkeypatch.setenv('XDG_CACHE_HOME', str(here/'user'))
-    with_it, again, without = (run_pets(path=str(drawn), epochs=1, size=32, bs=8, lr='1e-3', out=str(here/str(i)), cache=i < 2) for i in range(3))
+    with_it, again, without = (run_pets(path=str(drawn), epochs=1, size=32, bs=8, lr='1e-3', precision='fp32', out=str(here/str(i)), cache=i < 2) for i in range(3))
     assert capsys.readouterr().out.count('keeping 40 decoded photos') == 1 and len(list((here/'user'/'pet_breeds').iterdir())) == 1
     assert with_it['valid_loss'] == again['valid_loss'] == without['valid_loss']
     assert '--cache ' in (here/'0'/'index.html').read_text()

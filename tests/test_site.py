@@ -185,12 +185,15 @@ def test_no_address_of_this_machine(pages):
     assert [(name, m) for name, t in text.items() for m in re.findall(r'/(?:home|root|Users|tmp|work|opt)/\w+|0x[0-9a-f]{8,}', t)] == []
 
 
+DOT = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==' # a PNG of one pixel
+
+
 @pytest.mark.skipif(bool(MISSING), reason=f'needs {MISSING}')
 def test_a_widget_leaves_its_picture(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT/'site'))
     from conf import WIDGET, adapt_notebook
     outputs = [{'output_type': 'display_data', 'metadata': {}, 'data': data} for data in (
-        {WIDGET: {'model_id': 'a'}, 'text/plain': 'VBox()'}, {WIDGET: {'model_id': 'b'}, 'image/png': 'xyz', 'text/plain': 'VBox()'}, {'text/plain': '1'})]
+        {WIDGET: {'model_id': 'a'}, 'text/plain': 'VBox()'}, {WIDGET: {'model_id': 'b'}, 'image/png': DOT, 'text/plain': 'VBox()'}, {'text/plain': '1'})]
     cell = dict(cell_type='code', id='a', source='#| export\nx', metadata={}, outputs=outputs, execution_count=None)
     (_, cell), metadata = (nb := adapt_notebook(dict(cells=[cell], metadata={'widgets': {}}), 'doc'))['cells'], nb['metadata']
     assert [set(out['data']) for out in cell['outputs']] == [{'image/png', 'text/plain'}, {'text/plain'}]
