@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
 
 NBS = Path(__file__).resolve().parent.parent/'nbs'
 FLAGGED = re.compile(r'^#\|\s*(slow|cuda|net)\b', re.M)
@@ -21,6 +20,7 @@ WIDGET = 'application/vnd.jupyter.widget-view+json'
 
 def executed(nb, folder):
     "A copy of a notebook after all its cells but the flagged ones were run in `folder`, one thread for arithmetic"
+    from nbclient import NotebookClient # tests that only want the names above do without it
     nb, env = copy.deepcopy(nb), {**os.environ, 'OMP_NUM_THREADS': '1'}
     for cell in nb.cells:
         if FLAGGED.search(cell.source): cell.metadata['tags'] = ['skip-execution']

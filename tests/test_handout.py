@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 from conftest import ROOT
+from outputs import FLAGGED
 
 from pet_breeds import handout
 from pet_breeds.handout import (IDS, answers_json, lessons, main_cards, main_student, questionnaire, read_answers, read_cells,
@@ -264,7 +265,7 @@ def run_nb(nb, tmp_path, sources=()):
     notebook = nbformat.read(nb, 4)
     for cell in notebook.cells:
         cell.source = dict(sources).get(cell.id, cell.source)
-        if re.search(r'^#\|\s*(slow|cuda|net)\b', cell.source, re.M): cell.metadata['tags'] = ['skip-execution']
+        if FLAGGED.search(cell.source): cell.metadata['tags'] = ['skip-execution']
     env = dict(os.environ, XDG_DATA_HOME=str(tmp_path/'data'), OMP_NUM_THREADS='1')
     nbclient.NotebookClient(notebook, timeout=300, kernel_name='python3', resources={'metadata': {'path': str(nb.parent)}}).execute(env=env)
     return {c.id: '\n'.join(o.data.get('text/plain', '') for o in c.get('outputs', []) if 'data' in o) for c in notebook.cells}

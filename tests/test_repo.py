@@ -11,6 +11,7 @@ import nbformat
 import navigation
 import pytest
 from conftest import ROOT
+from outputs import WIDGET
 
 NUMBERED = {'drawn': 0, 'lesson': .5, 'labels': 1, 'presize': 2, 'batches': 2.5, 'data': 3, 'loss': 4, 'lrs': 5, 'model': 6, 'saving': 6.5, 'training': 7, 'precision': 7.1, 'distributed': 7.2, 'interpret': 8, 'judge': 8.1, 'questions': 8.2, 'quiz': 9, 'handout': 9.1, 'cli': 10}
 MAY_IMPORT = {'drawn': '', 'lesson': '', 'labels': '', 'presize': '', 'batches': 'presize', 'data': 'batches drawn labels', 'loss': '', 'lrs': 'lesson', 'model': '', 'saving': 'model', 'training': 'lrs saving', 'precision': '', 'distributed': '',
@@ -106,6 +107,7 @@ def test_outputs_are_clean(notebook):
         for out in cell.get('outputs', []):
             where = f'{notebook.name} {cell.id}'
             assert out.output_type != 'error' and out.get('name') != 'stderr', where
+            assert WIDGET not in out.get('data', {}), f'{where}: a live widget; run tests/outputs.py'
             text = str(out.get('text', '')) + str({k: v for k,v in out.get('data', {}).items() if k != 'image/png'})
             assert not re.search(r'/(home|root|Users|tmp|work|opt|var)/|0x[0-9a-f]{8}|\r', text), where
 
