@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from functools import cache
 
 import nbformat
@@ -14,8 +15,8 @@ from conftest import ROOT
 from outputs import WIDGET
 
 NUMBERED = {'drawn': 0, 'lesson': .5, 'labels': 1, 'presize': 2, 'batches': 2.5, 'data': 3, 'loss': 4, 'lrs': 5, 'model': 6, 'saving': 6.5, 'training': 7, 'precision': 7.1, 'distributed': 7.2, 'interpret': 8, 'judge': 8.1, 'questions': 8.2, 'quiz': 9, 'handout': 9.1, 'cli': 10}
-MAY_IMPORT = {'drawn': '', 'lesson': '', 'labels': '', 'presize': '', 'batches': 'presize', 'data': 'batches drawn labels', 'loss': '', 'lrs': 'lesson', 'model': '', 'saving': 'model', 'training': 'lrs saving', 'precision': '', 'distributed': '',
-              'interpret': 'lesson loss', 'judge': '', 'questions': 'judge', 'quiz': 'judge questions', 'handout': 'questions', 'cli': 'batches data distributed interpret lesson loss lrs model precision saving training', 'all': ' '.join(NUMBERED)}
+MAY_IMPORT = {'drawn': '', 'lesson': '', 'labels': '', 'presize': '', 'batches': 'drawn presize', 'data': 'batches drawn labels', 'loss': '', 'lrs': 'lesson', 'model': '', 'saving': 'model', 'training': 'lrs saving', 'precision': '', 'distributed': '',
+              'interpret': 'lesson loss', 'judge': '', 'questions': 'judge', 'quiz': 'judge questions', 'handout': 'questions', 'cli': 'batches data distributed drawn interpret lesson loss lrs model precision saving training', 'all': ' '.join(NUMBERED)}
 WITHOUT_FASTAI = 'drawn', 'lesson', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'handout'
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
@@ -53,6 +54,16 @@ def test_found_beside_a_clone(tmp_path):
     (tmp_path/'pet_breeds').mkdir()
     done = subprocess.run([sys.executable, '-c', 'from pet_breeds import quiz; print(quiz.q1.answer())'], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and len(done.stdout) > 100, done.stderr
+
+
+def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
+    "As `pip install` makes one from a clone or from GitHub, where nothing is editable"
+    for name in ('setup.py', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE'): shutil.copy(ROOT/name, tmp_path)
+    shutil.copytree(ROOT/'pet_breeds', tmp_path/'pet_breeds')
+    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', 'wheels', '.'], cwd=tmp_path, check=True, capture_output=True)
+    [wheel] = (tmp_path/'wheels').iterdir()
+    with zipfile.ZipFile(wheel) as z: packed = {n for n in z.namelist() if n.startswith('pet_breeds/')}
+    assert packed == {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()}
 
 
 def test_training_does_not_know_data(): assert 'data' not in {name for name,_ in own_imports('training')}
