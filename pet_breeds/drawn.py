@@ -7,10 +7,10 @@ __all__ = ['EARS', 'PATTERNS', 'BREEDS', 'VERSION', 'Traits', 'contact_sheet', '
            'add_dirt']
 
 # %% ../nbs/00_drawn.ipynb #imports
-import difflib, errno, hashlib, io, json, multiprocessing, operator, os, platform, re
+import contextlib, difflib, errno, glob, hashlib, io, json, multiprocessing, operator, os, platform, re
 import shutil, signal, sys, tempfile, textwrap, threading, warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import cos, pi, sin
@@ -990,6 +990,7 @@ def _write(folder, seed, t, numbers):
 def _start_worker():
     "Ctrl-C is the parent's to handle; a worker whose parent has died ends too."
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     def end_with_parent():
         multiprocessing.parent_process().join()
         os._exit(1)
@@ -997,20 +998,28 @@ def _start_worker():
 
 def _cores(): return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
+def _pool(n):
+    "Processes to draw in; None if one will do, or if they cannot share memory, as in a container without /dev/shm"
+    if n == 1: return None
+    start = multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn')
+    with contextlib.suppress(OSError, NotImplementedError): return ProcessPoolExecutor(n, start, _start_worker)
+
 def _write_all(folder, records, n, seed, n_workers, progress):
     "Draw every photo, ten at a time, in `n_workers` processes."
     jobs = [(t, range(i, min(i+10, n+1))) for t in records for i in range(1, n+1, 10)]
-    bar, todo = partial(progress_bar, total=len(jobs), display=progress, leave=False), partial(_write, folder, seed)
-    if min(n_workers, len(jobs)) == 1:
+    bar = partial(progress_bar, total=len(jobs), leave=False) if progress else iter
+    todo = partial(_write, folder, seed)
+    pool = _pool(min(n_workers, len(jobs)))
+    if not pool:
         for job in bar(jobs): todo(*job)
         return
-    start = multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn')
-    pool = ProcessPoolExecutor(min(n_workers, len(jobs)), start, _start_worker)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', '.*multi-threaded.*fork', DeprecationWarning)
             done = [pool.submit(todo, *job) for job in jobs]
         for job in bar(as_completed(done)): job.result()
+    except BrokenProcessPool:
+        raise ChildProcessError("a process that drew was killed, for lack of memory? Draw with n_workers=1") from None
     finally: pool.shutdown(cancel_futures=True)
 
 # %% ../nbs/00_drawn.ipynb #place
@@ -1022,38 +1031,52 @@ def _is_there(dest, settings):
         found = json.loads((dest/'drawn.json').read_text(encoding='utf-8'))
         there = {f.name for f in (dest/'images').iterdir()}
         lost = [name for name in found['files'] if name not in there]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise FileExistsError(f"{dest} is there and is not a set of drawn photos: {advice}") from None
-    other = next((f'{k}={found.get(k)}, not {v}' for k, v in settings.items() if found.get(k) != v), None)
+    other = next((f'{k}={found.get(k)!r}, not {v!r}' for k, v in settings.items() if found.get(k) != v), None)
     if other: raise FileExistsError(f"{dest} holds another set of drawn photos ({other:.120}): {advice}")
     total = len(found['files'])
-    if lost: raise FileExistsError(f"{dest} lacks {len(lost)} of its {total} photos, such as {lost[0]}: {advice}")
+    if lost:
+        raise FileExistsError(f"{dest} lacks {len(lost)} of its {total} photos, such as {lost[0]!r:.120}: {advice}")
     return True
 
+# %% ../nbs/00_drawn.ipynb #hidden
 def _alive(pid):
     try: os.kill(pid, 0)
     except ProcessLookupError: return False
     except PermissionError: pass
     return True
 
-@contextmanager
-def _hidden(dest):
-    "A hidden folder beside `dest`, gone at the end whatever happens. What dead runs on this machine left is removed."
+def _others(dest, part, start):
+    "The processes that are working beside `dest` on this machine; what dead ones left is removed."
+    for old in dest.parent.glob(glob.escape(start)+'*.part'):
+        pid = int(old.name[len(start):].split('.')[0])
+        if not _alive(pid): shutil.rmtree(old, ignore_errors=True)
+        elif old != part: yield pid, old
+
+@contextlib.contextmanager
+def hidden_beside(
+    dest:Path, # what it will take the place of
+    alone:bool=False # refuse if another process on this machine is making `dest`
+): # a context that gives the hidden folder, a Path
+    "A folder to work in, gone at the end whatever happens. OSError if it can't be made, is full, or not `alone`."
     start = f'.{dest.name}.{platform.node()}.'
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        for old in dest.parent.glob(start+'*.part'):
-            if not _alive(int(old.name[len(start):].split('.')[0])): shutil.rmtree(old, ignore_errors=True)
         part = Path(tempfile.mkdtemp('.part', f'{start}{os.getpid()}.', dest.parent))
     except OSError as e:
         advice = 'choose a folder you may write to'
         raise OSError(e.errno, f"cannot write beside {dest} ({e.strerror}): {advice}") from e
     try:
+        for pid, old in list(_others(dest, part, start)):
+            if alone and pid != os.getpid():
+                raise FileExistsError(f"process {pid} is making {dest}: wait for it or choose another folder; "
+                                      f"if there is no such run, remove {old}")
         part.chmod(0o755)
         yield part
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT): raise
-        raise OSError(e.errno, f"no space left for {dest}: nothing is kept; free some, or choose another disk") from e
+        raise OSError(e.errno, f"no space left for {dest}: free some, or choose another disk") from e
     finally: shutil.rmtree(part, ignore_errors=True)
 
 # %% ../nbs/00_drawn.ipynb #draw-pets-def
@@ -1078,7 +1101,7 @@ def draw_pets(
     settings = dict(drawing=VERSION, n_per_breed=n, seed=_whole('seed', seed, 0), dirt=bool(dirt), breeds=names,
         traits=hashlib.sha256(repr(records).encode()).hexdigest()[:16])
     if _is_there(dest, settings): return dest
-    with _hidden(dest.absolute()) as part:
+    with hidden_beside(dest.absolute()) as part:
         (part/'images').mkdir()
         _write_all(part/'images', records, n, seed, n_workers, progress)
         if dirt: add_dirt(part/'images')
