@@ -6,7 +6,7 @@
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'try_regex', 'name_label', 'folder_label', 'table_labels']
 
 # %% ../nbs/01_labels.ipynb #imports
-import os, re, warnings
+import os, re, unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +37,10 @@ photo_suffixes = tuple('.jpg .jpeg .jpe .jfif .jp2 .png .gif .bmp .dib .tif .tif
 # %% ../nbs/01_labels.ipynb #name-label-def
 _breed_number = re.compile(r'(.+)_\d+(?:%s)' % '|'.join(map(re.escape, photo_suffixes)), re.IGNORECASE)
 
+def _nfc(label):
+    "An accented letter as one sign, as most write it: macOS writes two, and that would be another breed."
+    return unicodedata.normalize('NFC', label)
+
 def name_label(
     file:str|os.PathLike # a photo named `breed_number.jpg`, with or without its folders; any photo suffix in any case
 )->str: # the breed, spelled as in the name: 'great_pyrenees'
@@ -46,7 +50,7 @@ def name_label(
     if not match:
         raise ValueError(f"no breed in the file name {name!r}: "
                          "expected breed_number.jpg, such as great_pyrenees_173.jpg")
-    return match.group(1)
+    return _nfc(match.group(1))
 
 # %% ../nbs/01_labels.ipynb #folder-label-def
 def folder_label(
@@ -57,7 +61,7 @@ def folder_label(
     if not label or label == '..':
         raise ValueError(f"no folder to read the breed from in {str(file)!r}: "
                          "expected breed/photo.jpg, such as beagle/0001.jpg")
-    return label
+    return _nfc(label)
 
 # %% ../nbs/01_labels.ipynb #read-table-def
 def _read_table(table):
@@ -67,62 +71,67 @@ def _read_table(table):
         raise FileNotFoundError(f"no table {str(table)!r}: "
                                 "expected a CSV file with a column for the photo and one for its label")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('error', pd.errors.ParserWarning)
-            df = pd.read_csv(table, dtype=str, keep_default_na=False, encoding='utf-8-sig',
-                             skip_blank_lines=False, index_col=False)
-    except (ValueError, pd.errors.ParserWarning) as e:
+        df = pd.read_csv(table, dtype=str, keep_default_na=False, skip_blank_lines=False, header=None)
+    except ValueError as e:
         advice = 'save it as CSV, UTF-8, with a header row and the same columns in each row'
         raise ValueError(f"cannot read {str(table)!r} as a table ({str(e).strip()}): {advice}") from None
-    df.index += 2
-    return df[df.fillna('').ne('').any(axis=1)]
+    rows = df[1:].set_axis(list(df.iloc[0]), axis=1)
+    rows.index += 1
+    return rows[rows.ne('').any(axis=1)]
 
 # %% ../nbs/01_labels.ipynb #columns-def
 file_names = 'file', 'filename', 'fname', 'path', 'image', 'photo', 'name'
 label_names = 'label', 'breed', 'category', 'class'
 
+def _line(text):
+    "Of a text what fits into a message."
+    text = ' '.join(text.split())
+    return text if len(text) < 200 else f'{text[:200]}...'
+
 def _column(df, given, names, what):
-    "The column called `given`, or else the first of `names` that is there."
-    if given is not None and given in df.columns: return given
-    columns = {str(c).strip().lower(): c for c in df.columns}
-    found = [columns[n] for n in names if n in columns and given is None]
-    if not found:
-        wanted = repr(given) if given is not None else ' or '.join(names)
-        raise ValueError(f"no column for the {what}: found {list(df.columns)}, expected {wanted}")
-    return found[0]
+    "The place of the one column called `given`, or else of the first of `names` that is there."
+    columns = [c if given is not None else str(c).strip().lower() for c in df.columns]
+    wanted = names if given is None else [given]
+    name = next((n for n in wanted if n in columns), None)
+    if name is None:
+        raise ValueError(f"no column for the {what}: found {_line(str(list(df.columns)))}, "
+                         f"expected {' or '.join(names) if given is None else repr(given)}")
+    if columns.count(name) > 1: raise ValueError(f"{columns.count(name)} columns {name!r} for the {what}: keep one")
+    return columns.index(name)
 
 def _cells(df, column, what):
     "A column as stripped text, none of it empty."
-    cells = df[column].map(lambda v: '' if pd.isna(v) else str(v).strip())
+    cells = df.iloc[:, column].map(lambda v: '' if pd.isna(v) else str(v).strip())
     empty = cells.index[cells == '']
     if len(empty):
-        where = f"in column {column!r}, the first is row {empty[0]}"
+        where = f"in column {df.columns[column]!r}, the first is row {empty[0]}"
         raise ValueError(f"{len(empty)} of {len(cells)} rows have no {what} {where}: fill it in or delete the row")
     return cells
 
 # %% ../nbs/01_labels.ipynb #inside-def
 def _inside(file, root):
-    "`root/file` with either kind of slash; ValueError where that lies outside `root`."
-    path = Path(os.path.normpath(Path(root)/file.replace('\\', '/')))
-    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)):
-        raise ValueError(f"{file!r} lies outside the folder {str(root)!r}: "
+    "The way from `root` to `file`, written with either kind of slash; ValueError where that leads outside."
+    path = os.path.normpath(file.replace('\\', '/'))
+    if os.path.isabs(path) or path.startswith('..'): path = os.path.relpath(os.path.join(root, path), root)
+    if path.split(os.sep)[0] == '..':
+        raise ValueError(f"{_line(file)!r} lies outside the folder {str(root)!r}: "
                          "photos in a table are given relative to that folder")
     return path
 
 # %% ../nbs/01_labels.ipynb #checked-def
 def _checked(pets, root):
-    "The rows themselves, if every file has one label and is there."
+    "The rows with whole paths, if every file has one label and is there."
     twice = pets[pets.file.duplicated(keep=False)]
     if len(twice):
         first = twice.file.iloc[0]
-        labels = ', '.join(twice.label[twice.file == first])
-        raise ValueError(f"{first.name!r} has more than one label: {labels}; keep one row for each photo")
-    missing = [f for f in pets.file if not f.is_file()]
+        labels = _line(', '.join(twice.label[twice.file == first]))
+        raise ValueError(f"{os.path.basename(first)!r} has more than one label: {labels}; keep one row for each photo")
+    missing = [f for f in pets.file if not os.path.isfile(os.path.join(root, f))]
     if missing:
-        shown = ', '.join(os.path.relpath(f, root) for f in missing[:3])
         count = f"{len(missing)} of {len(pets)} photos in the table"
+        shown = ', '.join(map(_line, missing[:3]))
         raise FileNotFoundError(f"{count} are missing under {str(root)!r}: {shown}")
-    return pets
+    return pets.assign(file=pets.file.map(Path(root).joinpath))
 
 # %% ../nbs/01_labels.ipynb #table-labels-def
 def table_labels(
@@ -137,5 +146,5 @@ def table_labels(
     files = _cells(df, _column(df, file_col, file_names, 'photo'), 'photo')
     labels = _cells(df, _column(df, label_col, label_names, 'label'), 'label')
     if not len(files): raise ValueError("the table has no rows: expected one for each photo")
-    pets = pd.DataFrame(dict(file=[_inside(f, root) for f in files], label=list(labels)))
+    pets = pd.DataFrame(dict(file=[_inside(f, root) for f in files], label=labels.map(_nfc)))
     return _checked(pets.drop_duplicates(ignore_index=True), root)
