@@ -1,9 +1,7 @@
 "Any photo as it is meant to be seen or refused by name; a cache that is never wrong; the same batch whatever makes it."
 import os
 import pickle
-import random
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -165,31 +163,19 @@ def test_a_damaged_cache_is_made_anew(damage, few, tmp_path):
 BUILD = "import sys, pathlib; from pet_breeds.batches import cache_photos; cache_photos(sorted(pathlib.Path(sys.argv[1]).iterdir()), folder=sys.argv[2], progress=False); print('done')"
 
 
-def test_killed_at_any_moment(drawn, tmp_path):
-    "kill -9, 20 times while it is written: what is found afterwards is whole or not there; the parts are cleared away"
-    files, rng = photos(drawn), random.Random(0)
-    folder = tmp_path/'c'
-    whole = sum(np.prod(batches._shape(f, 460)) for f in files)
-    for _ in range(20):
-        run = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', BUILD, drawn/'images', folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        goal = rng.random()*whole
-        while run.poll() is None and max([f.stat().st_size for f in folder.glob('.*.part')], default=-1) < goal: time.sleep(.002)
-        run.send_signal(signal.SIGKILL)
-        run.communicate()
-        for done in folder.glob('*.safetensors'):
-            cache = PhotoCache(done)
-            for f in rng.sample(files, 5): assert (cache.get(f).numpy() == read_photo(f)).all()
-            done.unlink()
-    left = list(folder.glob('.*.part'))
-    assert left, 'never killed while it was written: the test shows nothing'
-    for f in left: os.utime(f, (0, 0))
-    cache = cache_photos(files, folder=folder, progress=False)
-    assert all((cache.get(f).numpy() == read_photo(f)).all() for f in files[::10]) and os.listdir(folder) == [cache.file.name]
+def test_what_a_killed_process_left_is_cleared_away(few, tmp_path):
+    "Killed half way (at random moments: see test_faults): the part is hidden, and gone after the next one"
+    code = BUILD.replace('import sys', 'import os, signal, sys').replace('; cache_photos(', '; from pet_breeds import batches; batches.os.fsync = lambda fd: os.kill(os.getpid(), signal.SIGKILL); cache_photos(')
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code, few/'images', tmp_path/'c'], capture_output=True)
+    [left] = os.listdir(tmp_path/'c')
+    assert left.startswith('.') and left.endswith('.part')
+    cache = cache_photos(photos(few), folder=tmp_path/'c', progress=False)
+    assert os.listdir(tmp_path/'c') == [cache.file.name] and (cache.get(photos(few)[0]).numpy() == read_photo(photos(few)[0])).all()
 
 
 def test_two_at_once(drawn, tmp_path):
     runs = [subprocess.Popen([sys.executable, '-W', 'ignore', '-c', BUILD, drawn/'images', tmp_path/'c'], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert all(run.communicate(timeout=120)[0].endswith('done\n') and run.returncode == 0 for run in runs)
+    assert all(run.communicate(timeout=600)[0].endswith('done\n') and run.returncode == 0 for run in runs)
     [file] = (tmp_path/'c').iterdir()
     assert all((PhotoCache(file).get(f).numpy() == read_photo(f)).all() for f in photos(drawn)[::10])
 
@@ -204,7 +190,7 @@ def test_no_room_for_it(few, tmp_path, monkeypatch):
     disk.mkdir()
     if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk], capture_output=True).returncode: pytest.skip('no right to mount a small disk here')
     try:
-        with monkeypatch.context() as m, pytest.warns(UserWarning, match='going on without a cache.*No space left'):
+        with monkeypatch.context() as m, pytest.warns(UserWarning, match='going on without a cache.*no space left'):
             m.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10**9, 0, 10**9))
             dls = pets_dls(few, bs=4, size=32, cache=disk)
         assert len(dls.one_batch()[0]) == 4 and os.listdir(disk) == []
