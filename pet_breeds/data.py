@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 from .drawn import VERSION, draw_pets
 from .labels import folder_label, name_label, photo_suffixes, table_labels
-from .batches import decode_photo, photo_parts
+from .batches import decode_photo, photo_bytes, photo_parts
 
 import fastai.data
 from fastai.vision.all import *
@@ -25,10 +25,20 @@ from PIL import UnidentifiedImageError
 # %% ../nbs/03_data.ipynb #find-photos-def
 def _top(path): return path/'images' if (path/'images').is_dir() else path
 
+def _left_out(error):
+    if isinstance(error, PermissionError): warnings.warn(f'{error.filename} is left out: {error.strerror}')
+
 def _photos(path):
     top = _top(Path(path))
-    found = get_files(top).filter(lambda f: f.suffix.lower() in photo_suffixes)
-    return found.sorted(key=lambda f: f.relative_to(top).as_posix())
+    found, seen, starts = L(), set(), [top]
+    for start in starts: # folders before links, which are put off: so each folder comes once, also in a circle
+        for folder, inside, names in os.walk(start, onerror=_left_out):
+            real = os.path.realpath(folder)
+            inside[:] = sorted(d for d in inside if not d.startswith('.') and real not in seen)
+            starts += [Path(folder)/d for d in inside if os.path.islink(Path(folder)/d)]
+            found += [Path(folder)/f for f in names if not f.startswith('.') and real not in seen]
+            seen.add(real)
+    return found.filter(lambda f: f.suffix.lower() in photo_suffixes).sorted(lambda f: f.relative_to(top).as_posix())
 
 def find_photos(
     path:str|os.PathLike # a folder, or its `images` if there is one, with the folders inside, except hidden ones
@@ -42,6 +52,12 @@ def find_photos(
     return files
 
 # %% ../nbs/03_data.ipynb #get-pets-def
+def _data_folder(data):
+    try: return Path(data or fastai_path('data'))
+    except OSError as e:
+        raise OSError(e.errno, f"cannot write {e.filename} ({e.strerror}), where fastai keeps its data: "
+                               "set FASTAI_HOME to a folder you may write to, or give a folder of photos") from e
+
 def get_pets(
     source:str|os.PathLike='auto', # 'auto', 'drawn', 'full', or a folder of photos ('./full' for one so named)
     n_per_breed:int=20, # of the drawn set: photos of each of the 37 breeds
@@ -50,15 +66,14 @@ def get_pets(
     progress:bool=True # show a bar while drawing or downloading
 )->Path: # a folder that holds photos; in `images`, unless it is your own
     "Photos: 'auto' is real ones if there, else drawn; only 'full' downloads. Errors of what finds or makes it."
-    real = Path(data or fastai_path('data'))/'oxford-iiit-pet'
+    if source not in ('auto', 'drawn', 'full'):
+        find_photos(path := Path(source).expanduser())
+        return path
+    real = _data_folder(data)/'oxford-iiit-pet'
     if source == 'full': return download_pets(real.parent, progress=progress)
     if source == 'auto' and _photos(real): return real
-    if source in ('auto', 'drawn'):
-        dest = real.parent/f'drawn-pets-v{VERSION}-{n_per_breed}-seed{seed}'
-        return draw_pets(dest, n_per_breed, seed, progress=progress)
-    path = Path(source).expanduser()
-    find_photos(path)
-    return path
+    dest = real.parent/f'drawn-pets-v{VERSION}-{n_per_breed}-seed{seed}'
+    return draw_pets(dest, n_per_breed, seed, progress=progress)
 
 # %% ../nbs/03_data.ipynb #is-drawn-def
 def is_drawn(
@@ -92,7 +107,7 @@ def _by_rule(path, rule, form):
 def _by_table(path, table):
     "Files and labels from a table; its paths start at `path` or at `path`/images."
     if not isinstance(table, pd.DataFrame):
-        csv = [p for p in (Path(table), path/table) if p.is_file()]
+        csv = [p for p in (Path(table).expanduser(), path/table) if p.is_file()]
         if not csv:
             raise FileNotFoundError(f"labels={str(table)!r}: "
                                     "expected name, folder or a CSV file, and there is no such file")
@@ -131,7 +146,8 @@ def _quotas(n, least, most, share, total, rank):
 # %% ../nbs/03_data.ipynb #queues-def
 def _place(seed, label, name=''):
     "A number as text that is the same on every system, however that writes accented letters."
-    return hashlib.sha256(unicodedata.normalize('NFC', f'{seed}\0{label}\0{name}').encode()).hexdigest()
+    return hashlib.sha256(unicodedata.normalize('NFC', f'{seed}\0{label}\0{name}')
+                          .encode('utf-8', 'surrogateescape')).hexdigest()
 
 def _same_bytes(files):
     "Positions of the files in groups with equal bytes; only files of equal size are read."
@@ -139,7 +155,7 @@ def _same_bytes(files):
     shared = {s for s, k in Counter(sizes).items() if k > 1}
     groups = defaultdict(list)
     for i, (f, s) in enumerate(zip(files, sizes)):
-        key = hashlib.sha256(f.read_bytes()).digest() if s in shared else i
+        key = hashlib.sha256(photo_bytes(f)).digest() if s in shared else i
         groups[key].append(i)
     return groups.values()
 
@@ -255,7 +271,10 @@ def pets_dls(
 # %% ../nbs/03_data.ipynb #check-one-def
 def _look(file, min_side):
     "A hash of the photo's bytes, and its problems: (problem, detail, usable)."
-    try: data = Path(file).read_bytes()
+    try:
+        str(file).encode()
+        data = photo_bytes(file)
+    except UnicodeEncodeError: return None, [('odd name', 'is not in UTF-8: rename it', False)]
     except OSError as e: return None, [('unreadable', e.strerror, False)]
     if not data: return None, [('empty', 'no bytes', False)]
     try:
@@ -265,7 +284,7 @@ def _look(file, min_side):
     except UnidentifiedImageError: return None, [('not an image', f'starts with {data[:8]!r}', False)]
     except Exception as e:
         why = str(e.__cause__ or e)
-        return None, [('truncated' if 'truncated' in why else 'damaged', why, False)]
+        return None, [('truncated' if 'truncated' in why.lower() else 'damaged', why, False)]
     found = []
     if min(im.size) < min_side: found.append(('too small', f'{im.width} x {im.height} pixels', False))
     if im.mode != 'RGB': found.append(('odd mode', f'{im.mode}, will be read as RGB', True))
@@ -282,19 +301,21 @@ def _copies(files, labels, hashes):
     groups = defaultdict(list)
     for i, h in enumerate(hashes): groups[h or i].append(i)
     for same in groups.values():
+        two = [same[0], *[i for i in same if labels[i] != labels[same[0]]][:1]]
         for i in same:
-            other = next((j for j in same if labels[j] != labels[i]), None)
+            other = next((j for j in two if labels[j] != labels[i]), None)
             if other is not None:
                 yield i, 'mislabelled', f'same photo as {_short(files[other])}, there {labels[other]!r}', True
             elif i != same[0]: yield i, 'duplicate', f'same photo as {_short(files[same[0]])}', True
 
 def _names(files, labels):
     "Photos without a label, with an unusual spelling of it, or with the name of another of their breed."
-    usual = {l.casefold(): l for l, _ in reversed(Counter(labels).most_common())}
+    alike = lambda l: l.strip().casefold()
+    usual = {alike(l): l for l, _ in reversed(Counter(labels).most_common())}
     first = {}
     for i, (f, l) in enumerate(zip(files, labels)):
         if not l: yield i, 'mislabelled', 'no breed in its name', False
-        elif usual[l.casefold()] != l: yield i, 'mislabelled', f'{l!r} is mostly spelled {usual[l.casefold()]!r}', True
+        elif usual[alike(l)] != l: yield i, 'mislabelled', f'{l!r} is mostly spelled {usual[alike(l)]!r}', True
         other = files[first.setdefault((l, Path(f).name), i)]
         if l and other != f: yield i, 'same name', f'as {_short(other)}', True
 
@@ -326,17 +347,25 @@ def check_photos(
 # %% ../nbs/03_data.ipynb #fetch-def
 def _size(file): return file.stat().st_size if file.exists() else 0
 
-def _fetch(url, part, bar):
+def _check_answer(reply, have, size):
+    "OSError if the server announces another file, such as a page to log in, or another part of it"
+    part = reply.status == 206
+    wanted = f'bytes {have}-{size-1}' if part else str(size)
+    told = reply.headers.get('Content-Range' if part else 'Content-Length', '' if part else wanted)
+    if told.partition('/')[0] != wanted: raise OSError(f'it announced {told!r}, not {wanted!r}')
+
+def _fetch(url, part, size, bar):
     "Add to `part` what it lacks of `url`, as long as the connection lasts; returns the error that ended it, if any."
     have = _size(part)
     try:
         with urlopen(Request(url, headers={'Range': f'bytes={have}-'} if have else {}), timeout=30) as reply:
             if reply.status != 206: have = 0
+            _check_answer(reply, have, size)
             with part.open('ab' if have else 'wb') as f:
-                while chunk := reply.read(2**18):
+                while have <= size and (chunk := reply.read1(2**18)):
                     have += f.write(chunk)
                     if bar: bar.update(min(have, bar.total))
-    except (OSError, HTTPException) as e: return e
+    except (OSError, HTTPException, ValueError) as e: return e
 
 # %% ../nbs/03_data.ipynb #download-def
 def download(
@@ -346,7 +375,7 @@ def download(
     md5:str, # md5 expected of its first 2**20 bytes, as in fastai's list of checks
     progress:bool=True # show a bar
 )->Path: # `dest`
-    "Fetch a file, going on from an earlier attempt; OSError if the connection fails, ValueError if another file comes."
+    "Fetch a file, going on from an earlier attempt; OSError if the server fails, ValueError if another file comes."
     dest = Path(dest)
     dest.parent.mkdir(parents=True, exist_ok=True)
     part, bar = dest.with_name(dest.name+'.part'), progress_bar([], total=size) if progress else None
@@ -354,9 +383,10 @@ def download(
     before, error = -1, None
     while before < _size(part) < size:
         before = _size(part)
-        error = _fetch(url, part, bar)
+        error = _fetch(url, part, size, bar)
     if _size(part) < size:
-        why = str(error or 'the server stopped').splitlines()[0]
+        line = (str(error or '') or 'the server stopped').splitlines()[0]
+        why = ''.join(filter(str.isprintable, line))[:150]
         raise OSError(f"{url}: {_size(part):,} of {size:,} bytes came ({why}); run it again to go on from there")
     if path_stats(part) != (size, md5):
         part.unlink()
@@ -365,23 +395,33 @@ def download(
     return part.replace(dest)
 
 # %% ../nbs/03_data.ipynb #untar-def
+def _read_through(archive):
+    "Have gzip compare its checksum; TarError for an archive that grows without measure."
+    most, size = 2*archive.stat().st_size + 2**20, 0
+    with gzip.open(archive) as f:
+        while chunk := f.read(2**20):
+            size += len(chunk)
+            if size > most: raise tarfile.TarError(f'it holds more than {most:,} bytes, twice its own size')
+
 def _plain(members, root):
     "The members, as long as each is a plain file or folder inside `root`."
     for m in members:
-        if not (m.isreg() or m.isdir()) or not (root/m.name).resolve().is_relative_to(root.resolve()):
+        plain = m.isdir() or m.isreg() and not m.issparse()
+        if not plain or not (root/m.name).resolve().is_relative_to(root.resolve()):
             raise tarfile.TarError(f"{m.name!r} is a link, a device or outside the archive's folder")
         yield m
 
 def _untar(archive, dest):
     "Unpack the folder `dest.name` from `archive` as `dest`, whole or not at all."
+    newer = dict(filter='data') if hasattr(tarfile, 'data_filter') else {}
     with tempfile.TemporaryDirectory(prefix='.untar-', dir=dest.parent) as tmp:
         try:
-            with tarfile.open(archive) as tar:
-                if hasattr(tarfile, 'data_filter'): tar.extractall(tmp, tar, filter='data')
-                else: tar.extractall(tmp, _plain(tar, Path(tmp)))
-                while tar.fileobj.read(2**20): pass
-        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as e:
+            _read_through(archive)
+            with tarfile.open(archive, 'r:gz') as tar: tar.extractall(tmp, _plain(tar, Path(tmp)), **newer)
+            if not _photos(Path(tmp)/dest.name): raise tarfile.TarError(f'it holds no photos in {dest.name}')
+        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as e:
             raise ValueError(f"cannot unpack {archive}: {e}; delete it and run again") from None
+        except OSError as e: raise OSError(e.errno, f'cannot unpack {archive} ({e.strerror})', str(dest)) from None
         (Path(tmp)/dest.name).replace(dest)
 
 # %% ../nbs/03_data.ipynb #download-pets-def

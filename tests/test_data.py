@@ -1,12 +1,16 @@
 "Photos from every source, labelled, checked and split; the download against a server that misbehaves."
+import gzip
 import io
+import itertools
 import os
 import shutil
 import tarfile
 import threading
+import time
 import unicodedata
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import urlopen
 
 import pandas as pd
 import pytest
@@ -84,9 +88,10 @@ def test_a_folder_of_ones_own(many, tmp_path):
 # Downloading
 
 class Server(ThreadingHTTPServer):
-    "Serves `content`; cuts each answer after `cut` bytes, ignores ranges unless `ranges`, and notes what was asked."
-    def __init__(self, content, cut=None, ranges=True, code=None):
-        self.content, self.cut, self.ranges, self.code, self.asked = content, cut, ranges, code, []
+    "Serves `content`; cuts each answer after `cut` bytes, ignores ranges unless `ranges`, and notes what was asked. `head` changes headers, `more` comes after the content."
+    daemon_threads, hung_up = True, False
+    def __init__(self, content, cut=None, ranges=True, code=None, head=None, more=tuple):
+        self.content, self.cut, self.ranges, self.code, self.head, self.more, self.asked = content, cut, ranges, code, head or {}, more, []
         super().__init__(('127.0.0.1', 0), Answer)
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f'http://127.0.0.1:{self.server_port}/oxford-iiit-pet.tgz'
@@ -101,9 +106,14 @@ class Answer(BaseHTTPRequestHandler):
         start = int(s.asked[-1].split('=')[1].rstrip('-')) if s.asked[-1] and s.ranges else 0
         body = s.content[start:]
         self.send_response(s.code or (206 if start else 200))
-        self.send_header('Content-Length', len(body))
+        head = {'Content-Length': len(body), **({'Content-Range': f'bytes {start}-{len(s.content)-1}/{len(s.content)}'} if start else {}), **s.head}
+        for name, value in head.items():
+            if value is not None: self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body[:s.cut])
+        try:
+            self.wfile.write(body[:s.cut])
+            for piece in s.more(): self.wfile.write(piece)
+        except OSError: s.hung_up = True
         self.close_connection = True
 
 
@@ -166,8 +176,65 @@ def test_a_server_without_ranges_that_always_breaks_comes_to_an_end(tmp_path, se
 
 def test_another_file_is_refused_and_removed(tmp_path, serve, check):
     with pytest.raises(ValueError, match='not the file expected'): download(serve(b'x'*len(content)).url, tmp_path/'f', *check, progress=False)
-    with pytest.raises(ValueError, match='not the file expected'): download(serve(content+b'x').url, tmp_path/'f', *check, progress=False)
+    with pytest.raises(ValueError, match='not the file expected'): download(serve(content+b'x', head={'Content-Length': None}).url, tmp_path/'f', *check, progress=False)
     assert [f.name for f in tmp_path.iterdir()] == ['whole']
+
+
+PAGE = b'<html>Please log in to this hotel</html>'
+STRANGE = {
+    'a page': dict(content=PAGE, ranges=False), 'a page with a range': dict(content=PAGE*100), 'too long': dict(content=content+b'x', ranges=False), 'gzip': dict(content=gzip.compress(content), ranges=False, head={'Content-Encoding': 'gzip'}),
+    'another part': dict(content=content, head={'Content-Range': f'bytes 0-{len(content)-1}/{len(content)}'}), 'part of another file': dict(content=content+b'x'), 'a part, it says not which': dict(content=content, head={'Content-Range': None}),
+    'a part that is none': dict(content=content, head={'Content-Range': 'lots'}), 'no range of it': dict(content=content, code=416), 'refused': dict(content=PAGE, code=403)}
+
+
+@pytest.mark.parametrize('what', STRANGE)
+def test_a_strange_answer_is_not_taken(what, tmp_path, serve, check):
+    "It does not touch what came before, and a good server goes on from there"
+    server, good = serve(**STRANGE[what]), serve(content)
+    (tmp_path/'f').write_bytes(b'old')
+    (tmp_path/'f.part').write_bytes(content[:5000])
+    with pytest.raises(OSError, match='5,000 of 2,048,000 bytes came .*run it again') as e: download(server.url, tmp_path/'f', *check, progress=False)
+    assert str(e.value).isprintable() and (tmp_path/'f').read_bytes() == b'old' and (tmp_path/'f.part').read_bytes() == content[:5000]
+    assert server.asked == ['bytes=5000-'] and download(good.url, tmp_path/'f', *check, progress=False).read_bytes() == content
+    assert good.asked == ['bytes=5000-']
+
+
+def test_a_server_that_never_ends(tmp_path, serve, check):
+    "No more is taken than one piece beyond what is expected"
+    server = serve(content, head={'Content-Length': None}, more=lambda: itertools.repeat(b'x'*2**18))
+    with pytest.raises(ValueError, match='was deleted'): download(server.url, tmp_path/'f', *check, progress=False)
+    until = time.time()+10
+    while not server.hung_up and time.time() < until: time.sleep(.02)
+    assert server.hung_up and [f.name for f in tmp_path.iterdir()] == ['whole']
+
+
+def test_a_server_that_falls_silent_is_asked_again_and_a_slow_one_is_waited_for(tmp_path, serve, check, monkeypatch):
+    "After half a second here, after 30 else"
+    monkeypatch.setattr(data, 'urlopen', lambda request, timeout: urlopen(request, timeout=timeout/60))
+    def silence():
+        time.sleep(1.5)
+        yield b''
+    def slowly():
+        for i in range(0, len(content), 200_000):
+            time.sleep(.1)
+            yield content[i:i+200_000]
+    server, slow = serve(content, cut=1_100_000, more=silence), serve(content, cut=0, more=slowly)
+    assert download(server.url, tmp_path/'f', *check, progress=False).read_bytes() == content
+    assert server.asked == [None, 'bytes=1100000-']
+    assert download(slow.url, tmp_path/'g', *check, progress=False).read_bytes() == content and slow.asked == [None]
+
+
+@pytest.mark.parametrize('to', ['file:///etc/hostname', 'data:text/plain,x', 'http://[', 'http://127.0.0.1:port/', '/again', 'http://127.0.0.1:9/'], ids=['a file', 'data', 'no address', 'no port', 'in circles', 'nobody'])
+def test_a_redirection_that_leads_nowhere(to, tmp_path, serve, check):
+    server = serve(b'', code=302, head={'Location': to})
+    with pytest.raises(OSError, match='0 of 2,048,000 bytes came') as e: download(server.url, tmp_path/'f', *check, progress=False)
+    assert str(e.value).isprintable() and not (tmp_path/'f').exists()
+
+
+def test_a_redirection_to_another_server_is_followed_and_what_comes_is_checked(tmp_path, serve, check):
+    right, wrong = serve(content), serve(b'x'*len(content))
+    assert download(serve(b'', code=301, head={'Location': right.url}).url, tmp_path/'f', *check, progress=False).read_bytes() == content
+    with pytest.raises(ValueError, match='not the file expected'): download(serve(b'', code=301, head={'Location': wrong.url}).url, tmp_path/'g', *check, progress=False)
 
 
 def test_a_leftover_that_is_too_long_is_removed(tmp_path, serve, check):
@@ -223,7 +290,8 @@ def test_download_pets(tmp_path, serve, python):
 
 @pytest.mark.parametrize('name, content', [
     ('../evil.jpg', b'x'), ('oxford-iiit-pet/../../evil.jpg', b'x'), ('oxford-iiit-pet/link', (tarfile.SYMTYPE, '../../..')),
-    ('oxford-iiit-pet/link', (tarfile.LNKTYPE, '../../secret')), ('oxford-iiit-pet/pipe', (tarfile.FIFOTYPE, ''))])
+    ('oxford-iiit-pet/link', (tarfile.LNKTYPE, '../../secret')), ('oxford-iiit-pet/pipe', (tarfile.FIFOTYPE, '')), ('oxford-iiit-pet/disk', (tarfile.BLKTYPE, '')), ('oxford-iiit-pet/tty', (tarfile.CHRTYPE, '')),
+    ('oxford-iiit-pet/inside', (tarfile.SYMTYPE, 'images/pug_1.jpg')), ('oxford-iiit-pet/twin', (tarfile.LNKTYPE, 'oxford-iiit-pet/images/pug_1.jpg'))])
 def test_an_archive_cannot_write_elsewhere(tmp_path, serve, python, name, content):
     with pytest.raises(ValueError, match='cannot unpack .* delete it'): fetch(archive(tmp_path/'x.tgz', pets | {name: content}), tmp_path, serve)
     assert list((tmp_path/'data').iterdir()) == [] and not (tmp_path/'evil.jpg').exists()
@@ -237,6 +305,57 @@ def test_a_damaged_archive_leaves_nothing(tmp_path, serve, damage):
     (tmp_path/'x.tgz').write_bytes(raw)
     with pytest.raises(ValueError, match='cannot unpack'): fetch(tmp_path/'x.tgz', tmp_path, serve)
     assert list((tmp_path/'data').iterdir()) == []
+
+
+@pytest.mark.parametrize('members', [{'readme.txt': b'x'}, {'oxford-iiit-pet': b'x'}, {'oxford-iiit-pet/images/readme.txt': b'x'}, {}], ids=['no folder', 'a file', 'no photo', 'nothing'])
+def test_an_archive_without_photos(tmp_path, serve, members):
+    with pytest.raises(ValueError, match='cannot unpack .* no photos'): fetch(archive(tmp_path/'x.tgz', members), tmp_path, serve)
+    assert list((tmp_path/'data').iterdir()) == []
+
+
+def bombs(top):
+    "Archives of some hundred kilobytes"
+    zeros = bytes(2**20)
+    with gzip.open(top/'file.tgz', 'wb') as f, tarfile.open(fileobj=f, mode='w|') as tar:
+        info = tarfile.TarInfo('oxford-iiit-pet/images/pug_1.jpg')
+        info.size = 100*2**20
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    with gzip.open(top/'name.tgz', 'wb') as f:
+        info = tarfile.TarInfo('././@LongLink')
+        info.type, info.size = tarfile.GNUTYPE_LONGNAME, 100*2**20
+        f.write(info.tobuf())
+        for _ in range(100): f.write(zeros)
+    shutil.copy(archive(top/'few.tgz', pets), top/'tail.tgz')
+    with open(top/'tail.tgz', 'ab') as f, gzip.GzipFile(fileobj=f, mode='wb') as more:
+        for _ in range(100): more.write(zeros)
+    sparse = tarfile.TarInfo('oxford-iiit-pet/images/pug_1.jpg')
+    sparse.pax_headers = {'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.name': sparse.name, 'GNU.sparse.realsize': str(10**13)}
+    body = b'0\n'.ljust(512, b'\0')
+    sparse.size = len(body)
+    with tarfile.open(top/'sparse.tgz', 'w:gz', format=tarfile.PAX_FORMAT) as tar: tar.addfile(sparse, io.BytesIO(body))
+    return [top/f'{kind}.tgz' for kind in ('file', 'name', 'tail', 'sparse')]
+
+
+def test_a_bomb_is_refused(tmp_path, serve, python):
+    "Right in size and hash, and it would grow to gigabytes: refused before anything of it is on the disk"
+    for tgz in bombs(tmp_path):
+        assert tgz.stat().st_size < 400_000
+        with pytest.raises(ValueError, match='cannot unpack .*(twice its own size|is a link)'): fetch(tgz, tmp_path, serve)
+        assert list((tmp_path/'data').iterdir()) == []
+        shutil.rmtree(tmp_path/'archive')
+
+
+def test_nothing_old_is_lost(tmp_path, serve):
+    "An archive that is another one stays until the right one has come whole; photos that are there are not asked about"
+    tgz = archive(tmp_path/'x.tgz', pets)
+    (tmp_path/'archive').mkdir()
+    (tmp_path/'archive'/'oxford-iiit-pet.tgz').write_bytes(b'of last year')
+    with pytest.raises(OSError, match='bytes came'): download_pets(tmp_path/'data', tmp_path/'archive', serve(PAGE).url, path_stats(tgz), progress=False)
+    assert (tmp_path/'archive'/'oxford-iiit-pet.tgz').read_bytes() == b'of last year' and not (tmp_path/'data').exists()
+    dest, _ = fetch(tgz, tmp_path, serve)
+    assert (tmp_path/'archive'/'oxford-iiit-pet.tgz').read_bytes() == tgz.read_bytes()
+    server = serve(PAGE)
+    assert download_pets(tmp_path/'data', tmp_path/'archive', server.url, (1, ''), progress=False) == dest and server.asked == []
 
 
 def test_a_folder_in_the_way_is_left_alone(tmp_path, serve):

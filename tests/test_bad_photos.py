@@ -1,0 +1,516 @@
+"A hundred photos that are not what their names say, and names that are no names, each by every way in: skipped and listed, or refused by name; never a hang."
+import contextlib
+import csv
+import faulthandler
+import html
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import unicodedata
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageCms, ImageOps
+
+from pet_breeds.batches import StockPhoto, cache_photos, photo_bytes, read_photo
+from pet_breeds.cli import main, main_predict, run_pets
+from pet_breeds.data import check_photos, find_photos, folder_block, pets_block, pets_dls, photo_table, stratified_split, table_block
+from pet_breeds.labels import folder_label, name_label
+from test_labels import BAD
+
+pytestmark = pytest.mark.filterwarnings('ignore') # Pillow's, about these files
+
+PLAIN = np.asarray(Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((80, 60), Image.BICUBIC))
+GRAY = np.asarray(Image.fromarray(PLAIN).convert('L').convert('RGB'))
+
+
+@pytest.fixture(autouse=True)
+def no_hang():
+    "Who waits for ever, fails: even a thread that nothing interrupts"
+    faulthandler.dump_traceback_later(240, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+# What files there are. Each case: how the file is made; what `check_photos` says, None if nothing; the pixels, where they are known.
+
+CASES = {}
+
+
+def case(name, make, says=None, pixels=None): CASES[name] = make, says, pixels
+
+
+def saved(format, mode='RGB', **kw):
+    "The plain picture as a file's bytes"
+    out = io.BytesIO()
+    Image.fromarray(PLAIN).convert(mode).save(out, format, **kw)
+    return out.getvalue()
+
+
+def content(data): return lambda file: file.write_bytes(data() if callable(data) else data)
+
+
+def picture(*args, says=None, pixels=PLAIN, **kw):
+    case(' '.join([*args, *kw]), content(lambda: saved(*args, **kw)), says, pixels)
+
+
+JPEG = saved('JPEG', quality=95)
+LONG = io.BytesIO()
+Image.fromarray(PLAIN).resize((400, 300), Image.BICUBIC).save(LONG, 'JPEG', quality=95)
+LONG = LONG.getvalue()
+for percent in range(5, 100, 5): case(f'a JPEG cut off at {percent}%', content(LONG[:len(LONG)*percent//100]), 'truncated')
+
+picture('JPEG', quality=95)
+picture('JPEG', progressive=True, quality=95)
+picture('JPEG', 'CMYK', quality=95, says='odd mode')
+picture('JPEG', 'L', quality=95, says='odd mode', pixels=GRAY)
+Image.init()
+for format in sorted(set(Image.SAVE) & set('AVIF BMP DDS DIB ICNS ICO IM JPEG2000 PCX PNG PPM QOI SGI TGA TIFF WEBP'.split())):
+    known = format not in ('ICNS', 'ICO') # these come in sizes of their own
+    picture(format, says='odd mode' if format == 'ICNS' else 'wrong suffix', pixels=PLAIN if known else None)
+picture('GIF', says='odd mode')
+picture('MSP', '1', says='odd mode', pixels=None)
+picture('XBM', '1', says='odd mode', pixels=None)
+picture('BLP', 'P', says='wrong suffix', pixels=None)
+picture('SPIDER', 'F', says='damaged')
+picture('EPS', says='damaged')
+picture('PDF', says='not an image')
+picture('PALM', 'P', says='not an image')
+for name, head in {'PSD': b'8BPS\0\1'+bytes(20), 'FITS': b'SIMPLE  =                    T'+b' '*2850, 'HDF5': b'\x89HDF\r\n\x1a\n'+bytes(40), 'GRIB': b'GRIB\0\0\0\1'+bytes(40), 'BUFR': b'BUFR'+bytes(40),
+                   'MPEG': b'\0\0\1\xb3\x28\x01\xe0'+bytes(60), 'WMF': b'\xd7\xcd\xc6\x9a\0\0'+bytes(60), 'a web page': b'<!doctype html><p>404', 'SVG': b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+                   'a movie': b'\0\0\0\x18ftypmp42'+bytes(60), 'HEIC': b'\0\0\0\x18ftypheic'+bytes(60), 'one byte': b'\xff', 'zeros': bytes(5000)}.items():
+    case(name, content(head), ('damaged', 'not an image', 'truncated'))
+
+case('PNG with alpha', content(lambda: saved('PNG', 'RGBA')), 'odd mode', PLAIN)
+case('PNG of 16 bits', lambda f: Image.fromarray(np.asarray(Image.fromarray(PLAIN).convert('L')).astype(np.uint16)*257).save(f, 'PNG'), 'odd mode', GRAY)
+case('PNG palette, one color clear', lambda f: Image.fromarray(PLAIN).quantize(8).save(f, 'PNG', transparency=0), 'odd mode')
+case('PNG palette, clear by bytes', lambda f: Image.fromarray(PLAIN).quantize(8).save(f, 'PNG', transparency=bytes([0, 128])), 'odd mode')
+case('PNG gray and clear', content(lambda: saved('PNG', 'LA')), 'odd mode', GRAY)
+case('PNG of 1 bit', content(lambda: saved('PNG', '1')), 'odd mode')
+case('TIFF CMYK', content(lambda: saved('TIFF', 'CMYK')), 'odd mode', PLAIN)
+case('TIFF floating point', content(lambda: saved('TIFF', 'F')), 'damaged')
+
+
+def lab(file):
+    to_lab = ImageCms.buildTransform(ImageCms.createProfile('sRGB'), ImageCms.createProfile('LAB'), 'RGB', 'LAB')
+    ImageCms.applyTransform(Image.fromarray(PLAIN), to_lab).save(file, 'TIFF')
+
+
+case('TIFF Lab', lab, 'odd mode')
+
+
+def animated(format):
+    def make(file):
+        frames = [Image.fromarray(PLAIN), Image.new('RGB', (80, 60), 'red')]
+        frames[0].save(file, format, save_all=True, append_images=frames[1:], duration=40, **({'lossless': True} if format == 'WEBP' else {}))
+    return make
+
+
+for format, says in dict(GIF='odd mode', PNG='wrong suffix', WEBP='wrong suffix', TIFF='wrong suffix').items(): case(f'animated {format}', animated(format), says, PLAIN)
+case('two pictures in one JPEG (MPO)', lambda f: Image.fromarray(PLAIN).save(f, 'MPO', save_all=True, append_images=[Image.fromarray(PLAIN[::-1])], quality=95), None, PLAIN)
+
+
+def turned(turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    return exif
+
+
+for turn in range(1, 9):
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(saved('JPEG', quality=95, exif=turned(turn))))))
+    case(f'EXIF orientation {turn}', content(saved('JPEG', quality=95, exif=turned(turn))), 'turned' if turn > 1 else None, upright)
+case('EXIF orientation 9', content(saved('JPEG', quality=95, exif=turned(9))), None, PLAIN)
+case('EXIF that is none', content(saved('JPEG', quality=95, exif=b'Exif\0\0'+b'\xff'*50)), None, PLAIN)
+case('EXIF cut off', content(saved('JPEG', quality=95, exif=turned(6).tobytes()[:20])), None, PLAIN)
+case('an ICC profile', content(saved('JPEG', quality=95, icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes())), None, PLAIN)
+case('an ICC profile that is none', content(saved('JPEG', quality=95, icc_profile=b'no profile')), None, PLAIN)
+case('letters behind the end', content(JPEG+b'PS: '*500), None, PLAIN)
+case('an archive behind the end', content(JPEG+b'PK\3\4'+bytes(500)), None, PLAIN)
+case('noise in the middle', content(JPEG[:len(JPEG)//2]+bytes(30)+JPEG[len(JPEG)//2+30:]), None)
+case('5 x 5', lambda f: Image.fromarray(PLAIN[:5, :5]).save(f, 'JPEG'), 'too small')
+
+
+def chunk(kind, data): return struct.pack('>I', len(data))+kind+data+struct.pack('>I', zlib.crc32(kind+data))
+
+
+def png(width, height, *chunks, depth=8, color=2):
+    return b'\x89PNG\r\n\x1a\n'+chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, depth, color, 0, 0, 0))+b''.join(chunks)+chunk(b'IEND', b'')
+
+
+def bytes_of_tiff(size):
+    data = bytearray(saved('TIFF'))
+    (at,) = struct.unpack('<I', data[4:8])
+    for i in range(struct.unpack('<H', data[at:at+2])[0]):
+        tag, kind = struct.unpack('<HH', data[at+2+12*i:at+6+12*i])
+        if tag in (256, 257): data[at+10+12*i:at+14+12*i] = struct.pack('<HH' if kind == 3 else '<I', *([size, 0] if kind == 3 else [size]))
+    return bytes(data)
+
+
+case('bomb: PNG of 60000 x 60000', content(lambda: png(60_000, 60_000, chunk(b'IDAT', zlib.compress(bytes(1000))))), 'damaged')
+case('bomb: PNG of 2**31 x 2**31', content(lambda: png(2**31-1, 2**31-1, chunk(b'IDAT', b''))), 'damaged')
+case('bomb: GIF of 65535 x 65535', content(b'GIF89a'+struct.pack('<HHBBB', 65535, 65535, 0, 0, 0)+b','+struct.pack('<HHHHB', 0, 0, 65535, 65535, 0)+b'\2\2L\1\0;'), 'damaged')
+case('bomb: TIFF of 60000 x 60000', content(lambda: bytes_of_tiff(60_000)), 'damaged')
+case('bomb: a text of 200 MB in a PNG', content(lambda: png(40, 40, chunk(b'zTXt', b'Comment\0\0'+zlib.compress(bytes(200_000_000), 1)), chunk(b'IDAT', zlib.compress(bytes(40*121))))), 'damaged')
+case('PNG without pixels', content(png(40, 40)), 'damaged')
+case('PNG of no size', content(png(0, 0, chunk(b'IDAT', zlib.compress(b'')))), ('damaged', 'not an image'))
+case('PNG, checksum wrong', content(saved('PNG')[:45]+b'\xff'+saved('PNG')[46:]), ('damaged', 'truncated'))
+
+case('empty', lambda f: f.touch(), 'empty')
+case('a link to nowhere', lambda f: f.symlink_to('nowhere'), 'unreadable')
+case('a link to itself', lambda f: f.symlink_to(f.name), 'unreadable')
+case('a pipe', lambda f: os.mkfifo(f), 'unreadable')
+case('a link to a device', lambda f: f.symlink_to('/dev/zero'), 'unreadable')
+case('a terabyte', lambda f: f.touch() or os.truncate(f, 2**40), 'unreadable')
+
+
+def a_socket(file):
+    with tempfile.TemporaryDirectory() as tmp, socket.socket(socket.AF_UNIX) as s: # a socket's path must be short
+        s.bind(f'{tmp}/s')
+        os.rename(f'{tmp}/s', file)
+
+
+case('a socket', a_socket, 'unreadable')
+
+# What names there are: of a whole JPEG. None: a label can't be read, or the name can't be written.
+
+NAMES = {
+    'two  words _1.jpg': 'two  words ', "it's \"q\"_1.jpg": "it's \"q\"", 'シバ🐶_1.jpg': 'シバ🐶', '-rf_1.jpg': '-rf', '--help_1.jpg': '--help', '100%s{0}{x!r}%_1.jpg': '100%s{0}{x!r}%',
+    '<b>&amp;<script>_1.jpg': '<b>&amp;<script>', '$^$_1.jpg': '$^$', '$HOME;`id`_1.jpg': '$HOME;`id`', 'a,b_1.jpg': 'a,b', 'back\\slash_1.jpg': 'back\\slash', 'UP_1.JPG': 'UP', 'Jp_1.JpEg': 'Jp',
+    'v1.2_1.jpg': 'v1.2', 'e\u0301_1.jpg': 'é', 'é_2.jpg': 'é', 'b'*249+'_1.jpg': 'b'*249, '\u202egnp_1.jpg': '\u202egnp', 'a\x1b[31m_1.jpg': 'a\x1b[31m', '#1?x=y_1.jpg': '#1?x=y', '~_1.jpg': '~', '*_1.jpg': '*',
+    '=1+1_1.jpg': '=1+1', 'nan_1.jpg': 'nan', '٣_٣.jpg': '٣', 'a\nb_1.jpg': None, 'a\rb_1.jpg': 'a\rb', '\udcff\udcfe_1.jpg': None, 'no number.jpg': None}
+
+
+BREEDS = ['Bombay', 'Sphynx', 'pug', 'samoyed'] # of the drawn photos
+FILES = {name: f'{BREEDS[i%4]}/{BREEDS[i%4]}_{i+100}.jpg' for i, name in enumerate(CASES)}
+
+
+def says(name): return CASES[name][1]
+def usable(name): return says(name) in (None, 'odd mode', 'wrong suffix', 'turned')
+
+
+@pytest.fixture(scope='module')
+def zoo(drawn, tmp_path_factory):
+    "All of these photos and names beside the drawn photos, in a folder for each breed and one for the names"
+    top = tmp_path_factory.mktemp('zoo')/'zoo'
+    for f in (drawn/'images').iterdir():
+        (top/name_label(f)).mkdir(parents=True, exist_ok=True)
+        shutil.copy(f, top/name_label(f))
+    for name, (make, _, _) in CASES.items(): make(top/FILES[name])
+    (top/'names').mkdir()
+    for i, name in enumerate(NAMES):
+        with contextlib.suppress(OSError): (top/'names'/name).write_bytes(JPEG+b' '*(i+1)) # macOS takes no name that is not UTF-8
+    return top
+
+
+# Every file by every way
+
+@pytest.mark.parametrize('name', CASES)
+def test_checked_and_read(name, zoo):
+    file, (_, want, pixels) = zoo/FILES[name], CASES[name]
+    problems = check_photos([file], progress=False)
+    assert problems.usable.all() == usable(name)
+    if want is None: assert len(problems) == 0
+    else: assert problems.problem[0] in ([want] if isinstance(want, str) else want), problems.detail[0]
+    if usable(name) or want == 'too small':
+        photo = read_photo(file)
+        assert photo.ndim == 3 and photo.shape[2] == 3 and photo.dtype == np.uint8
+        if pixels is not None: assert photo.shape == pixels.shape and np.abs(photo.astype(int)-pixels).mean() < 12
+    else:
+        with pytest.raises((OSError, ValueError), match=file.name): read_photo(file)
+
+
+@pytest.fixture(scope='module')
+def plans(zoo, drawn, tmp_path_factory):
+    "DataLoaders from each builder, which know the drawn photos only"
+    small, by_folder = dict(item=64, size=32), tmp_path_factory.mktemp('plans')/'by_folder'
+    for f in (drawn/'images').iterdir():
+        (by_folder/name_label(f)).mkdir(parents=True, exist_ok=True)
+        shutil.copy(f, by_folder/name_label(f))
+    dl = dict(bs=2, num_workers=0)
+    return dict(name=pets_block(**small).dataloaders(drawn, **dl), folder=folder_block(**small, cache=by_folder.parent/'cache').dataloaders(by_folder, **dl),
+                table=table_block(**small).dataloaders(photo_table(drawn), **dl), stock=pets_dls(drawn, presize='stock', **small, **dl))
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_builders(name, zoo, plans):
+    file, label = zoo/FILES[name], FILES[name].split('/')[0]
+    for way, dls in plans.items():
+        items = pd.DataFrame(dict(file=[file], label=[label])) if way == 'table' else [file]
+        batch = dls.test_dl(items, with_labels=True, num_workers=0)
+        if usable(name) or says(name) == 'too small' or (way, name) in [('stock', 'TIFF floating point'), ('stock', 'SPIDER F')]:
+            x, y = batch.one_batch()
+            assert x.shape == (1, 3, 32, 32) and x.isfinite().all() and dls.vocab[y[0]] == label
+        else:
+            with pytest.raises((OSError, ValueError), match=file.name): batch.one_batch()
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_cache(name, zoo, tmp_path):
+    file = zoo/FILES[name]
+    if usable(name) or says(name) == 'too small': assert (cache_photos([file], folder=tmp_path, progress=False).get(file).numpy() == read_photo(file)).all()
+    else:
+        with pytest.raises((OSError, ValueError), match=file.name): cache_photos([file], folder=tmp_path, progress=False)
+        assert os.listdir(tmp_path) == []
+
+
+PEAK = """if True:
+    import resource, sys
+    from pet_breeds.batches import read_photo
+    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
+    before = peak()
+    assert read_photo(sys.argv[1]).shape == (875, 875, 3)
+    print(round(peak()-before))
+"""
+
+
+def test_a_huge_photo_takes_its_memory_once(tmp_path):
+    "Half a megabyte that becomes 49 million pixels, of 4 bytes each, not of 14"
+    side, pack = 7000, zlib.compressobj(1)
+    rows = b''.join(pack.compress(bytes(1+3*side)) for _ in range(side))+pack.flush()
+    (tmp_path/'huge.png').write_bytes(png(side, side, chunk(b'IDAT', rows)))
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', PEAK, tmp_path/'huge.png'], capture_output=True, text=True)
+    assert done.returncode == 0 and int(done.stdout) < 400, done
+
+
+def test_no_program_is_run(zoo, monkeypatch):
+    from PIL import EpsImagePlugin
+    monkeypatch.setattr(EpsImagePlugin, 'Ghostscript', lambda *args, **kwargs: pytest.fail('Ghostscript was asked'))
+    for read in (read_photo, StockPhoto.create):
+        with pytest.raises(ValueError, match='PostScript'): read(zoo/FILES['EPS'])
+    assert 'PostScript' in check_photos([zoo/FILES['EPS']], progress=False).detail[0]
+
+
+def names_in(folder): return {n: os.path.join('names', n) for n in os.listdir(folder/'names')}
+
+
+QUICK = ['--epochs', '1', '--size', '32', '--bs', '16', '--lr', '1e-3', '--precision', 'fp32']
+
+
+def run(capfd, *words, command=main):
+    "What a command prints on both streams, and its status; never a traceback"
+    code = 0
+    try: command([str(w) for w in words])
+    except SystemExit as e: code = e.code
+    out, err = capfd.readouterr()
+    assert 'Traceback' not in out+err, out+err
+    return code, out, err
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize('words', [[], ['--presize', 'stock'], ['--labels', 'folder', '--cache']], ids=['names', 'stock', 'folders and a cache'])
+def test_the_command_skips_and_lists(words, zoo, here, capfd, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(here/'cache'))
+    code, out, err = run(capfd, '--path', zoo, *QUICK, *words)
+    assert code == 0, err
+    files, by_folder, found = names_in(zoo), 'folder' in words, json.loads(Path('report/metrics.json').read_text())
+    labels = {n: 'names' if by_folder and '\udcff' not in n else NAMES[n] for n in files if by_folder and '\udcff' not in n or NAMES[n]}
+    bad = {FILES[n] for n in CASES if not usable(n)} | {f for n, f in files.items() if n not in labels}
+    assert found['skipped'] == len(bad) and found['n_train']+found['n_valid'] == 40+len(CASES)+len(files)-len(bad)
+    page = Path('report/index.html').read_text(encoding='utf-8')
+    listed = [html.unescape(cell) for cell in re.findall('<td>(.*?)</td>', page[page.index('These were left out'):], re.S)]
+    assert {f.encode('utf-8', 'backslashreplace').decode().replace('\n', '\\n') for f in bad} <= set(listed)
+    assert json.loads(Path('report/model.json').read_text())['vocab'] == sorted({*BREEDS, *labels.values()}) and os.listdir(here/'cache' if '--cache' in words else here) != []
+
+
+@pytest.fixture(scope='module')
+def report(drawn, tmp_path_factory):
+    out = tmp_path_factory.mktemp('out')/'report'
+    run_pets(path=str(drawn), epochs=1, size=32, bs=8, lr='1e-3', out=str(out))
+    return out
+
+
+def test_the_other_command_skips_and_lists(report, zoo, here, capfd):
+    code, out, err = run(capfd, report, zoo, command=main_predict)
+    files = names_in(zoo)
+    good = {FILES[n] for n in CASES if usable(n)} | {f for n, f in files.items() if '\udcff' not in n}
+    bad = {FILES[n] for n in CASES if not usable(n)} | {f for n, f in files.items() if '\udcff' in n}
+    preds = pd.read_csv(io.StringIO(out), dtype=str, keep_default_na=False, lineterminator='\n')
+    drawn = {f'{name_label(f)}/{f.name}' for b in BREEDS for f in (zoo/b).iterdir() if f'{b}/{f.name}' not in FILES.values()}
+    assert code == 0 and preds.columns.tolist() == ['file', 'breed', 'prob'] and set(preds.breed) <= set(BREEDS) and preds.prob.astype(float).between(.25, 1).all()
+    assert sorted(preds.file) == sorted(str(zoo/f) for f in good | drawn)
+    assert len(err.splitlines()) == len(bad) and all(f'skipped {zoo/f}:'.encode('utf-8', 'replace').decode() in err for f in bad)
+
+
+def test_the_other_command_refuses_each_by_name(report, zoo, here, capfd):
+    for kind in ('truncated', 'not an image', 'damaged', 'empty', 'unreadable', 'too small'):
+        for name in [n for n in CASES if says(n) == kind][-3:]:
+            code, out, err = run(capfd, report, zoo/FILES[name], command=main_predict)
+            assert code == 2 and out == '' and len(err.splitlines()) == 1 and FILES[name] in err, err
+
+
+def test_a_stream_that_cannot_write_every_name(report, zoo, monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), 'cp1252')
+    monkeypatch.setattr(sys, 'stdout', out)
+    main_predict([str(report), str(zoo/'names'/'シバ🐶_1.jpg')])
+    out.flush()
+    assert out.buffer.getvalue().decode('cp1252').splitlines()[1].split(',')[0] == str(zoo/'names'/'\\u30b7\\u30d0\\U0001f436_1.jpg')
+
+
+def test_a_name_like_an_option(report, zoo, here, capfd, monkeypatch):
+    monkeypatch.chdir(zoo/'names')
+    for name in ('-rf_1.jpg', '--help_1.jpg'):
+        code, out, err = run(capfd, report, '--', name, command=main_predict)
+        assert code == 0 and out.splitlines()[1].startswith(name+',')
+        assert run(capfd, report, name, command=main_predict)[0] == 2
+
+
+@pytest.mark.parametrize('name', ['UTF-16', 'semicolons', 'two columns label', 'an enormous header', 'only NUL', 'an enormous path', 'a path over two lines', 'a pipe'])
+def test_the_command_refuses_a_bad_table(name, drawn, here, capfd):
+    Path('t.csv').write_bytes(BAD[name][0])
+    code, out, err = run(capfd, '--path', drawn, '--labels', 't.csv', *QUICK)
+    assert code == 2 and len(err.strip().splitlines()) == 1 and len(err) < 1000 and re.search(BAD[name][1].replace('1 of 3', '3 of 3'), err.strip()), err
+    assert os.listdir() == ['t.csv']
+
+
+# Names
+
+@pytest.mark.parametrize('name', NAMES)
+def test_names(name, zoo, plans):
+    file, label = zoo/'names'/name, NAMES[name]
+    if not os.path.lexists(file): pytest.skip('no such name on this system')
+    assert file in find_photos(zoo) and folder_label(file) == 'names'
+    if label is None and '\udcff' not in name:
+        with pytest.raises(ValueError, match='no breed') as e: name_label(file)
+        assert repr(name) in str(e.value)
+    elif label is not None: assert name_label(file) == label
+    assert check_photos([file], progress=False).problem.tolist() == (['odd name'] if '\udcff' in name else [])
+    assert plans['table'].test_dl(pd.DataFrame(dict(file=[file], label=['pug'])), with_labels=True).one_batch()[1] == 2
+    assert stratified_split([file, zoo/FILES['JPEG quality']], ['pug', 'pug']) in (([0], [1]), ([1], [0]))
+
+
+def test_names_in_a_table(zoo, tmp_path):
+    good = [n for n in NAMES if NAMES[n] and os.path.lexists(zoo/'names'/n)]
+    pd.DataFrame(dict(file=good, breed=[NAMES[n] for n in good])).to_csv(tmp_path/'t.csv', index=False, quoting=csv.QUOTE_ALL)
+    slashes = 'back\\slash_1.jpg' # a backslash is a slash in a table, as Windows writes it
+    with pytest.raises(FileNotFoundError, match=f'1 of {len(good)} photos'): photo_table(zoo/'names', tmp_path/'t.csv')
+    table = photo_table(zoo/'names', pd.read_csv(tmp_path/'t.csv', keep_default_na=False)[lambda t: t.file != slashes])
+    assert [f.name for f in table.file] == [n for n in good if n != slashes] and table.label.tolist() == [name_label(f).strip() for f in table.file]
+
+
+def test_twins_that_are_written_in_two_ways_are_one_breed(tmp_path):
+    for i, form in enumerate(('NFC', 'NFD')):
+        for way in (tmp_path/'by_name'/f'bébé_{i}.jpg', tmp_path/'by_folder'/'bébé'/f'{i}.jpg', tmp_path/'by_name'/f'pug_{i}.jpg', tmp_path/'by_folder'/'pug'/f'{i}.jpg'):
+            file = tmp_path/unicodedata.normalize(form, str(way.relative_to(tmp_path)))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(JPEG+str(file).encode())
+    rows = pd.DataFrame(dict(file=[f.name for f in find_photos(tmp_path/'by_name')], label=[unicodedata.normalize(form, l) for form, l in zip(['NFC', 'NFD']*2, ['bébé']*2+['pug']*2)]))
+    for table in (photo_table(tmp_path/'by_name'), photo_table(tmp_path/'by_folder', 'folder'), photo_table(tmp_path/'by_name', rows)):
+        assert set(table.label) == {'bébé', 'pug'} and check_photos(table, progress=False).empty
+
+
+def test_spellings_that_look_alike_are_listed(tmp_path):
+    for i, label in enumerate(['pug', 'pug', 'Pug', 'pug ', 'beagle']): (tmp_path/f'{label}_{i}.jpg').write_bytes(JPEG+b' '*i)
+    bad = check_photos(tmp_path, progress=False)
+    assert sorted(bad.detail) == ["'Pug' is mostly spelled 'pug'", "'pug ' is mostly spelled 'pug'"] and set(bad.problem) == {'mislabelled'}
+
+
+# Folders
+
+def test_a_folder_named_like_a_photo(drawn, tmp_path, report, here, capfd):
+    shutil.copytree(drawn/'images', tmp_path/'pets'/'x_1.jpg')
+    assert len(find_photos(tmp_path/'pets')) == 40 and len(photo_table(tmp_path/'pets')) == 40
+    for f in (read_photo, photo_bytes, StockPhoto.create):
+        with pytest.raises(OSError, match='x_1.jpg'): f(tmp_path/'pets'/'x_1.jpg')
+    assert check_photos([tmp_path/'pets'/'x_1.jpg'], progress=False).problem.tolist() == ['unreadable']
+    code, out, err = run(capfd, report, 'pets/x_1.jpg', command=main_predict)
+    assert code == 0 and len(out.splitlines()) == 41
+
+
+def test_each_folder_comes_once(tmp_path):
+    "Links to above, to beside, to oneself and to nowhere; ten folders that link to each other would be millions of ways"
+    for i in range(10):
+        (tmp_path/'pets'/f'{i}').mkdir(parents=True)
+        (tmp_path/'pets'/f'{i}'/f'pug_{i}.jpg').write_bytes(JPEG)
+        for j in range(10): (tmp_path/'pets'/f'{i}'/f'to_{j}').symlink_to(f'../{j}')
+    for name, to in dict(up='..', here='.', nowhere='none', itself='itself', a=str(tmp_path/'pets'/'5'), other='../other').items(): (tmp_path/'pets'/name).symlink_to(to)
+    (tmp_path/'other').mkdir()
+    (tmp_path/'other'/'pug_99.jpg').write_bytes(JPEG)
+    (tmp_path/'other'/'back').symlink_to('../pets')
+    files = find_photos(tmp_path/'pets')
+    assert [f.relative_to(tmp_path/'pets').as_posix() for f in files] == [f'{i}/pug_{i}.jpg' for i in range(10)]+['other/pug_99.jpg']
+    (tmp_path/'linked').symlink_to('pets')
+    assert len(find_photos(tmp_path/'linked')) == 11
+
+
+@contextlib.contextmanager
+def nobody():
+    "Not to be root for a while, who may read everything"
+    root = hasattr(os, 'geteuid') and os.geteuid() == 0
+    if root: os.seteuid(65534)
+    try: yield
+    finally:
+        if root: os.seteuid(0)
+
+
+def test_no_permission(drawn, report):
+    with tempfile.TemporaryDirectory() as tmp: # pytest's own folder is closed to others
+        pets = Path(shutil.copytree(drawn/'images', Path(tmp)/'pets'))
+        shutil.copytree(drawn/'images', pets/'closed')
+        locked, tables = pets/'pug_1.jpg', Path(tmp)/'t.csv'
+        tables.write_text('file,label\nclosed/pug_1.jpg,pug\npug_2.jpg,pug\n')
+        for p in (Path(tmp), pets): p.chmod(0o755)
+        for p in (locked, pets/'closed'): p.chmod(0)
+        try:
+            with nobody():
+                with pytest.warns(UserWarning, match='closed is left out: Permission denied'): files = find_photos(pets)
+                assert len(files) == 40
+                bad = check_photos(files, progress=False)
+                assert bad[['file', 'problem', 'detail']].values.tolist() == [[locked, 'unreadable', 'Permission denied']]
+                for f in (read_photo, StockPhoto.create, lambda f: cache_photos([f], folder=tmp)):
+                    with pytest.raises(PermissionError, match='pug_1.jpg'): f(locked)
+                with pytest.raises(FileNotFoundError, match='1 of 2 photos'): photo_table(pets, tables)
+        finally:
+            for p in (locked, pets/'closed'): p.chmod(0o755)
+
+
+# What changes meanwhile
+
+SPOILED = {'gone': lambda f: f.unlink(), 'cut off': lambda f: f.write_bytes(f.read_bytes()[:3000]), 'empty': lambda f: f.write_bytes(b''), 'another': lambda f: Image.new('RGB', (90, 70), 'red').save(f, 'PNG'),
+           'a pipe': lambda f: f.unlink() or os.mkfifo(f), 'a folder': lambda f: f.unlink() or f.mkdir()}
+
+
+@pytest.mark.parametrize('how', SPOILED)
+@pytest.mark.parametrize('way', ['composed', 'stock', 'cached'])
+def test_a_photo_that_changes_after_the_first_epoch(way, how, drawn, tmp_path):
+    pets = Path(shutil.copytree(drawn/'images', tmp_path/'pets'))
+    dls = pets_dls(pets, bs=4, item=64, size=32, num_workers=0, presize='stock' if way == 'stock' else 'composed', cache=tmp_path/'cache' if way == 'cached' else False)
+    n = sum(len(x) for dl in dls for x, _ in dl)
+    spoiled = dls.valid.items[3]
+    SPOILED[how](spoiled)
+    if how == 'another':
+        assert sum(len(x) for dl in dls for x, _ in dl) == n
+        x, y = dls.test_dl([spoiled], with_labels=True).one_batch()
+        assert (x-x.new_tensor([1, 0, 0])[:, None, None]).abs().max() < .01 and dls.vocab[y[0]] == name_label(spoiled)
+    else:
+        with pytest.raises((OSError, ValueError), match=spoiled.name): [x for dl in dls for x, _ in dl]
+
+
+@pytest.mark.parametrize('when, words', [('check_photos', []), ('_dataloaders', []), ('_dataloaders', ['--presize', 'stock']), ('_dataloaders', ['--cache'])])
+def test_a_photo_that_vanishes_while_the_command_runs(when, words, drawn, here, capfd, monkeypatch):
+    from pet_breeds import cli, data
+    monkeypatch.setenv('XDG_CACHE_HOME', str(here/'cache'))
+    pets = Path(shutil.copytree(drawn/'images', here/'pets'))
+    module = data if when == 'check_photos' else cli
+    before = getattr(module, when)
+    def then_it_vanishes(*args, **kwargs):
+        result = before(*args, **kwargs)
+        (pets/'pug_3.jpg').unlink()
+        return result
+    monkeypatch.setattr(module, when, then_it_vanishes)
+    code, out, err = run(capfd, '--path', pets, *QUICK, *words)
+    assert code == 2 and len(err.strip().splitlines()) == 1 and 'pug_3.jpg' in err and not Path('report').exists(), err
