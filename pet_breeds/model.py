@@ -52,12 +52,17 @@ def _drawnet_split(m): return L(m[0][:3], m[0][3:], m[1:]).map(params)
 model_meta[drawnet] = dict(cut=-3, split=_drawnet_split, stats=imagenet_stats, ps=.1)
 
 # %% ../nbs/06_model.ipynb #body-length
+def _trial(model, x):
+    "What `model` would give, by shape alone: device 'meta' has shapes and no numbers, and needs no memory for them"
+    state = {k: v.to('meta') for k,v in [*model.named_parameters(), *model.named_buffers()]}
+    return torch.func.functional_call(model, state, (x,))
+
 @torch.no_grad()
 def _body_length(model, size):
     "How many of `model`'s children give a grid at last; 0 where the others hold layers that learn features"
-    x, keep, children = torch.zeros(1, 3, size, size), 0, list(model.children())
+    x, keep, children = torch.zeros(1, 3, size, size, device='meta'), 0, list(model.children())
     for i,child in enumerate(children, 1):
-        try: x = child(x)
+        try: x = _trial(child, x)
         except (RuntimeError, TypeError, AssertionError): break
         if x.ndim == 4 and x.shape[-1]*x.shape[-2] > 1: keep = i
     lost = nn.Sequential(*children[keep:]).modules()
@@ -81,7 +86,7 @@ def make_body(
     cut = cut or (0 if hasattr(model, 'reset_classifier') else _body_length(model, size))
     if cut: model = nn.Sequential(*list(model.children())[:cut])
     else: _drop_classifier(model)
-    try: feats = model(torch.zeros(1, 3, size, size))
+    try: feats = _trial(model, torch.zeros(1, 3, size, size, device='meta'))
     except (RuntimeError, AssertionError) as e:
         raise ValueError(f"cannot take photos of {size} pixels ({e}); 224 suits most") from e
     return model, feats.shape[1], feats.ndim==4
@@ -97,7 +102,8 @@ def _torchvision_network(arch):
 def _timm_network(arch):
     import timm
     if not timm.is_model(arch): raise ValueError(_unknown_arch(arch))
-    model = timm.create_model(arch, pretrained=False)
+    try: model = timm.create_model(arch, pretrained=False)
+    except RuntimeError as e: raise ValueError(f'{arch!r}: {e}') from e # a tag that it does not know
     return model, dict(cut=None, split=default_split, stats=(model.default_cfg['mean'], model.default_cfg['std']))
 
 def _unknown_arch(arch):
@@ -117,6 +123,12 @@ def new_network(
     return _torchvision_network(arch) if arch in _torchvision_names() else _timm_network(arch)
 
 # %% ../nbs/06_model.ipynb #read-weights
+def _why(e, most=150):
+    "An error on one line, without signs that a terminal would obey"
+    return ' '.join(''.join(c if c.isprintable() else ' ' for c in str(e)).split())[:most] or type(e).__name__
+
+def _is_weight(item): return isinstance(item[0], str) and isinstance(item[1], Tensor)
+
 def read_weights(
     file:str|Path, # a `.safetensors` file, or a state_dict saved by `torch.save`
 )->dict: # name -> tensor
@@ -128,9 +140,9 @@ def read_weights(
         if file.suffix == '.safetensors': state = load_file(file)
         else: state = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as e:
-        why = f'{type(e).__name__}: {e}'.splitlines()[0][:90]
+        why = f'{type(e).__name__}: {_why(e, 70)}'
         raise ValueError(f"cannot read {file} as weights ({why}): expected safetensors or a saved state_dict") from e
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not state or not all(map(_is_weight, state.items())):
         raise ValueError(f"{file} holds no state_dict: expected a dictionary from names to tensors")
     return state
 
@@ -144,7 +156,7 @@ def _load_body(body, names, state, file):
     wrong += [f'{n} is {came}, not {expected}' for n,(came,expected) in shapes.items() if came != expected]
     wrong += [f'{n} is unknown' for n in state if n not in names.values()]
     more = f' and {len(wrong)-3} more' if len(wrong) > 3 else ''
-    if wrong: raise ValueError(f"{file} does not fit: {'; '.join(wrong[:3])}{more}")
+    if wrong: raise ValueError(f"{file} does not fit: {_why('; '.join(wrong[:3]), 300)}{more}")
     with torch.no_grad():
         for n,t in want.items():
             if n in state: t.copy_(state[n])
@@ -201,7 +213,7 @@ def find_weights(
 )->Path|None: # a file to read, or None
     "The file that `weights` stands for"
     if weights == 'auto': return cached_weights(arch)
-    return None if weights == 'none' else Path(weights)
+    return None if weights == 'none' else Path(weights).expanduser()
 
 # %% ../nbs/06_model.ipynb #fixed-stats
 class FixedStats(Callback):

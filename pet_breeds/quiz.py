@@ -77,9 +77,11 @@ def progress_file()->Path: # it need not be there
     "Where progress is kept; the environment variable XDG_DATA_HOME moves it"
     return xdg_data_home()/'pet_breeds'/'progress.json'
 
+def _count(x, below): return type(x) is int and 0 <= x < below
+
 def _valid(kept):
-    return (isinstance(kept, dict) and isinstance(kept.get('version'), int) and isinstance(kept.get('questions'), dict)
-            and all(isinstance(q, dict) and isinstance(q.get('tries'), int) and isinstance(q.get('solved'), bool)
+    return (isinstance(kept, dict) and _count(kept.get('version'), 1000) and isinstance(kept.get('questions'), dict)
+            and all(isinstance(q, dict) and _count(q.get('tries'), 10**9) and isinstance(q.get('solved'), bool)
                     for q in kept['questions'].values()))
 
 def _set_aside(file):
@@ -240,7 +242,7 @@ COMMANDS = dict(choices=Exercise.menu, hint=Exercise.hint, points=Exercise.point
 OTHERS = {'?': 'help', 'h': 'help', 'q': 'quit', ':q': 'quit', 'exit': 'quit', 's': 'skip', 'next': 'skip'}
 HELP = f'an answer, or one of {", ".join(COMMANDS)}, skip, quit'
 
-def _wrapped(text): return '\n'.join(textwrap.fill(line, 100) or line for line in str(text).splitlines())
+def _wrapped(text): return '\n'.join(textwrap.fill(line, 100) for line in str(text).splitlines())
 
 def _typed(exercise, line):
     "The result of a typed line: a letter of the menu, or an answer"

@@ -7,10 +7,11 @@ __all__ = ['save_model', 'load_model', 'training_state', 'restore', 'read_checkp
 
 # %% ../nbs/06a_saving.ipynb #imports
 import json, os, random, reprlib
+from contextlib import contextmanager
 from glob import escape
 from hashlib import sha256
 from pathlib import Path
-from .model import make_model
+from .model import _why, make_model
 import numpy as np, torch
 from fastai.vision.all import *
 from safetensors import safe_open
@@ -47,10 +48,6 @@ def _digest(text, tensors):
 def _read(file):
     "The tensors of a safetensors file, copied out of it, and its metadata"
     with safe_open(file, 'pt') as f: return {k: f.get_tensor(k).clone() for k in f.keys()}, f.metadata() or {}
-
-def _why(e):
-    "An error on one line"
-    return ' '.join(str(e).split())[:150] or type(e).__name__
 
 # %% ../nbs/06a_saving.ipynb #rules-def
 def _number(least, most): return lambda x: type(x) in (int, float) and least < x <= most
@@ -121,6 +118,18 @@ def _describe(file):
     return about
 
 # %% ../nbs/06a_saving.ipynb #load-model
+@contextmanager
+def _at_most(size):
+    "ValueError for a network made within whose parameters take more than `size` bytes, before they fill the memory"
+    left = size
+    def count(module, name, p):
+        nonlocal left
+        left -= p.nbytes
+        if left < 0: raise ValueError(f'its network takes more than {size:,} bytes, too many for the weights beside it')
+    hook = nn.modules.module.register_module_parameter_registration_hook(count)
+    try: yield
+    finally: hook.remove()
+
 def load_model(
     path:str|Path, # a folder with `model.safetensors` and `model.json`
 )->tuple: # the model, ready to predict, and a dict with arch, vocab, mean, std, prep
@@ -131,7 +140,8 @@ def load_model(
     try:
         meta = _describe(about)
         digest = meta.pop('sha256')
-        model, _ = make_model(meta['arch'], len(meta['vocab']), size=meta['prep']['size'], head=meta['head'])
+        with _at_most(2*weights.stat().st_size + 600_000_000): # vgg19 is made with a classifier of 494 MB
+            model, _ = make_model(meta['arch'], len(meta['vocab']), size=meta['prep']['size'], head=meta['head'])
     except Exception as e: raise ValueError(f"{about} does not describe a model of ours: {_why(e)}") from e
     try:
         tensors, _ = _read(weights)
@@ -250,19 +260,30 @@ def _json(run):
 def _same_run(file, was, now):
     for k in {**now, **was}:
         if was.get(k) != now.get(k):
-            raise ValueError(f'{file} was made with {k} {reprlib.repr(was.get(k))}, not {reprlib.repr(now.get(k))}: '
+            before, after = (reprlib.repr(run.get(k)) for run in (was, now))
+            raise ValueError(f'{file} was made with {_why(k)} {before}, not {after}: '
                              'start again without resume, or give the same')
 
 # %% ../nbs/06a_saving.ipynb #saved-rules
+def _is_row(x): return isinstance(x, list) and all(o is None or type(o) in (int, float) for o in x)
+
+def _numeric(x):
+    "Numbers, tensors, and lists and dictionaries of them"
+    if isinstance(x, dict): return all(map(_numeric, x.values()))
+    return all(map(_numeric, x)) if isinstance(x, list) else isinstance(x, (int, float, Tensor))
+
+def _is_state(x):
+    return isinstance(x, dict) and set(x) == set(_GET) and all(_numeric(x[part]) for part in x if part != 'random')
+
 def _is_fit(x):
     return (isinstance(x, dict) and set(x) == {'epochs', 'rows'} and type(x['epochs']) is int
-            and isinstance(x['rows'], list) and all(isinstance(row, list) for row in x['rows'])
+            and isinstance(x['rows'], list) and all(map(_is_row, x['rows']))
             and len(x['rows']) <= x['epochs'])
 
 _SAVED = dict(
     run=(lambda x: isinstance(x, dict), 'a dictionary'),
     fits=(lambda x: isinstance(x, list) and x and all(map(_is_fit, x)), 'fits with their epochs and rows'),
-    state=(lambda x: isinstance(x, dict) and set(x) == set(_GET), f"a dictionary with {', '.join(_GET)}"))
+    state=(_is_state, f"a dictionary of numbers: {', '.join(_GET)}"))
 
 # %% ../nbs/06a_saving.ipynb #read-checkpoint
 def read_checkpoint(
@@ -294,6 +315,7 @@ class Checkpoint(Callback):
         self.file, self.about, self.n_fit = Path(file), _json(run), -1
         self.saved = read_checkpoint(file, run) if resume else dict(fits=[])
         self.fits = self.saved['fits']
+        if resume: print(f"going on after {sum(len(f['rows']) for f in self.fits)} epochs")
 
     def before_fit(self): self._find_fit()
     def before_epoch(self):

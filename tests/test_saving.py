@@ -2,7 +2,6 @@
 import json
 import os
 import pickle
-import random
 import subprocess
 import sys
 import warnings
@@ -179,34 +178,6 @@ def test_what_is_missing(name, saved):
     with pytest.raises(FileNotFoundError, match=name): load_model(saved)
     (saved/name).mkdir()
     with pytest.raises(FileNotFoundError, match=name): load_model(saved)
-
-
-def mutated(data, rng, head):
-    "`data` with a few bytes changed, removed, added or cut off, mostly among the first `head`"
-    data = bytearray(data)
-    for _ in range(rng.choice([1, 1, 2, 5])):
-        i = rng.randrange(min(len(data), head) if rng.random() < .8 else len(data))
-        how = rng.randrange(5)
-        if how < 2: data[i] ^= 1 << rng.randrange(8)
-        elif how == 2: del data[i:i+rng.randrange(1, 40)]
-        elif how == 3: data[i:i] = data[i:i+rng.randrange(1, 40)]
-        elif rng.random() < .3: del data[i+1:]
-    return bytes(data)
-
-
-def test_mutations_are_refused_or_harmless(saved, net):
-    "Two hundred; of those that load, the model and its description are the same as before"
-    rng, about = random.Random(0), load_model(saved)[1]
-    for i in range(200):
-        file = saved/('model.json', 'model.safetensors')[i % 2]
-        good = file.read_bytes()
-        file.write_bytes(mutated(good, rng, 10_000))
-        try:
-            model, got = load_model(saved)
-            same(dict(model.state_dict()), dict(net.state_dict()))
-            assert got == about
-        except ValueError as e: assert str(saved) in str(e) and '\n' not in str(e)
-        finally: file.write_bytes(good)
 
 
 def test_nan_is_neither_written_nor_read(net, saved, tmp_path):
@@ -446,7 +417,7 @@ def test_a_run_that_json_cannot_hold(file):
 
 
 def test_tuples_in_a_run(tmp_path):
-    saving._write_checkpoint(tmp_path/'run', run=saving._json({'lr': (1e-3, 2e-3)}), fits=[dict(epochs=1, rows=[])], state=dict.fromkeys(saving._GET))
+    saving._write_checkpoint(tmp_path/'run', run=saving._json({'lr': (1e-3, 2e-3)}), fits=[dict(epochs=1, rows=[])], state=dict.fromkeys(saving._GET, {}))
     assert read_checkpoint(tmp_path/'run', {'lr': (1e-3, 2e-3)})['run'] == {'lr': [1e-3, 2e-3]}
 
 
@@ -461,16 +432,6 @@ def test_another_learner(file, photos):
     assert f'{file} does not fit this Learner' in str(e.value)
 
 
-def test_damaged_checkpoints(file, half):
-    "A hundred mutations, in the header, the text and the tensors; one that loads is as it was"
-    rng, good = random.Random(0), read_checkpoint(file, RUN)
-    for _ in range(100):
-        bad = mutated(half, rng, 40_000)
-        file.write_bytes(bad)
-        try: same(read_checkpoint(file, RUN), good)
-        except ValueError as e: assert str(file) in str(e) and '\n' not in str(e)
-
-
 @pytest.mark.parametrize('data', [pytest.param(data, id=what) for what, data in hostile()])
 def test_hostile_checkpoints(file, data):
     file.write_bytes(data)
@@ -479,8 +440,8 @@ def test_hostile_checkpoints(file, data):
 
 
 @pytest.mark.parametrize('saved', [{}, {'run': [], 'fits': [], 'state': {}}, {'run': RUN, 'fits': [{}], 'state': {}}, {'run': RUN, 'fits': [dict(epochs=1, rows=[[], []])], 'state': {}},
-                                   {'run': RUN, 'fits': [dict(epochs=1, rows=[])], 'state': {'model': {}}}, {'run': RUN, 'fits': [], 'state': dict.fromkeys(saving._GET)},
-                                   {'run': RUN, 'fits': [dict(epochs=1, rows=[.5])], 'state': dict.fromkeys(saving._GET)}])
+                                   {'run': RUN, 'fits': [dict(epochs=1, rows=[])], 'state': {'model': {}}}, {'run': RUN, 'fits': [], 'state': dict.fromkeys(saving._GET, {})},
+                                   {'run': RUN, 'fits': [dict(epochs=1, rows=[.5])], 'state': dict.fromkeys(saving._GET, {})}])
 def test_signed_but_senseless(saved, tmp_path):
     saving._write_checkpoint(tmp_path/'run', **saved)
     with pytest.raises(ValueError, match='is not a whole checkpoint of ours'): read_checkpoint(tmp_path/'run', RUN)
