@@ -56,8 +56,9 @@ def plot_confusion(
     ax.imshow(rgb)
     for i,j in zip(*n.nonzero()):
         ax.text(j, i, n[i,j], ha='center', va='center', fontsize=small, color='white' if share[i,j] > .8 else 'black')
-    ax.set_xticks(range(k), cm.columns, rotation=90, fontsize=small)
-    ax.set_yticks(range(k), cm.index, fontsize=small)
+    names = [name if len(name) < 40 else f'{name[:39]}…' for name in map(str, cm.index)]
+    ax.set_xticks(range(k), names, rotation=90, fontsize=small, parse_math=False) # a breed may be named $
+    ax.set_yticks(range(k), names, fontsize=small, parse_math=False)
     ax.set_xticks(np.arange(-.5, k), minor=True); ax.set_yticks(np.arange(-.5, k), minor=True)
     ax.grid(which='minor', color='0.87', lw=.5); ax.tick_params(which='both', length=0)
     ax.spines[:].set_visible(False)
@@ -118,7 +119,7 @@ def plot_photos(
     axes = fig.subplots(len(heights), cols, squeeze=False, height_ratios=heights)
     for ax, photo, title in zip(axes.flat, shown, titles):
         ax.imshow(photo)
-        ax.set_title(title, fontsize=7.5)
+        ax.set_title(title, fontsize=7.5, parse_math=False)
     for ax in axes.flat:
         ax.axis('off')
         ax.set_anchor('N') # the titles of a row stand on one line

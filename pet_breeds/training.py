@@ -98,19 +98,19 @@ def _halve_if_full(learn, fits):
     for dl in learn.dls.loaders: dl.bs = max(1, dl.bs//2)
     try: return fits()
     except torch.OutOfMemoryError as e:
-        raise RuntimeError(f'the memory of {device} is too small for {bs//2} photos a batch: '
+        raise MemoryError(f'the memory of {device} is too small for {bs//2} photos a batch: '
                            f'try bs={max(1, bs//4)}, smaller photos or a smaller body') from e
 
 # %% ../nbs/07_training.ipynb #run-def
 def _run(learn, **settings):
     "What must be the same when a run goes on"
-    names = '\n'.join(name for dl in learn.dls.loaders for name in _photo_names(dl))
+    names = '\n'.join(name for dl in learn.dls.loaders for name in _photo_names(dl)).encode('utf-8', 'surrogateescape')
     return dict(arch=getattr(learn, 'arch', type(learn.model).__name__), **settings,
-                vocab=list(map(str, learn.dls.vocab)), photos=sha256(names.encode()).hexdigest())
+                vocab=list(map(str, learn.dls.vocab)), photos=sha256(names).hexdigest())
 
 # %% ../nbs/07_training.ipynb #train-def
 def train(
-    learn:Learner, # from `make_learner`; RuntimeError if half its batch is too large for the memory, too
+    learn:Learner, # from `make_learner`; MemoryError if half its batch is too large for the memory, too
     epochs:int, # epochs in which everything learns
     lr:float|slice=2e-3, # base rate: the head's peak, as `base_lr` of `fine_tune`; a slice for one fit, else ValueError
     freeze_epochs:int=0, # epochs before them in which only the head learns; 0 for a body without pretrained weights
@@ -166,7 +166,8 @@ def repeat(
     ways = train if isinstance(train, dict) else {'result': train}
     seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
     if len(seeds) < 2: raise ValueError(f'seeds={seeds}: expected two or more, or there is no spread to see')
-    turns = progress_bar([(seed, name) for seed in seeds for name in ways], display=progress, leave=False)
+    turns = [(seed, name) for seed in seeds for name in ways]
+    if progress: turns = progress_bar(turns, leave=False)
     runs = pd.DataFrame(index=pd.Index(seeds, name='seed'), columns=list(ways), dtype=float)
     for seed,name in turns: runs.loc[seed, name] = float(ways[name](seed))
     return runs

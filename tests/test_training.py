@@ -156,7 +156,7 @@ def test_half_the_batch_starts_again_from_the_start(learner, capsys):
 
 
 def test_no_room_at_all(learner):
-    with pytest.raises(RuntimeError, match='try bs=1'): train(learner(cbs=Card(0)), 1)
+    with pytest.raises(MemoryError, match='try bs=1'): train(learner(cbs=Card(0)), 1)
 
 
 # noise
