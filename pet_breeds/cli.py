@@ -6,15 +6,14 @@
 __all__ = ['run_pets', 'predict_pets', 'main', 'main_predict']
 
 # %% ../nbs/10_pets.ipynb #imports
-import json, os, platform, re, shlex, shutil, sys, time
+import json, os, platform, re, shlex, shutil, sys, time, warnings
 from argparse import ArgumentParser
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from inspect import signature
 from math import ceil
 from pathlib import Path
-from signal import SIGINT
-from tempfile import mkdtemp
+from signal import SIGINT, SIGTERM, signal
 from threading import Timer
 from .distributed import as_one, distributed, is_main, on_main
 from .lesson import in_style
@@ -51,34 +50,37 @@ def _usable_photos(path, labels):
                          f'the first {first.file} ({first.detail}): is this the right folder?')
     if good.label.nunique() < 2:
         raise ValueError(f'only one breed, {good.label[0]!r}, is left in {photos}, not counting what cannot be read')
-    skipped = skipped.assign(file=[os.path.relpath(f, photos) for f in skipped.file])
+    printable = lambda f: os.path.relpath(f, photos).encode('utf-8', 'backslashreplace').decode()
+    skipped = skipped.assign(file=skipped.file.map(printable))
     return good, skipped, 'drawn' if data.is_drawn(photos) else 'real'
 
 # %% ../nbs/10_pets.ipynb #report-dir
 def _is_report(out): return out.is_dir() and ((out/'metrics.json').exists() or not any(out.iterdir()))
 
+def _put_right(out, old):
+    "Finish what a killed run began: the old report goes back, or away where the new one is in its place"
+    if not old.exists(): return
+    if out.exists(): shutil.rmtree(old)
+    else: old.rename(out)
+
 @contextmanager
 def _replacing(out):
     "A new folder that takes the place of `out` if all goes well, and vanishes if not"
+    from pet_breeds.drawn import hidden_beside
     out = Path(out).expanduser()
+    if out.name in ('', '..'): raise ValueError(f'--out {out}: expected the name of a folder to make, such as report')
     if out.is_symlink() or out.exists() and not _is_report(out):
         raise ValueError(f'--out {out}: there is something else than a report; give another folder, or remove it')
-    try: new = Path(mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
-    except OSError as e:
-        raise ValueError(f'--out {out}: cannot write in {out.parent} ({e.strerror}); '
-                         'give a folder in one that exists and is yours') from e
-    try:
+    if not out.parent.is_dir():
+        raise ValueError(f'--out {out}: cannot write in {out.parent}; give a folder in one that exists and is yours')
+    old = out.with_name(f'.{out.name}-old')
+    with hidden_beside(out, alone=True) as new:
+        _put_right(out, old)
         yield new
-        new.chmod(0o755)
-        if out.exists():
-            old = Path(mkdtemp(prefix=f'.{out.name}-old-', dir=out.parent))
-            out.rename(old/out.name)
-            try: new.rename(out)
-            finally:
-                if not out.exists(): (old/out.name).rename(out)
-                shutil.rmtree(old)
-        else: new.rename(out)
-    finally: shutil.rmtree(new, ignore_errors=True)
+        try:
+            if out.exists(): out.rename(old)
+            new.rename(out)
+        finally: _put_right(out, old)
 
 # %% ../nbs/10_pets.ipynb #defaults
 def _head(head, pretrained, n_train, n_classes, freeze_epochs):
@@ -106,12 +108,19 @@ def _prep(presize, size):
     item = round(size*460/224)
     return dict(presize=presize, item=item if presize == 'stock' else max(460, item), size=size, min_scale=.75)
 
+def _n_workers(presize):
+    "Processes that read photos for the stock presizing, where they are forked and can share memory"
+    from multiprocessing import Lock, get_start_method
+    if presize != 'stock' or get_start_method() != 'fork': return 0
+    try: Lock()
+    except OSError: return 0 # no /dev/shm, as in some containers
+    return os.cpu_count()
+
 def _dataloaders(table, bs, valid_pct, seed, cache, prep):
     "Batches of photos from a table of files and labels"
-    from multiprocessing import get_start_method
     from pet_breeds.data import pets_dls
-    num_workers = os.cpu_count() if prep['presize'] == 'stock' and get_start_method() == 'fork' else 0
-    dls = pets_dls(table, bs, valid_pct=valid_pct, seed=seed, cache=cache, num_workers=num_workers, **prep)
+    dls = pets_dls(table, bs, valid_pct=valid_pct, seed=seed, cache=cache,
+                   num_workers=_n_workers(prep['presize']), **prep)
     if dls.train.n < bs:
         raise ValueError(f'{dls.train.n} photos to train on are fewer than a batch of {bs}: '
                          f'add photos, or give --bs {max(2, dls.train.n//2)}')
@@ -133,13 +142,13 @@ def _rate(learn, lr):
 def _fit(learn, lr, epochs, freeze_epochs, **kwargs):
     "Fit a linear head, find a rate, train: the finder's result, the epochs as a table, and numbers"
     from pet_breeds import training
-    start, fitted = time.time(), learn.weights and learn.head == 'linear'
+    start, fitted = time.perf_counter(), learn.weights and learn.head == 'linear'
     if fitted: training.probe_head(learn)
-    seconds = time.time() - start
+    seconds = time.perf_counter() - start
     rate, finder = _rate(learn, lr) if epochs else (0, None)
-    start, lrs = time.time(), slice(rate/10, rate) if fitted else rate
+    start, lrs = time.perf_counter(), slice(rate/10, rate) if fitted else rate
     with distributed(learn): table = training.train(learn, epochs, lrs, freeze_epochs, **kwargs) if epochs else None
-    seconds += time.time() - start
+    seconds += time.perf_counter() - start
     speed = (1 if table is None else len(table)) * len(learn.dls.train) * learn.dls.train.bs / seconds
     return finder, table, dict(lr=rate, training_seconds=round(seconds, 1), images_per_second=round(speed, 1))
 
@@ -168,9 +177,10 @@ def _checkpoint(out):
 def _batch_figure(dls, n=10):
     "Photos of a training batch, as the model sees them"
     from matplotlib import pyplot as plt
-    dls.train.show_batch(max_n=n, nrows=2, ncols=n//2, figsize=(7.2, 3.4))
+    with plt.rc_context({'text.parse_math': False}): # a breed may be named $
+        dls.train.show_batch(max_n=n, nrows=2, ncols=n//2, figsize=(7.2, 3.4))
     fig = plt.gcf()
-    for ax in fig.axes: ax.title.set_fontsize(7)
+    for ax in fig.axes: ax.title.set(fontsize=7, parse_math=False)
     plt.close(fig)
     return fig
 
@@ -264,7 +274,7 @@ def run_pets(
     out:str='report', # folder for the report
 )->dict: # what is written to `metrics.json`; ValueError or OSError say what to mend
     "Train a classifier of pet breeds and write a report: index.html, metrics.json, model.safetensors and model.json"
-    start, command = time.time(), _command(locals())
+    asked, start = dict(locals()), time.perf_counter()
     _check_options(head, epochs, freeze_epochs, lr, size, bs, precision, presize, cache, valid_pct)
     with _replacing(out) if is_main() else nullcontext() as new:
         from pet_breeds import model, saving
@@ -291,13 +301,16 @@ def run_pets(
                  precision=chosen.name, why=chosen.why, presize=presize, device=str(dls.device),
                  processes=processes, seed=seed, versions=_versions())
         print(_plan(m))
+        if not resume and opts['epochs'] and _checkpoint(out).exists():
+            print(f'a run into {out} was not finished: --resume goes on with it, this one starts anew')
         finder, epoch_table, numbers = _fit(learn, lr, opts['epochs'], opts['freeze_epochs'],
                                             checkpoint=_checkpoint(out), resume=resume)
         measured, cm, top = _measure(learn)
-        m.update(numbers, **measured, seconds=round(time.time()-start, 1))
+        m.update(numbers, **measured, seconds=round(time.perf_counter()-start, 1))
         if new:
+            command = _command({**asked, 'precision': chosen.name})
             page = _page(m, dls, finder, epoch_table, cm, top, skipped, command)
-            (new/'index.html').write_text(page, encoding='utf-8')
+            (new/'index.html').write_text(page, encoding='utf-8', errors='backslashreplace')
             (new/'metrics.json').write_text(json.dumps(m, indent=1), encoding='utf-8')
             saving.save_model(learn, new, **prep)
     if is_main(): _checkpoint(out).unlink(missing_ok=True)
@@ -305,8 +318,18 @@ def run_pets(
     return m
 
 # %% ../nbs/10_pets.ipynb #versions
+def _shown(value):
+    "Of a path from the root what others may see: the way from here or from home, or only its end"
+    path = Path(str(value))
+    if not path.is_absolute(): return value
+    tops = sorted([(Path.cwd(), ''), (Path(os.path.expanduser('~')), '~/')], key=lambda top: -len(top[0].parts))
+    for top, sign in tops:
+        if path.is_relative_to(top): return f'{sign}{path.relative_to(top)}'
+    return f'.../{path.name}'
+
 def _command(options):
     "The shell command for these options, those that are as by default left out"
+    options = {k: _shown(v) for k,v in options.items()}
     defaults = {p.name: p.default for p in signature(run_pets).parameters.values()}
     changed = [f'--{k}' if options[k] is True else f'--{k}={options[k]}' for k in defaults if options[k] != defaults[k]]
     return shlex.join(['pet_breeds', *changed])
@@ -324,13 +347,13 @@ def predict_pets(
     import pandas as pd, torch
     from pet_breeds import batches, data, loss, saving
     net, about = saving.load_model(model)
+    for p in photos:
+        if not Path(p).exists(): raise FileNotFoundError(f'{p}: no such photo or folder')
     files = [f for p in map(Path, photos) for f in (data.find_photos(p) if p.is_dir() else [p])]
-    for f in files:
-        if not f.is_file(): raise FileNotFoundError(f'{f}: no such photo or folder')
     if not files: raise ValueError(f'no photos in {", ".join(map(str, photos))}: expected .jpg, .png and the like')
     problems = data.check_photos(files, progress=False)
     bad = problems[~problems.usable].drop_duplicates('file')
-    files = [f for f in files if f not in set(bad.file)]
+    files = pd.Series(files, dtype=object)[lambda s: ~s.isin(bad.file)].tolist()
     if not files: raise ValueError(f'no photo can be read; the first is {bad.file.iloc[0]}: {bad.detail.iloc[0]}')
     dl = batches.photo_dl(files, **about['prep'], mean=about['mean'], std=about['std'])
     with torch.no_grad(): probs = torch.cat([loss.softmax(net(x), dim=1) for x, in dl])
@@ -343,6 +366,18 @@ def _interrupt_again(lost):
     if issubclass(lost.exc_type, KeyboardInterrupt): Timer(.1, os.kill, (os.getpid(), SIGINT)).start()
     else: sys.__unraisablehook__(lost)
 
+def _interrupt(number, frame): raise KeyboardInterrupt(number)
+
+@contextmanager
+def _stoppable():
+    "Within it, SIGTERM interrupts as Ctrl-C does, and neither is lost"
+    hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
+    handler = signal(SIGTERM, _interrupt)
+    try: yield
+    finally:
+        signal(SIGTERM, handler)
+        sys.unraisablehook = hook
+
 # %% ../nbs/10_pets.ipynb #spelled-def
 def _spelled(words, parser):
     "Words of a command line, the names of options as `parser` spells them"
@@ -354,23 +389,39 @@ def _spelled(words, parser):
     return [spelled(word) if word.startswith('--') else word for word in words]
 
 # %% ../nbs/10_pets.ipynb #shell-def
-def _shell(func, parser, args):
+def _last_line(e):
+    "What went wrong, without the lines that fastai and worker processes put before it"
+    text = f'{e.strerror}: {e.filename}' if getattr(e, 'filename', None) else str(e)
+    return text.strip().rpartition('\n')[2].strip()
+
+def _shell(func, parser, args, left=lambda **_: ''):
     "Run `func` on the parsed `args`; report what its user can mend in a line, and exit with 2"
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    for what in (dict(module='PIL'), dict(message='Glyph')): warnings.filterwarnings('ignore', **what) # of odd photos
     def error(msg):
         msg = msg.replace('invalid _parse', 'invalid int') # fastcore's name for what reads an `int|None`
         parser.exit(2, f'{parser.prog}: {msg}; see {parser.prog} --help\n')
     parser.error = error
     words = _spelled(sys.argv[1:] if args is None else args, parser)
     args = {k:v for k,v in vars(parser.parse_args(words)).items() if k not in ('pdb', 'xtra')}
-    before, sys.unraisablehook = sys.unraisablehook, _interrupt_again
-    try: return func(**args)
-    except KeyboardInterrupt: parser.exit(130, f'\n{parser.prog}: interrupted; no report was written\n')
-    except OSError as e: parser.exit(2, f'{parser.prog}: {f"{e.strerror}: {e.filename}" if e.filename else e}\n')
-    except ValueError as e: parser.exit(2, f'{parser.prog}: {e}\n')
-    finally: sys.unraisablehook = before
+    try:
+        with _stoppable(): return func(**args)
+    except KeyboardInterrupt as e:
+        parser.exit(128 + (e.args or [SIGINT])[0], f'\n{parser.prog}: interrupted{left(**args)}\n')
+    except BrokenPipeError: # whoever reads has read enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except RuntimeError as e:
+        if 'DataLoader worker' not in str(e): raise
+        parser.exit(2, f'{parser.prog}: a process that read photos was killed, for lack of memory?{left(**args)}\n')
+    except (OSError, ValueError, FloatingPointError, MemoryError) as e:
+        parser.exit(2, f'{parser.prog}: {_last_line(e)}\n')
 
 # %% ../nbs/10_pets.ipynb #main-def
+def _left(out, **options):
+    "What an interrupted run leaves, for its last line"
+    more = ', but --resume goes on after the last epoch' if _checkpoint(out).exists() else ''
+    return f'; no report was written{more}'
+
 def main(
     args:list|None=None, # words of the command line; those of the process if None
 ):
@@ -379,7 +430,7 @@ def main(
         with as_one():
             run_pets(**options)
             print(f'Open {Path(options["out"])/"index.html"}')
-    _shell(run, anno_parser(run_pets, prog='pet_breeds'), args)
+    _shell(run, anno_parser(run_pets, prog='pet_breeds'), args, _left)
 
 # %% ../nbs/10_pets.ipynb #main-predict
 def main_predict(
@@ -391,6 +442,8 @@ def main_predict(
     parser.add_argument('photos', metavar='PHOTO', nargs='+', help='photos, or folders of photos')
     def run(**options):
         preds, bad = predict_pets(**options)
-        preds.to_csv(sys.stdout, index=False, float_format='%.4f')
+        table = preds.to_csv(index=False, float_format='%.4f', lineterminator='\n')
+        code = sys.stdout.encoding or 'utf-8' # on Windows not all names can be written
+        print(table.encode(code, 'backslashreplace').decode(code), end='')
         for r in bad.itertuples(): print(f'{parser.prog}: skipped {r.file}: {r.detail}', file=sys.stderr)
     _shell(run, parser, args)

@@ -1,0 +1,289 @@
+"Killed, told to end, out of disk, out of a home: the next run works, and nothing that was there is lost."
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pet_breeds import data, drawn as drawing
+from pet_breeds.batches import PhotoCache
+from pet_breeds.cli import _n_workers, main, run_pets
+from pet_breeds.data import get_pets
+from pet_breeds.saving import load_model
+
+BIN = Path(sys.exec_prefix)/'bin'
+QUICK = dict(epochs=1, size=32, bs=8, lr='1e-3', precision='fp32')
+OPTIONS = [word for k, v in QUICK.items() for word in (f'--{k}', str(v))]
+REPORT = ['index.html', 'metrics.json', 'model.json', 'model.safetensors']
+ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*words, **kwargs):
+    return subprocess.Popen([BIN/'pet_breeds', *map(str, words)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV, **kwargs)
+
+
+def in_mounts(mounts, *words, env=None):
+    "Run a command where `mounts` (shell) were made for it alone"
+    if subprocess.run(['unshare', '-m', 'true'], capture_output=True).returncode: pytest.skip('no right to mount here')
+    return subprocess.run(['unshare', '-m', 'sh', '-ec', f'{mounts}\nexec "$@"', '-', *map(str, words)], capture_output=True, text=True, timeout=300, env={**ENV, **(env or {})})
+
+
+def contents(folder): return {f.name: f.read_bytes() for f in folder.iterdir()}
+
+
+# kill -9
+
+LIFE = '''
+import json, mmap, os, random, shutil, signal, sys, time, traceback
+from pathlib import Path
+import torch
+from pet_breeds import batches, cli, drawn, saving, training
+from pet_breeds.batches import PhotoCache
+from pet_breeds.saving import load_model, read_checkpoint
+rng, rounds = random.Random(int(sys.argv[1])), int(sys.argv[2])
+os.environ['XDG_CACHE_HOME'] = os.path.abspath('caches')
+PHASES = 'start draw cache train checkpoint report'.split()
+at = mmap.mmap(-1, 1) # in which phase a run is, seen by the process that kills it
+
+def watched(module, name, phase):
+    func = getattr(module, name)
+    def run(*args, **kwargs):
+        before, at[0] = at[0], PHASES.index(phase)
+        try: return func(*args, **kwargs)
+        finally: at[0] = before
+    setattr(module, name, run)
+for module, name, phase in ((drawn, 'draw_pets', 'draw'), (batches, '_build', 'cache'), (training, 'train', 'train'), (saving, '_write_checkpoint', 'checkpoint'), (cli, '_page', 'report'),
+                            (saving, 'save_model', 'report'), (cli, '_put_right', 'report')): watched(module, name, phase)
+
+def live(out):
+    torch.set_num_threads(1)
+    photos = drawn.draw_pets('photos', 4, breeds=list(drawn.BREEDS)[:6], progress=False)
+    return cli.run_pets(path=photos, epochs=3, size=32, bs=8, lr='1e-3', precision='fp32', cache=True, out=out, resume=cli._checkpoint(out).exists())
+
+def start(out):
+    if pid := os.fork(): return pid
+    os.dup2(os.open('log', os.O_WRONLY|os.O_CREAT|os.O_APPEND), 1)
+    try: live(out)
+    except BaseException: traceback.print_exc(); os._exit(1)
+    os._exit(0)
+
+def has_ended(pid): return os.waitid(os.P_PID, pid, os.WEXITED|os.WNOHANG|os.WNOWAIT) is not None
+
+def end(pid): return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+def is_whole(report):
+    if not report.exists(): return False
+    assert sorted(os.listdir(report)) == ['index.html', 'metrics.json', 'model.json', 'model.safetensors'], os.listdir(report)
+    json.loads((report/'metrics.json').read_text())
+    load_model(report)
+    return True
+
+def check():
+    if Path('photos').exists(): assert len(os.listdir('photos/images')) == 24
+    for file in Path('caches').glob('*/*.safetensors'): assert len(PhotoCache(file).keys) == 24
+    assert is_whole(Path('report')) or is_whole(Path('.report-old')), 'the earlier report is lost'
+
+def forget(phase):
+    "So that a run comes through `phase` again"
+    if phase == 'draw': shutil.rmtree('photos', ignore_errors=True)
+    if phase in ('draw', 'cache'): shutil.rmtree('caches', ignore_errors=True)
+
+begun, seconds = {}, dict.fromkeys(PHASES, 0.)
+pid, now = start('report'), time.perf_counter()
+while not has_ended(pid):
+    time.sleep(.001)
+    before, now = now, time.perf_counter()
+    seconds[PHASES[at[0]]] += now-before
+assert end(pid) == 0
+first, killed = Path('report/model.safetensors').read_bytes(), dict.fromkeys(PHASES, 0)
+for phase in PHASES[1:]*rounds:
+    forget(phase)
+    at[0] = 0
+    pid = start('report')
+    while PHASES[at[0]] != phase and not has_ended(pid): time.sleep(.0005)
+    time.sleep(rng.uniform(0, seconds[phase]))
+    where = PHASES[at[0]]
+    os.kill(pid, signal.SIGKILL)
+    if end(pid) == -signal.SIGKILL: killed[where] += 1
+    check()
+assert end(start('report')) == 0, Path('log').read_text()[-2000:]
+assert Path('report/model.safetensors').read_bytes() == first, 'killed and resumed, the model is another'
+check()
+print(json.dumps(dict(killed=killed, left=sorted(str(p) for p in Path().rglob('.*')))))
+'''
+
+
+def test_kill_9_anywhere(here):
+    "In each phase of a run, at random: what is there is whole, the old report stays, the last run ends as one that was left alone, and no trace is left"
+    done = subprocess.run([sys.executable, '-c', LIFE, '0', '10'], capture_output=True, text=True, env=ENV, timeout=1200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    seen = json.loads(done.stdout.splitlines()[-1])
+    print(seen)
+    assert sum(seen['killed'].values()) >= 25 and seen['left'] == []
+
+
+@pytest.mark.parametrize('step', [0, 1])
+def test_killed_between_the_old_report_and_the_new(step, drawn, here):
+    "The next run, even one that fails, brings the old one back"
+    run_pets(path=str(drawn), **QUICK)
+    before = contents(here/'report')
+    code = f'''if True:
+        import os, pathlib, signal
+        from pet_breeds.cli import run_pets
+        rename, n = pathlib.Path.rename, iter(range(9))
+        def renamed(self, target):
+            if next(n) == {step}: os.kill(os.getpid(), signal.SIGKILL)
+            return rename(self, target)
+        pathlib.Path.rename = renamed
+        run_pets(path={str(drawn)!r}, seed=7, **{QUICK!r})'''
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, env=ENV).returncode == -signal.SIGKILL
+    assert (here/'report').exists() == (step == 0)
+    with pytest.raises(SystemExit): main(['--path', str(drawn), '--arch', 'nonsense'])
+    assert contents(here/'report') == before and sorted(os.listdir(here)) == ['.report-run.safetensors', 'report']
+
+
+# told to end
+
+def test_sigterm(drawn, here):
+    "As Ctrl-C: a line, status 143, the old report as it was, and what to do to go on; which it then does"
+    run_pets(path=str(drawn), **QUICK)
+    before = contents(here/'report')
+    run = command('--path', drawn, *OPTIONS, '--epochs', 200)
+    while not (here/'.report-run.safetensors').exists() and run.poll() is None: time.sleep(.01)
+    run.terminate()
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 143 and 'Traceback' not in err and err.strip().endswith('pet_breeds: interrupted; no report was written, but --resume goes on after the last epoch'), err
+    assert contents(here/'report') == before and sorted(os.listdir(here)) == ['.report-run.safetensors', 'report']
+    again = command('--path', drawn, *OPTIONS, '--epochs', 200, '--resume')
+    for line in again.stdout:
+        if 'going on after' in line: break
+    again.terminate()
+    again.communicate(timeout=60)
+    assert 'going on after' in line
+    done = command('--path', drawn, *OPTIONS)
+    out, err = done.communicate(timeout=60)
+    assert 'a run into report was not finished: --resume goes on with it' in out and os.listdir(here) == ['report'], err
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='looks for the processes that draw in /proc')
+def test_sigterm_while_drawing(here):
+    run = subprocess.Popen([BIN/'pet_breeds', '--out', 'r'], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                           env={**ENV, 'FASTAI_HOME': str(here/'home')})
+    while not list((here/'home').glob('data/.*.part/images/*')) and run.poll() is None: time.sleep(.01)
+    os.killpg(run.pid, signal.SIGTERM)
+    err = run.communicate(timeout=60)[1]
+    assert run.returncode in (2, 143) and 'Traceback' not in err, err
+    assert os.listdir(here/'home'/'data') == [] and os.listdir(here) == ['home']
+
+
+# other processes
+
+def test_two_runs_into_one_folder(drawn, here):
+    "The second is refused, by the number of the first; the first goes on"
+    first = command('--path', drawn, *OPTIONS)
+    while not list(here.glob('.report.*.part')) and first.poll() is None: time.sleep(.01)
+    out, err = command('--path', drawn, *OPTIONS).communicate(timeout=120)
+    assert f'process {first.pid} is making report: wait for it or choose another folder' in err and len(err.splitlines()) == 1, err
+    assert first.communicate(timeout=120) and first.returncode == 0 and os.listdir(here) == ['report'] and sorted(os.listdir('report')) == REPORT
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='worker processes are started on Linux only')
+def test_a_worker_process_dies(drawn, here):
+    "One that reads photos: a line, not a traceback"
+    code = f'''if True:
+        import os, signal
+        from PIL import Image
+        from pet_breeds.cli import main
+        pid, convert = os.getpid(), Image.Image.convert
+        Image.Image.convert = lambda *args: convert(*args) if os.getpid() == pid else os.kill(os.getpid(), signal.SIGKILL)
+        main(['--path', {str(drawn)!r}, '--presize', 'stock', *{OPTIONS!r}])'''
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=ENV, timeout=120)
+    assert done.returncode == 2 and done.stderr.strip().endswith('a process that read photos was killed, for lack of memory?; no report was written') and 'Traceback' not in done.stderr, done.stderr
+    assert os.listdir(here) == []
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='patches what a forked process does')
+def test_a_process_that_draws_dies(here, monkeypatch):
+    monkeypatch.setattr(drawing, 'draw_pet', lambda *args: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(ChildProcessError, match='a process that drew was killed'): drawing.draw_pets(here/'pets', 2, breeds=['pug', 'beagle'], n_workers=2, progress=False)
+    assert os.listdir(here) == []
+
+
+# machines
+
+def test_without_shared_memory(drawn, here):
+    "No /dev/shm, as in some containers: photos are drawn and read all the same"
+    no_shm = 'mount -t tmpfs -o ro,size=4k tmpfs /dev/shm'
+    code = "from pet_breeds.cli import main, _n_workers; from pet_breeds.drawn import draw_pets; draw_pets('new', 12, breeds=['pug', 'beagle'], n_workers=2, progress=False); print(_n_workers('stock')); main(%r)"
+    done = in_mounts(no_shm, sys.executable, '-c', code % ['--path', str(drawn), '--presize', 'stock', *OPTIONS])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith('0\n') and sorted(os.listdir('report')) == REPORT and len(os.listdir('new/images')) == 24
+    assert _n_workers('stock') == (os.cpu_count() if sys.platform == 'linux' else 0) and _n_workers('composed') == 0
+
+
+def test_a_home_that_cannot_be_written(drawn, here):
+    "One's own photos need no home; for drawn ones it is said where else they can go; the quiz goes on without a memory"
+    (here/'home').mkdir()
+    read_only, env = f'mount -t tmpfs -o ro,size=4k tmpfs {here}/home', dict(HOME=str(here/'home'), MPLCONFIGDIR=str(here))
+    done = in_mounts(read_only, BIN/'pet_breeds', '--path', drawn, '--cache', *OPTIONS, env=env)
+    assert done.returncode == 0 and 'going on without a cache of photos' in done.stderr, done.stderr
+    done = in_mounts(read_only, BIN/'pet_breeds', '--out', 'other', env=env)
+    assert done.returncode == 2 and 'set FASTAI_HOME to a folder you may write to' in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    code = "from pet_breeds import quiz; assert quiz.q7.check('show_batch')"
+    done = in_mounts(read_only, sys.executable, '-c', code, env=env)
+    assert done.returncode == 0 and 'progress is not kept: Read-only' in done.stdout, done.stderr
+
+
+def test_no_home(drawn, here):
+    env = {k: v for k, v in ENV.items() if not k.startswith(('HOME', 'XDG'))}
+    done = subprocess.run([BIN/'pet_breeds', '--path', drawn, *OPTIONS], capture_output=True, text=True, env=env, timeout=120)
+    assert done.returncode == 0 and sorted(os.listdir('report')) == REPORT and done.stderr == '', done.stderr
+
+
+def test_the_clock_jumps(drawn, here, monkeypatch):
+    "Back and forth by a day at each look: durations stay what they are"
+    days, now = iter(range(10**9)), time.time
+    monkeypatch.setattr(time, 'time', lambda: now() + 86400*(-1)**next(days))
+    monkeypatch.setenv('XDG_CACHE_HOME', str(here/'user'))
+    m = run_pets(path=str(drawn), cache=True, **QUICK)
+    assert 0 < m['training_seconds'] <= m['seconds'] < 600 and m['images_per_second'] > 0
+
+
+@pytest.mark.parametrize('megabytes', [0, 1, 8, 24])
+def test_a_small_disk(megabytes, drawn, here):
+    "Too small for anything, for the checkpoint, for the next checkpoint beside the last, or large enough: the old report stays, nothing half is there"
+    disk = here/'disk'
+    disk.mkdir()
+    size = max(1, megabytes)*1024
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={size}k', 'tmpfs', disk], capture_output=True).returncode: pytest.skip('no right to mount a small disk here')
+    try:
+        if not megabytes: (disk/'full').write_bytes(bytes(size*1024-8192))
+        run = command('--path', drawn, *OPTIONS, '--epochs', 2, '--out', disk/'report')
+        out, err = run.communicate(timeout=120)
+        assert run.returncode == (0 if megabytes == 24 else 2) and 'Traceback' not in err, err
+        if run.returncode: assert 'no space left' in err.lower() and len(err.strip().splitlines()) == 1, err
+        assert sorted(p for p in os.listdir(disk) if not p.startswith('.report-run')) == (['report'] if megabytes == 24 else ['full'] if not megabytes else [])
+    finally: subprocess.run(['umount', disk], check=True)
+
+
+@pytest.mark.parametrize('kilobytes', [100, 600])
+def test_drawing_on_a_small_disk(kilobytes, here):
+    disk = here/'disk'
+    disk.mkdir()
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={kilobytes}k', 'tmpfs', disk], capture_output=True).returncode: pytest.skip('no right to mount a small disk here')
+    try:
+        for n_workers in (1, 2):
+            with pytest.raises(OSError, match='no space left for .*free some'): drawing.draw_pets(disk/'pets', 20, breeds=['pug', 'beagle'], n_workers=n_workers, progress=False)
+            assert os.listdir(disk) == []
+    finally: subprocess.run(['umount', disk], check=True)
