@@ -130,7 +130,7 @@ def test_missing_photos_are_counted_and_three_are_named(photos):
 
 BAD = {
     'UTF-16': (good.encode('utf-16'), 'cannot read .*UTF-8'),
-    'UTF-16 without its mark': (good.encode('utf-16-le'), 'no column for the photo'),
+    'UTF-16 without its mark': (good.encode('utf-16-le'), 'cannot read .*zero bytes'),
     'UTF-32': (good.encode('utf-32'), 'cannot read .*UTF-8'),
     'cp1252': ('file,label\nimages/a.jpg,küvasz\n'.encode('cp1252'), 'cannot read .*UTF-8'),
     'semicolons': (good.replace(',', ';').encode(), r"found \['file;label'\]"),
@@ -147,7 +147,7 @@ BAD = {
     'empty': (b'', 'cannot read'), 'only a mark': (b'\xef\xbb\xbf', 'cannot read'), 'blank lines': (b'\n\n\n', 'cannot read|no column'),
     'a photo': (b'\x89PNG\r\n\x1a\n'+bytes(range(256))*9, 'cannot read|no column'),
     'an archive': (b'PK\3\4'+bytes(500), 'cannot read|no column'),
-    'NUL in a path': (b'file,label\nimages/a.jpg\0,pug\nimages/b.jpg,pug\n', 'lies outside|1 of 2 photos'),
+    'NUL in a path': (b'file,label\nimages/a.jpg\0,pug\nimages/b.jpg,pug\n', 'cannot read .*zero bytes'),
     'only NUL': (bytes(10_000), 'cannot read|no column'),
     'an enormous header': (b'x'*10**7, r'found .*x\.\.\., expected file or'),
     'an enormous path': (good.encode()+b'x'*10**7+b',pug\n', r'1 of 3 photos .*x\.\.\.$'),
