@@ -108,7 +108,7 @@ def _up_down(start, middle, end, pct_start):
     first,second = cosine(start, middle),cosine(middle, end)
     def at(pct):
         phase = np.interp(pct, [0, pct_start, 1], [0, 1, 2])
-        return np.where(phase<1, first(phase.clip(0, 1)), second((phase-1).clip(0, 1)))
+        return np.where(phase<1, first(phase.clip(max=1)), second((phase-1).clip(min=0)))
     return _schedule(at)
 
 # %% ../nbs/05_lrs.ipynb #one-cycle-def

@@ -172,7 +172,7 @@ def _grids(matrices, sides, k, size, device):
     to_unit = [np.array([[2/max(side-1, 1), 0, -1], [0, 2/max(side-1, 1), -1], [0, 0, 1]]) for side in sides]
     m = np.stack([unit @ _finer(matrix, k) for unit, matrix in zip(to_unit, matrices)])
     m = torch.as_tensor(m, dtype=torch.float32, device=device)[..., None, None]
-    step = torch.arange(k*size, dtype=torch.float32, device=device)
+    step = torch.arange(k*size, device=device)
     x, y, depth = (m[:, i, 0]*step + m[:, i, 1]*step[:, None] + m[:, i, 2] for i in range(3))
     return torch.stack([x/depth, y/depth], -1)
 

@@ -84,6 +84,8 @@ def test_one_cycle_may_be_one_phase_only():
     close(one_cycle(1., pct_start=0)(np.array([0, 1])), [1, 1e-5])
     close(one_cycle(1., pct_start=1)(np.array([0, 1-1e-9])), [1/25, 1])
 
+def test_momentum_turns_with_the_rate_unless_told(): close(one_cycle_mom()(np.array([0, .25, 1])), [.95, .85, .95])
+
 def test_one_cycle_defaults_are_fastais():
     import inspect
     with warnings.catch_warnings():
@@ -105,6 +107,11 @@ def test_cycles_equal_pytorch(low, height, step_size, n, gamma):
     close(exp_range(low, high, cycles, left=gamma**n)(pct), torch_rates(partial(cyclic, mode='exp_range', gamma=gamma), n), atol=1e-9)
     close(triangular2(low, high, cycles)(pct), torch_rates(partial(cyclic, mode='triangular2'), n), atol=1e-9)
 
+def test_cycles_unless_told():
+    close(triangular(0, 1)(np.array([.25, .5])), [.5, 1])
+    close(triangular2(0, 1)(np.array([.25, .75])), [1, .5])
+    close(exp_range(0, 1)(np.array([.25, .75])), [.1**.25, .1**.75])
+
 @examples(60)
 @given(lr=st.floats(1e-4, 1), n=st.integers(20, 60), pct_start=st.floats(.1, .9), div=st.floats(1, 50), final=st.floats(1, 1e5))
 def test_one_cycle_equals_pytorch_after_translation(lr, n, pct_start, div, final):
@@ -118,49 +125,59 @@ def test_one_cycle_equals_pytorch_after_translation(lr, n, pct_start, div, final
 def test_cosine_equals_pytorch(lr, end, n):
     close(cosine(1., end)(np.arange(n)/n), torch_rates(partial(CosineAnnealingLR, T_max=n, eta_min=end), n), atol=1e-9)
 
-ALL = [linear(.1, 1), cosine(.1, 1), exponential(.1, 1), triangular(.1, 1, 3), triangular2(.1, 1, 3), exp_range(.1, 1, 3), one_cycle(1.), one_cycle_mom()]
+ALL = [*(partial(piece, .1, 1) for piece in (linear, cosine, exponential)), *(partial(cycle, .1, 1, 3) for cycle in (triangular, triangular2, exp_range)),
+       partial(one_cycle, 1.), one_cycle_mom]
 
 @examples(100)
 @given(pcts=st.lists(shares, min_size=1, max_size=9), i=st.integers(0, len(ALL)-1))
 def test_one_share_gives_a_float_and_an_array_the_same_floats(pcts, i):
-    singles = [ALL[i](pct) for pct in pcts]
+    schedule = ALL[i]()
+    singles = [schedule(pct) for pct in pcts]
     assert all(type(x) is float for x in singles)
-    close(ALL[i](np.array(pcts)), singles, rtol=1e-12)
-    assert ALL[i](torch.tensor(pcts).reshape(-1, 1)).shape==(len(pcts), 1)
+    close(schedule(np.array(pcts)), singles, rtol=1e-12)
+    assert schedule(torch.tensor(pcts).reshape(-1, 1)).shape==(len(pcts), 1)
 
-@pytest.mark.parametrize('pct', [-.1, 1.1, math.nan, math.inf, [0, .5, 2]])
-@pytest.mark.parametrize('schedule', ALL)
-def test_a_share_outside_0_to_1_is_refused(schedule, pct):
-    with pytest.raises(ValueError, match='pct is the share of training done, from 0 to 1; got'): schedule(pct)
+@pytest.mark.parametrize('pct', [-.1, 1.1, math.nan, math.inf, None, [0, .5, 2]])
+@pytest.mark.parametrize('make', ALL)
+def test_a_share_outside_0_to_1_is_refused(make, pct):
+    bad = np.array(pct, dtype=float).ravel()[-1]
+    with pytest.raises(ValueError, match=f'pct is the share of training done, from 0 to 1; got {bad}'): make()(pct)
 
 def test_rounding_at_the_end_is_forgiven():
-    pct = 1+1e-12
-    assert all(schedule(pct)==schedule(1.) for schedule in ALL)
+    assert all(make()(1+1e-12)==make()(1.) and make()(-1e-12)==make()(0) for make in ALL)
 
 @pytest.mark.parametrize('call,error,message', [
     (lambda: linear('a', 1), TypeError, "start must be a number or an array of numbers, got 'a'"),
     (lambda: cosine(1, math.nan), ValueError, 'end must be finite, got nan'),
     (lambda: exponential(0, 1), ValueError, 'must be above 0 to be joined by factors, got 0.0 and 1.0'),
+    (lambda: exponential(1, 0), ValueError, 'got 1.0 and 0.0'),
     (lambda: triangular(1, 2, cycles=0), ValueError, 'cycles must be above 0, got 0.0'),
     (lambda: triangular2(1, 2, cycles=-1), ValueError, 'cycles must be above 0, got -1.0'),
     (lambda: exp_range(1, 2, left=0), ValueError, 'left must be above 0, got 0.0'),
     (lambda: one_cycle(None), ValueError, 'lr_max must be finite, got None'),
     (lambda: one_cycle(1, div=0), ValueError, 'div and div_final must be above 0, got 0.0'),
     (lambda: one_cycle(1, pct_start=25), ValueError, 'pct_start is the share of training before the turn, from 0 to 1; got 25'),
+    (lambda: one_cycle(1, pct_start=1.5), ValueError, 'from 0 to 1; got 1.5'),
+    (lambda: one_cycle(1, div_final=0), ValueError, 'div and div_final must be above 0, got 25.0 and 0.0'),
     (lambda: one_cycle_mom(.9), ValueError, r'moms must be three numbers \(start, middle, end\), got 0.9'),
     (lambda: range_test(2.3), TypeError, 'loss must be a function of a rate, got 2.3'),
     (lambda: range_test(abs, start_lr=0), ValueError, 'start_lr and end_lr must rise and be above 0, got 0 and 10'),
+    (lambda: range_test(abs, start_lr=1, end_lr=1), ValueError, 'start_lr and end_lr must rise'),
     (lambda: range_test(abs, end_lr=1e-8), ValueError, 'start_lr and end_lr must rise'),
     (lambda: range_test(abs, num_it=0), ValueError, 'num_it must be from 1 up'),
     (lambda: range_test(abs, beta=1), ValueError, r'beta in \[0,1\), got 100 and 1'),
     (lambda: suggest([1, 2], [1]), ValueError, 'one length, got 2 and 1'),
     (lambda: suggest([1, 1], [2, 1]), ValueError, 'lrs must rise from step to step, got 1.0 and then 1.0'),
+    (lambda: suggest([1, 3, 2], [3, 2, 1]), ValueError, 'got 3.0 and then 2.0'),
     (lambda: suggest([-1, 1], [2, 1]), ValueError, 'lrs must be above 0 and finite, got -1.0'),
+    (lambda: suggest([0, 1], [2, 1]), ValueError, 'lrs must be above 0 and finite, got 0.0'),
+    (lambda: suggest([1, math.inf], [2, 1]), ValueError, 'lrs must be above 0 and finite, got inf'),
     (lambda: suggest([1, math.nan], [2, 1]), ValueError, 'lrs must be above 0 and finite, got nan'),
     (lambda: suggest([1, 2], [2, 'low']), TypeError, 'lrs and losses must be sequences of numbers'),
     (lambda: suggest([1, 2], torch.ones(2, 2)), TypeError, 'lrs and losses must be sequences of numbers'),
     (lambda: suggest(1, 2), TypeError, 'lrs and losses must be sequences of numbers'),
     (lambda: suggest([1, 2], [2, 1], skip_end=-1), ValueError, 'skip_start and skip_end count points and must be from 0 up, got 0 and -1'),
+    (lambda: suggest([1, 2], [2, 1], skip_start=-1), ValueError, 'must be from 0 up, got -1 and 0'),
     (lambda: plot_suggest([2, 1], [2, 1]), ValueError, 'lrs must rise'),
     (lambda: group_lrs([1, 2], 3), ValueError, 'lr holds 2 rates for 3 parameter groups'),
     (lambda: group_lrs([], 3), ValueError, 'lr holds 0 rates for 3 parameter groups'),
@@ -188,7 +205,7 @@ def slow_range_test(raw, start_lr, end_lr, num_it, beta, stop):
     return lrs,losses
 
 @examples(100)
-@given(raw=st.lists(st.floats(.01, 100), min_size=40, max_size=40), num_it=st.integers(1, 40), beta=st.sampled_from([.5, .9, .98]), stop=st.sampled_from([1.5, 4.]))
+@given(raw=st.lists(st.floats(.01, 100), min_size=40, max_size=40), num_it=st.integers(1, 40), beta=st.sampled_from([0., .5, .9, .98]), stop=st.sampled_from([1.5, 4.]))
 def test_range_test_equals_its_definition(raw, num_it, beta, stop):
     source = iter(raw)
     lrs,losses = range_test(lambda lr: next(source), 1e-6, 1., num_it, beta, stop)
@@ -217,6 +234,11 @@ def test_range_test_equals_fastais_finder(schedule, tmp_path):
 def test_range_test_ends_at_the_first_loss_that_is_not_finite(bad):
     lrs,losses = range_test(lambda lr: bad if lr > .01 else 2., num_it=50)
     assert len(lrs)==len(losses) < 50 and not np.isfinite(losses[-1]) and np.isfinite(losses[:-1]).all()
+    assert len(range_test(lambda lr: bad)[0])==1
+
+def test_range_test_goes_on_at_exactly_stop_times_the_best():
+    source = iter([1, 4, 4.1, 1])
+    assert range_test(lambda lr: next(source), beta=0)[1].tolist()==[1, 4, 4.1]
 
 def test_range_test_takes_a_loss_with_a_gradient():
     w = torch.ones((), requires_grad=True)
@@ -332,6 +354,7 @@ def test_no_rule_answers_where_all_points_are_skipped(skip):
 
 def test_three_falling_points_are_enough_for_every_rule():
     assert suggest([.001, .01, .1], [3, 2, 0])==(.1/10, .01, .01, .001)
+    assert suggest([.01, .1], [2, 0])==(.1/10, .01, .01, None)
 
 def test_lists_arrays_and_tensors_are_read_alike():
     lrs,losses = finder_run(0)

@@ -74,18 +74,12 @@ def ours(**aug):
     side, left, top = m[:, 0, 0]*223+1, m[:, 0, 2]+459/2, m[:, 1, 2]+459/2
     return {name: augs[name] for name in NEUTRAL if 'scale' not in name} | dict(side=side.round(), left=left.round(), top=top.round())
 
-@pytest.fixture(scope='module', params=ARGS)
-def draws(request): return ours(**ARGS[request.param]), theirs(**ARGS[request.param])
-
-@pytest.mark.parametrize('name', COLUMNS)
-def test_draws_have_the_distribution_of_fastai(draws, name):
-    a, b = (d[name] for d in draws)
-    assert len(np.unique(a)) > 50 and ks_2samp(a, b).pvalue > .001
-
-def test_flips_are_as_frequent_as_in_fastai(draws):
-    a, b = (d['flip'] for d in draws)
-    assert set(a) == set(b) <= {-1, 1}
-    assert a.min() == 1 or all(binomtest(int((flip < 0).sum()), N, .5).pvalue > .001 for flip in (a, b))
+@pytest.mark.parametrize('args', ARGS)
+def test_draws_have_the_distribution_of_fastai(args):
+    a, b = ours(**ARGS[args]), theirs(**ARGS[args])
+    for name in COLUMNS: assert len(np.unique(a[name])) > 50 and ks_2samp(a[name], b[name]).pvalue > .001, name
+    assert set(a['flip']) == set(b['flip']) <= {-1, 1}
+    assert a['flip'].min() == 1 or all(binomtest(int((d['flip'] < 0).sum()), N, .5).pvalue > .001 for d in (a, b))
 
 @pytest.mark.parametrize('name, change', [
     ('angle', dict(max_rotate=11)), ('angle', dict(p_affine=.85)), ('zoom', dict(max_zoom=1.11)), ('warp_x', dict(max_warp=.22)),
@@ -155,6 +149,20 @@ def test_validation_is_the_whole_square(item, size):
     assert gap(places(to_pixels(grid, item, item), size), np.meshgrid(*[(edge+1)/2*(item-1)]*2)) < 1e-9
     assert gap(warp(noise(size), matrices(no_augs(1), size, size, size)[0], size), noise(size)) == 0
 
+def test_the_sizes_of_the_book_are_the_defaults():
+    augs = draw_augs(50, SEED, **STRONG)
+    ms = warp_matrices(augs)
+    assert gap(ms, warp_matrices(augs, 224, 460)) == 0
+    for grid in ms:
+        m = to_pixels(grid, 9000)
+        assert gap(m, to_pixels(grid, 9000, 460)) == 0 and fineness(m) == fineness(m, 224)
+
+def test_a_crop_in_a_corner_ends_at_the_edges():
+    augs = no_augs(2)
+    augs.scale, augs.scale_x, augs.scale_y = .5, (0, 1), (1, 0)
+    (left, bottom), (right, top) = (places(m, 224) for m in warp_matrices(augs))
+    assert [left.min(), bottom.max(), right.max(), top.min()] == pytest.approx([-1, 1, 1, -1])
+
 def test_flip_mirrors():
     augs = no_augs(2)
     augs.flip = 1, -1
@@ -172,6 +180,9 @@ def test_places_in_a_photo_are_those_of_resize(width, height, pcts):
     coordinates = np.stack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
     for photo, corner, want in zip(coordinates, (left, top), places(matrices(no_augs(1), side, 460)[0], 460)):
         assert gap(np.array(resized(Image.fromarray(photo), *pcts))[inner, inner], corner+want[inner, inner]) < .05
+
+def test_the_square_is_cut_from_the_center_unless_told():
+    assert crop_box(300, 500) == (100, 0, 300) and crop_box(500, 301) == (0, 99, 301)
 
 # the same pixels
 
@@ -206,6 +217,12 @@ def test_a_crop_of_a_photo_serves_and_stays_as_it_was():
     assert out.shape == (224, 224, 3) and out.dtype == np.uint8 and out.flags.c_contiguous
     assert gap(out, warp(square.copy(), m)) == gap(x, warp_torch([planes(square.copy())], [m])) == gap(photo, before) == 0
 
+def test_torch_works_where_the_photos_are():
+    "Shown with PyTorch's device for shapes alone: anything left on the CPU would be an error"
+    squares = [planes(noise(side)).to('meta') for side in (50, 500)]
+    out = warp_torch(squares, [matrices(no_augs(1), side)[0] for side in (50, 500)])
+    assert out.device.type == 'meta' and out.shape == (2, 3, 224, 224)
+
 @pytest.mark.parametrize('side', [1, 50, 300, 900])
 def test_one_color_stays_one_color(side):
     square = np.full((side, side, 3), (0, 99, 255), np.uint8)
@@ -229,6 +246,14 @@ def test_fineness_is_the_side_of_what_an_output_pixel_covers():
             at = places(m, 225)[:, 111:114, 111:114]
             covered = abs(np.linalg.det([at[:, 1, 2]-at[:, 1, 0], at[:, 2, 1]-at[:, 0, 1]]))**.5/2
             assert -1.02 < max(covered, .2)-fineness(m, 225)-.1 < .02
+
+@pytest.mark.parametrize('tilt', [(.004, 0), (0, .004)])
+def test_fineness_is_that_of_the_center(tilt):
+    "A matrix of depth 1 at the center, where a pixel covers `side` by `side`; half a pixel beside, a tilt changes that by more than .006"
+    depth = 1-.004*223/2
+    for side, want in ((2.097, 2), (2.103, 3)):
+        scale = side/depth**.5
+        assert fineness(np.array([[scale, 0, 0], [0, scale, 0], [*tilt, depth]])) == want
 
 # lighting
 
@@ -280,7 +305,12 @@ refused = [
     (check_sizes, dict(item=9, size=10, min_scale=1), 'size=10, item=9'), (check_sizes, dict(item=9, size=9, min_scale=2), 'got 2$'),
     *((draw_augs, dict(n=1) | {name: value}, f'{name}={value}') for name, value in [
         ('min_scale', 0), ('min_scale', 1.1), ('mult', -1), ('mult', float('nan')), ('max_rotate', -1), ('max_rotate', 181), ('max_lighting', 1),
-        ('max_lighting', -.1), ('max_warp', 1), ('p_affine', 1.1), ('p_lighting', -.1), ('min_zoom', 0), ('min_zoom', 1.2)])]
+        ('max_lighting', -.1), ('max_warp', 1), ('max_warp', -.1), ('p_affine', 1.1), ('p_lighting', -.1), ('min_zoom', 0), ('min_zoom', 1.2)])]
+
+def test_the_limits_themselves_are_fine():
+    check_sizes(2, 2, 1), check_sizes(460, 2, 1e-9)
+    for args in (dict(max_rotate=180, max_lighting=.99, max_warp=.99, p_affine=1, p_lighting=1), dict(max_rotate=360, mult=.5)): draw_augs(1, **args)
+    with pytest.raises(ValueError, match='max_rotate=100, mult=2'): draw_augs(1, max_rotate=100, mult=2)
 
 @pytest.mark.parametrize('f, args, words', refused, ids=[f'{f.__name__}-{list(args.items())[-1]}' for f, args, _ in refused])
 def test_bad_arguments_are_refused_with_their_value(f, args, words):

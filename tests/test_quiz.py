@@ -1,4 +1,6 @@
 "The engine of the quiz: nothing a learner gives it is fatal, and what was solved is kept."
+import io
+import itertools
 import json
 import os
 import random
@@ -41,8 +43,12 @@ def test_answer_proof_hint_points_and_choices(id):
     exercise = getattr(quiz, id)
     about = quiz._answers()[id]
     assert about['answer'] in exercise.answer() and about['code'] in exercise.proof() and about['notebook'] in exercise.proof()
-    assert len(exercise.hint()) > 10 and exercise.points().count('- [ ]') == len(exercise.question.points) >= 1
+    assert len(exercise.hint()) > 10 and exercise.points().splitlines() == [f'- [ ] {p}' for p in exercise.question.points] != []
+    assert exercise.answer().startswith(f"**{about['title']}**\n\n") and exercise.answer().endswith(f"\n\nProven in notebook {about['notebook']}; see `.proof()`.")
+    assert exercise.proof().endswith(f":\n\n```python\n{about['code']}\n```\n\n```\n{about['output']}\n```")
+    assert exercise._repr_markdown_() == f'**{id.upper()}.** {exercise.question.text}' and exercise.hint()._repr_markdown_() == repr(exercise.hint()) == exercise.question.hint
     choices = exercise.choices()
+    assert exercise.menu().splitlines() == [f'  {letter}) {text}' for letter, text, _, _ in choices]
     assert [c[0] for c in choices] == list('abcdefgh')[:len(choices)] and sum(c[2] for c in choices) == 1
     assert choices == exercise.choices()
 
@@ -57,10 +63,21 @@ def test_not_answered_yet(id):
     def stub(*args, **kwargs):
         "Has nothing in it"
         ...
-    for answer in (..., stub, lambda x: None, lambda x: ...):
-        result = getattr(quiz, id).check(answer) if answer is not ... else getattr(quiz, id).check(...)
-        assert not result
-        if answer in (..., stub): assert result.ok is None and 'not answered yet' in repr(result)
+    for answer in (..., [...], stub, lambda x: None, lambda x: ...):
+        result = getattr(quiz, id).check(answer)
+        assert not result and result.ok is None and repr(result) == f'{id.upper()} is not answered yet. Replace the `...` and run the cell again.'
+
+
+@pytest.mark.parametrize('answer', [[], [1], [..., ...], print, lambda x: x, lambda: 1, lambda: [...], lambda: -1, lambda x: (None, x)], ids=lambda a: repr(a)[:20])
+def test_an_answer_is_not_taken_for_a_stub(answer): assert not quiz._is_stub(answer)
+
+
+def test_a_result_in_words():
+    def said(*args): return repr(quiz.Result('q7', *args))
+    assert said(True, None, '') == '✓ Q7 is right.' and said(True, None, 'So it is.') == '✓ Q7 is right. So it is.'
+    assert said(False, 'one_batch', 'It draws nothing.') == '✗ Q7: one_batch. It draws nothing.' and said(False, None, 'No.') == '✗ Q7 is not right yet: No.'
+    assert quiz.Result('q7', True, None, 'x')._repr_markdown_() == said(True, None, 'x')
+    assert quiz.q7.check('one_batch') == quiz.Result('q7', False, 'one_batch', quiz.q7.question.mistakes['one_batch'])
 
 
 @pytest.mark.parametrize('answer', [None, '', 'nothing to see', 3, -1.5, float('nan'), [], [None], {}, object(), b'x', {1: 2}, print, 'a'*10_000, [[[]]], range(3), 1j],
@@ -78,7 +95,8 @@ def test_a_function_that_fails_changes_its_input_or_never_ends(capsys):
         while True: time.sleep(.01)
     def leaves(x): sys.exit(3)
     texts = [quiz.q13.check(f, seconds=1).text for f in (raises, changes, endless, leaves)]
-    for text, needle in zip(texts, ("raises KeyError: 'no such breed'", 'changes changes what it is given', 'still running after 1 seconds', 'exit')): assert needle in text, texts
+    for text, needle in zip(texts, ("raises KeyError: 'no such breed'", 'changes changes what it is given', 'still running after 1 seconds', 'exit: SystemExit(3)')): assert needle in text, texts
+    assert texts[2].endswith('end?.'), texts
 
 
 def test_an_endless_function_is_stopped_and_not_left_running():
@@ -91,13 +109,27 @@ def test_an_endless_function_is_stopped_and_not_left_running():
     assert set(threading.enumerate()) <= before
 
 
-def test_progress_is_kept_and_shown(home):
+def test_a_function_that_cannot_be_stopped_does_not_keep_the_process_alive():
+    assert quiz._within(9, lambda: threading.current_thread().daemon)
+
+
+def test_progress_is_kept_and_shown(home, capsys):
     assert quiz.show().startswith('0 of 25 solved')
     quiz.q7.check('one_batch'); quiz.q7.check('show_batch'); quiz.q7.check('one_batch'); quiz.q20.check('linspace')
     assert quiz.read_progress() == {'q7': dict(tries=3, solved=True), 'q20': dict(tries=1, solved=False)}
     shown = quiz.show()
     assert shown.startswith('1 of 25 solved') and '| Q7 | ✓ |' in shown and '| Q20 | 1 try |' in shown
+    assert f"| Q7 | ✓ | {quiz._answers()['q7']['title']} | 03_data |" in shown.splitlines() and len(shown.splitlines()) == 4+25
+    assert shown.splitlines()[1] == '' and shown.splitlines()[3] == '|---|---|---|---|', 'what makes it a table in Markdown'
+    quiz.q20.check('linspace'); quiz.q7.check('one_batch')
+    assert capsys.readouterr().out == '', 'nothing is said of what goes well'
+    assert '| Q20 | 2 tries |' in quiz.show() and '| Q7 | ✓ |' in quiz.show() and '| Q21 |  |' in quiz.show()
     assert os.listdir(home/'pet_breeds') == ['progress.json']
+
+
+def test_progress_makes_the_folders_it_needs(home, monkeypatch):
+    monkeypatch.setenv('XDG_DATA_HOME', str(home/'not'/'there'))
+    assert quiz.q7.check('show_batch') and quiz.read_progress() == {'q7': dict(tries=1, solved=True)}
 
 
 def test_not_answered_is_not_a_try():
@@ -105,8 +137,10 @@ def test_not_answered_is_not_a_try():
     assert quiz.read_progress() == {}
 
 
-@pytest.mark.parametrize('text', ['', '{', '[]', 'null', '{"version": 1}', '{"version": "1", "questions": {}}', '{"version": 1, "questions": {"q7": 3}}', '[' * 100_000, '\x00', '{"version": 1, "questions": {"q7": {"tries": 1}}}'],
-                         ids=lambda t: repr(t)[:12])
+@pytest.mark.parametrize('text', ['', '{', '[]', 'null', '{"version": 1}', '{"version": "1", "questions": {}}', '{"version": 1, "questions": {"q7": 3}}', '[' * 100_000, '\x00', '{"version": 1, "questions": {"q7": {"tries": 1}}}',
+                                  '{"version": 1, "questions": {"q7": {"tries": "1", "solved": true}}}', '{"version": true, "questions": {}}', '{"version": -1, "questions": {}}', '{"version": 1000, "questions": {}}',
+                                  '{"version": 1, "questions": {"q7": {"tries": -1, "solved": true}}}', '{"version": 1, "questions": {"q7": {"tries": 1000000000, "solved": true}}}', '{"version": 1, "questions": {"q7": {"tries": 1, "solved": 1}}}'],
+                         ids=lambda t: ascii(t)[:12].replace('\\', ''))
 def test_a_broken_file_is_set_aside(home, capsys, text):
     file = quiz.progress_file()
     file.parent.mkdir()
@@ -115,7 +149,7 @@ def test_a_broken_file_is_set_aside(home, capsys, text):
         assert quiz.q7.check('show_batch')
     assert sorted(os.listdir(file.parent)) == ['progress.broken-1.json', 'progress.broken-2.json', 'progress.json']
     assert (file.parent/'progress.broken-2.json').read_text() == text
-    assert 'set aside as progress.broken-1.json' in capsys.readouterr().out
+    assert 'progress.json could not be read: set aside as progress.broken-1.json' in capsys.readouterr().out
 
 
 def test_a_file_that_is_no_text_is_set_aside():
@@ -129,7 +163,8 @@ def test_a_later_version_is_left_alone():
     file = quiz.progress_file()
     file.parent.mkdir()
     file.write_text(text := '{"version": 99, "questions": {}}')
-    with pytest.raises(ValueError, match='version 99, later than 1'): quiz.show()
+    with pytest.raises(ValueError, match='progress.json is of version 99, later than 1: update pet_breeds') as e: quiz.show()
+    assert str(file) in str(e.value)
     assert file.read_text() == text
 
 
@@ -145,7 +180,7 @@ def test_any_json_in_the_file(kept, home):
 def test_where_nothing_can_be_kept_answers_are_still_judged(home, capsys):
     (home/'pet_breeds').write_text('a file where the folder should be')
     assert quiz.q7.check('show_batch')
-    assert 'progress is not kept' in capsys.readouterr().out
+    assert 'progress is not kept: ' in (said := capsys.readouterr().out) and str(home/'pet_breeds') in said
 
 
 def test_a_full_disk_leaves_what_was_there(home, monkeypatch, capsys):
@@ -169,54 +204,132 @@ def test_multiple_choice_as_a_page_and_as_text(monkeypatch):
     assert random.getstate() == state
     text = shown[0]
     assert all(c[1] in repr(text) for c in quiz.q15.choices()) and '<script' not in text._repr_html_()
-    assert '&lt;' in quiz._html('a < b') and quiz._html('see `f(x)`') == 'see <code>f(x)</code>'
+    assert '&lt;' in quiz._html('a < b') and quiz._html('see `f(x)`, "g" and `h`') == 'see <code>f(x)</code>, "g" and <code>h</code>'
+
+
+@pytest.mark.parametrize('id', IDS)
+def test_choices_on_a_page_say_which_is_right_and_why(id, monkeypatch):
+    exercise, asked, shown = getattr(quiz, id), [], []
+    monkeypatch.setattr('IPython.display.display', shown.append)
+    monkeypatch.setattr('jupyterquiz.display_quiz', lambda questions, **kw: asked.append((questions, kw, random.random())))
+    for _ in range(2):
+        monkeypatch.setattr(quiz, '_asked', itertools.count())
+        exercise.ask(), exercise.ask()
+    (questions, options, _), drawn = asked[0], [number for _, _, number in asked]
+    answers = [dict(answer=quiz._html(text), correct=ok, feedback=quiz._html(why)) for _, text, ok, why in exercise.choices()]
+    assert questions == [dict(question=quiz._html(repr(exercise)), type='multiple_choice', answers=answers)] and options == dict(shuffle_answers=False)
+    assert drawn[0] != drawn[1] and drawn[:2] == drawn[2:], 'jupyterquiz draws the names of its elements: new ones on a page, the same in another run'
+    page = shown[0]._repr_html_()
+    items = [f"<li>{c['answer']}<details><summary>chosen</summary>{'Right' if c['correct'] else 'No'}: {c['feedback']}</details></li>" for c in answers]
+    assert f'<ol type="a">{"".join(items)}</ol></details>' in page and quiz._html(exercise.question.text) in page
+    assert page.startswith(f'<details><summary>{id.upper()} as text, without a script</summary>') and repr(shown[0]) == f'{exercise!r}\n{exercise.menu()}'
+    assert shown[1].data.startswith('if (window.MathJax')
 
 
 # in a terminal
 
-def terminal(home, lines, *words):
-    env = {**os.environ, 'XDG_DATA_HOME': str(home)}
-    return subprocess.run([f'{sys.exec_prefix}/bin/pet_breeds_quiz', *words], input=lines, capture_output=True, text=True, env=env, timeout=120)
+@pytest.fixture
+def terminal(monkeypatch, capsys):
+    "The command, run in this process"
+    def run(lines, *words):
+        monkeypatch.setattr('sys.stdin', io.StringIO(lines))
+        code = 0
+        try: quiz.main_quiz([*words])
+        except SystemExit as e: code = e.code
+        return subprocess.CompletedProcess(words, code, *capsys.readouterr())
+    return run
 
 
 def test_a_conversation(home):
     letter = next(letter for letter, _, ok, _ in quiz.q7.choices() if ok)
-    done = terminal(home, f'hint\none_batch\n{letter}\n', 'q7')
+    env = {**os.environ, 'XDG_DATA_HOME': str(home)}
+    done = subprocess.run([f'{sys.exec_prefix}/bin/pet_breeds_quiz', 'q7'], input=f'hint\none_batch\n{letter}\n', capture_output=True, text=True, env=env, timeout=120)
     assert done.returncode == 0 and done.stderr == '', done.stderr
     for needle in ('Q7. ', quiz.q7.hint(), '✗ Q7: one_batch.', '✓ Q7 is right.', '1 of 25 solved'): assert needle in done.stdout, done.stdout
     assert quiz.read_progress()['q7'] == dict(tries=2, solved=True)
 
 
-def test_the_menu_comes_when_asked_for_and_commands_in_any_case(home):
-    done = terminal(home, 'Choices\nHELP\n?\nlambda x: x\n...\nQuit\n', '7')
+def test_the_menu_comes_when_asked_for_and_commands_in_any_case(terminal):
+    done = terminal('Choices\nHELP\n?\nlambda x: x\n...\ndef f(x): return x\nQuit\n', '7')
     menu, before = quiz.q7.menu(), done.stdout.split('> ')[0]
     assert done.returncode == 0 and menu in done.stdout and menu not in before
-    assert done.stdout.count('skip, quit\n') == 2 and done.stdout.count('A function is checked in a notebook') == 2
+    assert done.stdout.count('an answer, or one of choices, hint, points, answer, proof, skip, quit\n') == 2
+    assert done.stdout.count('Q7 is not answered yet. A function is checked in a notebook: quiz.q7.check(f)\n') == 3
     assert quiz.read_progress() == {}
 
 
+@pytest.mark.parametrize('command', quiz.COMMANDS)
+def test_a_command_shows_its_text_in_lines_that_fit(command, terminal):
+    text, shown = quiz.COMMANDS[command](quiz.q10), terminal(f'{command}\n', 'Q10').stdout.split(f'{quiz.HELP} > ')[1]
+    assert shown.split() == text.split() and shown.count('\n\n') == text.count('\n\n')
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_a_line_holds_a_hundred_characters():
+    assert [*map(len, quiz._wrapped('a'*98 + ' b c').splitlines())] == [100, 1] and [*map(len, quiz._wrapped('a'*99 + ' b').splitlines())] == [99, 1]
+
+
+@pytest.mark.parametrize('form', ['{}', '({})', '{})', '{}.'])
+def test_a_letter_in_any_form(form, terminal):
+    for letter, text, ok, why in quiz.q7.choices():
+        assert f"{'✓ Q7 is right.' if ok else '✗ Q7 is not right yet:'} {why}\n" in terminal(form.format(letter.upper()) + '\n', 'q7').stdout
+    assert quiz.read_progress()['q7'] == dict(tries=4, solved=True)
+
+
+@pytest.mark.parametrize('skip, leave', [('skip', 'quit'), ('S', 'q'), ('next', ':q'), ('s', 'Exit')])
+def test_skip_goes_on_and_quit_ends(skip, leave, terminal):
+    done = terminal(f'\n  \n{skip}\n{leave}\n', 'q7', 'q20', 'q21')
+    assert 'Q7. ' in done.stdout and 'Q20. ' in done.stdout and 'Q21. ' not in done.stdout and done.stdout.endswith('\n0 of 25 solved\n')
+
+
+def test_ctrl_c_ends_it_without_a_trace(terminal, monkeypatch):
+    def stop(*args): raise KeyboardInterrupt
+    monkeypatch.setattr(quiz, '_converse', stop)
+    done = terminal('', 'q7')
+    assert done.returncode == 130 and done.stderr == '\n'
+
+
+def test_progress_that_cannot_be_read_ends_it(terminal):
+    quiz.progress_file().parent.mkdir()
+    quiz.progress_file().write_text('{"version": 99, "questions": {}}')
+    done = terminal('', 'q7')
+    assert done.returncode == 2 and done.stderr.startswith('pet_breeds_quiz: progress.json is of version 99')
+
+
+def test_the_command_explains_itself(terminal):
+    done = terminal('', '--help')
+    assert done.returncode == 0 and done.stdout.startswith('usage: pet_breeds_quiz [-h] [ID ...]') and 'such as q13 or 13' in done.stdout and 'remembered.' in done.stdout
+
+
 @pytest.mark.parametrize('line', ['('*5000, 'a'*100_000, '[' * 3000 + ']'*3000, '\x00', '"', "'"*3])
-def test_odd_lines(home, line):
-    done = terminal(home, f'{line}\n', 'q13')
-    assert done.returncode == 0 and 'Traceback' not in done.stderr, done.stderr[-300:]
+def test_odd_lines(terminal, line):
+    done = terminal(f'{line}\n', 'q13')
+    assert done.returncode == 0 and done.stderr == ''
 
 
-def test_numbers_and_lists_are_typed(home):
-    done = terminal(home, '[.0757, .0296, .8947]\n[.22, .02, .76]\n', 'Q13')
-    assert 'softmax of exp' in done.stdout and '✓ Q13 is right' in done.stdout, done.stdout
+def test_numbers_and_lists_are_typed(terminal):
+    done = terminal('[.0757, .0296, .8947]\n[.22, .02, .76]\n', 'Q13', 'q14')
+    assert 'softmax of exp' in done.stdout and '✓ Q13 is right' in done.stdout and 'Q14. ' in done.stdout.split('✓')[1], done.stdout
 
 
-def test_solved_questions_are_not_asked_again(home):
+def test_what_is_typed_is_read_as_python_where_it_can_be(monkeypatch):
+    given = []
+    monkeypatch.setattr(quiz.Exercise, 'check', lambda self, answer: given.append(answer))
+    for line in ('3', "[1, 'a']", 'one_batch', '1 +', 'a, b'): quiz._typed(quiz.q7, line)
+    assert given == [3, [1, 'a'], 'one_batch', '1 +', 'a, b']
+
+
+def test_solved_questions_are_not_asked_again(terminal):
     quiz.q1._kept(quiz.Result('q1', True, None, ''))
-    done = terminal(home, 'skip\nquit\n')
+    done = terminal('skip\nquit\n')
     assert 'Q1. ' not in done.stdout and 'Q2. ' in done.stdout and 'Q3. ' in done.stdout and 'Q4. ' not in done.stdout
 
 
-def test_it_ends_when_the_lines_do(home):
-    done = terminal(home, '')
-    assert done.returncode == 0 and '0 of 25 solved' in done.stdout and 'Traceback' not in done.stderr
+def test_it_ends_when_the_lines_do(terminal):
+    done = terminal('')
+    assert done.returncode == 0 and done.stdout.endswith('\n0 of 25 solved\n') and done.stderr == '' and 'Q2. ' not in done.stdout
 
 
-def test_an_unknown_question(home):
-    done = terminal(home, '', 'q99')
-    assert done.returncode == 2 and "no question 'q99'" in done.stderr and 'Traceback' not in done.stderr
+def test_an_unknown_question(terminal):
+    done = terminal('', 'q1', 'Q99')
+    assert (done.returncode, done.stdout, done.stderr) == (2, '', "pet_breeds_quiz: no question 'q99': expected q1 to q23, fr1 or fr2\n")
