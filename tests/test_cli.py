@@ -142,6 +142,13 @@ def test_predict_from_the_shell(report, drawn, here):
     assert rows.breed.isin(['Bombay', 'Sphynx', 'pug', 'samoyed']).all() and rows.prob.between(.25, 1).all()
 
 
+def test_whoever_reads_may_stop(report, drawn, here):
+    "As `head` does: no complaint about a broken pipe"
+    command = f'{sys.exec_prefix}/bin/pet_breeds_predict "{report}" "{drawn}" | true'
+    done = subprocess.run(['sh', '-c', command], capture_output=True, text=True, cwd=here, env={**os.environ, 'PYTHONUNBUFFERED': '1'})
+    assert done.stderr == ''
+
+
 @pytest.mark.parametrize('presize', ['composed', 'stock'])
 def test_predict_agrees_with_validation(presize, drawn, here):
     metrics = run_pets(path=str(drawn), epochs=3, size=64, bs=8, lr='4e-3', valid_pct=.3, presize=presize)

@@ -159,6 +159,13 @@ def test_a_file_that_is_no_text_is_set_aside():
     assert quiz.read_progress() == {} and not file.exists()
 
 
+def test_a_diligent_learner():
+    file = quiz.progress_file()
+    file.parent.mkdir()
+    file.write_text('{"version": 1, "questions": {"q7": {"tries": 1000000, "solved": false}}}')
+    assert not quiz.q7.check('one_batch') and quiz.read_progress() == {'q7': dict(tries=1_000_001, solved=False)}
+
+
 def test_a_later_version_is_left_alone():
     file = quiz.progress_file()
     file.parent.mkdir()
