@@ -71,7 +71,7 @@ def _read_table(table):
         raise FileNotFoundError(f"no table {str(table)!r}: "
                                 "expected a CSV file with a column for the photo and one for its label")
     try:
-        if b'\0' in Path(table).read_bytes(): raise ValueError('there are zero bytes in it') # pandas 2 cuts a cell there
+        if b'\0' in Path(table).read_bytes(): raise ValueError('it holds zero bytes') # there pandas 2 cuts a cell
         df = pd.read_csv(table, dtype=str, keep_default_na=False, skip_blank_lines=False, header=None)
     except ValueError as e:
         advice = 'save it as CSV, UTF-8, with a header row and the same columns in each row'
