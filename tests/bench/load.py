@@ -4,7 +4,7 @@
 
 The photos are stand-ins: one JPEG of 64 pixels a side under many names, each followed by its number, which readers ignore; so all
 are of different bytes and of equal size, the slowest case for the search for copies. Each number of photos gets a fresh process;
-memory is how far the peak of its resident memory rises above what it was before. "copies" are hard links to one photo.
+memory is how far the peak of its resident memory rises above what it was before. "copies" are all the same.
 """
 import argparse, io, json, os, platform, subprocess, sys, time
 from pathlib import Path
@@ -21,12 +21,9 @@ def jpeg():
     return buf.getvalue()
 
 def make(folder, n, copies=False):
-    "`n` stand-ins of 37 breeds, or one photo and links to it"
+    "`n` stand-ins of 37 breeds, all different or all the same"
     data = jpeg()
-    for i in range(n):
-        file = folder/f'breed{i%37}_{i}.jpg'
-        if copies and i: os.link(folder/'breed0_0.jpg', file)
-        else: file.write_bytes(data + i.to_bytes(8, 'little'))
+    for i in range(n): (folder/f'breed{i%37}_{i}.jpg').write_bytes(data + (0 if copies else i).to_bytes(8, 'little'))
 
 def timed(func):
     start = time.perf_counter()
@@ -36,6 +33,7 @@ def timed(func):
 def child_photos(folder):
     "Seconds of each stage, and MB in all"
     from pet_breeds.data import check_photos, find_photos, photo_table, stratified_split
+    find_photos(folder) # once for the system's own memory of folders
     before, seconds = peak_mb(), {}
     _, seconds['find'] = timed(lambda: find_photos(folder))
     table, seconds['label'] = timed(lambda: photo_table(folder))
@@ -55,9 +53,9 @@ def child_copies(folder):
 def child_predict(folder):
     "After a few predictions have loaded what they need"
     from types import SimpleNamespace
-    from fastai.vision.all import L, Normalize, imagenet_stats
     from pet_breeds.cli import predict_pets
     from pet_breeds.data import find_photos
+    from fastai.vision.all import L, Normalize, imagenet_stats
     from pet_breeds.model import make_model
     from pet_breeds.saving import save_model
     net, vocab = make_model('drawnet', 37, size=128)[0], [f'breed{i}' for i in range(37)]
