@@ -7,6 +7,7 @@ import warnings
 import pandas as pd
 import pytest
 
+from pet_breeds import labels
 from pet_breeds.labels import folder_label, name_label, photo_suffixes, table_labels, try_regex
 
 
@@ -73,6 +74,16 @@ def test_labels_stay_text(photos):
     assert table_labels(csv(photos, 'file,label\nimages/a.jpg,007\nimages/b.jpg,NA\n')).label.tolist() == ['007', 'NA']
     assert table_labels(csv(photos, 'file,label\nimages/a.jpg,007\nimages/b.jpg,08\n')).label.tolist() == ['007', '08']
     assert table_labels(pd.DataFrame(dict(file=['images/a.jpg'], label=[3])), photos).label.tolist() == ['3']
+
+
+def test_out_and_back_into_the_root_is_fine(photos):
+    assert table_labels(csv(photos, f'file,label\n../{photos.name}/images/a.jpg,pug\n')).file[0] == photos/'images/a.jpg'
+
+
+def test_labels_stay_text_in_a_long_table(tmp_path):
+    "pandas guesses kinds half a million rows at a time, if it may"
+    (tmp_path/'t.csv').write_text('file,label\n' + 'a,007\n'*600_000)
+    assert set(labels._read_table(tmp_path/'t.csv').iloc[:, 1]) == {'007'}
 
 
 def test_an_absolute_path_inside_the_root_is_fine(photos):
@@ -243,6 +254,7 @@ def test_no_such_table(photos):
 def test_columns_can_be_given(photos):
     text = 'what,which,label\nimages/a.jpg,pug,x\nimages/b.jpg,beagle,y\n'
     assert table_labels(csv(photos, text), file_col='what', label_col='which').label.tolist() == ['pug', 'beagle']
+    assert table_labels(csv(photos, text.replace('which', 'Which')), file_col='what', label_col='Which').label.tolist() == ['pug', 'beagle']
     with pytest.raises(ValueError, match="expected 'none'"): table_labels(photos/'t.csv', file_col='none')
 
 
