@@ -261,7 +261,7 @@ SOLVED = {'03_data': ('q7', "answer = dls.show_batch"), '05_lrs': ('q20', 'answe
 
 def run_nb(nb, tmp_path, sources=()):
     "Execute a student notebook, some cells replaced: {cell id: what it shows}"
-    nbformat, nbclient = pytest.importorskip('nbformat'), pytest.importorskip('nbclient')
+    nbformat, nbclient, _ = map(pytest.importorskip, ('nbformat', 'nbclient', 'ipykernel'))
     notebook = nbformat.read(nb, 4)
     for cell in notebook.cells:
         cell.source = dict(sources).get(cell.id, cell.source)

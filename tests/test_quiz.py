@@ -216,6 +216,7 @@ def test_multiple_choice_as_a_page_and_as_text(monkeypatch):
 
 @pytest.mark.parametrize('id', IDS)
 def test_choices_on_a_page_say_which_is_right_and_why(id, monkeypatch):
+    pytest.importorskip('IPython')
     exercise, asked, shown = getattr(quiz, id), [], []
     monkeypatch.setattr('IPython.display.display', shown.append)
     monkeypatch.setattr('jupyterquiz.display_quiz', lambda questions, **kw: asked.append((questions, kw, random.random())))
