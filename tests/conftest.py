@@ -1,6 +1,7 @@
 "What several tests share: where the repo is, drawn photos, and real ones where there are any."
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,15 @@ def drawn(tmp_path_factory):
     "Ten drawn photos of each of four breeds; tests that change photos copy them first"
     from pet_breeds.drawn import draw_pets
     return draw_pets(tmp_path_factory.mktemp('drawn')/'pets', n_per_breed=10, breeds=['Bombay', 'Sphynx', 'pug', 'samoyed'], progress=False)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    "A function that gives an empty disk of so many kilobytes, for this test; skips where nothing may be mounted"
+    disk = tmp_path/'disk'
+    def mount(kilobytes):
+        disk.mkdir()
+        if subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={kilobytes}k', 'tmpfs', disk], capture_output=True).returncode: pytest.skip('no right to mount a small disk here')
+        return disk
+    yield mount
+    if disk.is_mount(): subprocess.run(['umount', disk], check=True)

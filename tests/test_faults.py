@@ -1,7 +1,6 @@
 "Killed, told to end, out of disk, out of a home: the next run works, and nothing that was there is lost."
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pet_breeds import data, drawn as drawing
-from pet_breeds.batches import PhotoCache
+from pet_breeds import drawn as drawing
 from pet_breeds.cli import _n_workers, main, run_pets
-from pet_breeds.data import get_pets
-from pet_breeds.saving import load_model
 
 BIN = Path(sys.exec_prefix)/'bin'
 QUICK = dict(epochs=1, size=32, bs=8, lr='1e-3', precision='fp32')
@@ -261,29 +257,21 @@ def test_the_clock_jumps(drawn, here, monkeypatch):
 
 
 @pytest.mark.parametrize('megabytes', [0, 1, 8, 24])
-def test_a_small_disk(megabytes, drawn, here):
+def test_a_small_disk(megabytes, drawn, here, small_disk):
     "Too small for anything, for the checkpoint, for the next checkpoint beside the last, or large enough: the old report stays, nothing half is there"
-    disk = here/'disk'
-    disk.mkdir()
     size = max(1, megabytes)*1024
-    if subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={size}k', 'tmpfs', disk], capture_output=True).returncode: pytest.skip('no right to mount a small disk here')
-    try:
-        if not megabytes: (disk/'full').write_bytes(bytes(size*1024-8192))
-        run = command('--path', drawn, *OPTIONS, '--epochs', 2, '--out', disk/'report')
-        out, err = run.communicate(timeout=120)
-        assert run.returncode == (0 if megabytes == 24 else 2) and 'Traceback' not in err, err
-        if run.returncode: assert 'no space left' in err.lower() and len(err.strip().splitlines()) == 1, err
-        assert sorted(p for p in os.listdir(disk) if not p.startswith('.report-run')) == (['report'] if megabytes == 24 else ['full'] if not megabytes else [])
-    finally: subprocess.run(['umount', disk], check=True)
+    disk = small_disk(size)
+    if not megabytes: (disk/'full').write_bytes(bytes(size*1024-8192))
+    run = command('--path', drawn, *OPTIONS, '--epochs', 2, '--out', disk/'report')
+    out, err = run.communicate(timeout=120)
+    assert run.returncode == (0 if megabytes == 24 else 2) and 'Traceback' not in err, err
+    if run.returncode: assert 'no space left' in err.lower() and len(err.strip().splitlines()) == 1, err
+    assert sorted(p for p in os.listdir(disk) if not p.startswith('.report-run')) == (['report'] if megabytes == 24 else ['full'] if not megabytes else [])
 
 
 @pytest.mark.parametrize('kilobytes', [100, 600])
-def test_drawing_on_a_small_disk(kilobytes, here):
-    disk = here/'disk'
-    disk.mkdir()
-    if subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={kilobytes}k', 'tmpfs', disk], capture_output=True).returncode: pytest.skip('no right to mount a small disk here')
-    try:
-        for n_workers in (1, 2):
-            with pytest.raises(OSError, match='no space left for .*free some'): drawing.draw_pets(disk/'pets', 20, breeds=['pug', 'beagle'], n_workers=n_workers, progress=False)
-            assert os.listdir(disk) == []
-    finally: subprocess.run(['umount', disk], check=True)
+def test_drawing_on_a_small_disk(kilobytes, here, small_disk):
+    disk = small_disk(kilobytes)
+    for n_workers in (1, 2):
+        with pytest.raises(OSError, match='no space left for .*free some'): drawing.draw_pets(disk/'pets', 20, breeds=['pug', 'beagle'], n_workers=n_workers, progress=False)
+        assert os.listdir(disk) == []

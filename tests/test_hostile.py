@@ -217,9 +217,9 @@ def test_how_to_do_it_again(house):
     assert "'--out=~/own'" in own.replace('&#x27;', "'") and '--weights=own.pth' in own
 
 
-@pytest.mark.parametrize('here, value, shown', [('/home/zwerg/pets', '/home/zwerg/pets/mine', 'mine'), ('/home/zwerg/pets', '/home/zwerg/other', '~/other'), ('/', '/home/zwerg/other', '~/other'), ('/home/zwerg/pets', '/data/pets', '.../pets'),
-                                                ('/home/zwerg/pets', '../more', '../more'), ('/home/zwerg/pets', 'auto', 'auto'), ('/home/zwerg/pets', 3, 3), ('/home/zwerg/pets', None, None)])
+@pytest.mark.parametrize('here, value, shown', [('/home/ada/pets', '/home/ada/pets/mine', 'mine'), ('/home/ada/pets', '/home/ada/other', '~/other'), ('/', '/home/ada/other', '~/other'), ('/home/ada/pets', '/data/pets', '.../pets'),
+                                                ('/home/ada/pets', '../more', '../more'), ('/home/ada/pets', 'auto', 'auto'), ('/home/ada/pets', 3, 3), ('/home/ada/pets', None, None)])
 def test_a_path_as_others_may_see_it(here, value, shown, monkeypatch):
     monkeypatch.setattr(Path, 'cwd', lambda: Path(here))
-    monkeypatch.setenv('HOME', '/home/zwerg')
+    monkeypatch.setenv('HOME', '/home/ada')
     assert cli._shown(value) == shown
