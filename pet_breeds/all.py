@@ -7,7 +7,7 @@ __all__ = []
 
 # %% ../nbs/index.ipynb #everything
 from .drawn import *
-from .lesson import *
+from .figures import *
 from .labels import *
 from .presize import *
 from .batches import *
@@ -20,7 +20,6 @@ from .training import *
 from .precision import *
 from .distributed import *
 from .interpret import *
-from .cli import run_pets, predict_pets
 from . import quiz
 
 # %% ../nbs/index.ipynb #all-names

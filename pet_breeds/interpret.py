@@ -13,7 +13,7 @@ import numpy as np, pandas as pd, torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
-from .lesson import COLORS, in_style
+from .figures import COLORS, in_style
 from .loss import cross_entropy, softmax
 
 # %% ../nbs/08_interpret.ipynb #error-se

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 import numpy as np
-from .lesson import COLORS, in_style
+from .figures import COLORS, in_style
 
 # %% ../nbs/05_lrs.ipynb #rates-def
 def _rates(**named):

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from .lrs import plot_suggest, suggest
-from .saving import Checkpoint, restore, training_state
+from .checkpoint import Checkpoint, restore, training_state
 import pandas as pd, torch
 from fastai.vision.all import *
 from scipy import stats
