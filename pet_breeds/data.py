@@ -14,6 +14,7 @@ from pathlib import Path
 from .batches import photo_parts
 from .labels import folder_label, label_or_none, name_label, table_labels
 from .photos import find_photos, photo_bytes, photo_top
+from .warp import Prep
 import pandas as pd
 from fastai.data.block import CategoryBlock, DataBlock
 from fastai.data.core import DataLoaders
@@ -154,7 +155,7 @@ def _block(photos, valid_pct, seed, get_y, get_x=noop, get_items=find_photos, vo
 
 # %% ../nbs/03_data.ipynb #pets-block-def
 def pets_block(
-    item:int=460, # side of the square for each photo, in pixels, as in `presize`
+    item:int|None=None, # side of the first square, in pixels; from `size` unless given, see `Prep`
     size:int=224, # side of the square the model sees, in pixels, as in `presize`
     min_scale:float=0.75, # smallest share of the area that a crop keeps, as in `presize`
     valid_pct:float=0.2, # share for validation, as in `stratified_split`
@@ -164,28 +165,28 @@ def pets_block(
     **aug # more for `aug_transforms`: `max_rotate`, `do_flip`, ...
 )->DataBlock: # to call with a folder: `.dataloaders(path)`
     "The book's block: label in the photo's name, presized; but the split is stratified. ValueError for bad numbers."
-    return _block(photo_parts(presize, item, size, min_scale, cache, **aug), valid_pct, seed, name_label)
+    return _block(photo_parts(Prep(presize, item, size, min_scale, aug), cache), valid_pct, seed, name_label)
 
 # %% ../nbs/03_data.ipynb #folder-block-def
 def folder_block(
-    item:int=460, size:int=224, min_scale:float=0.75, # as in `pets_block`
+    item:int|None=None, size:int=224, min_scale:float=0.75, # as in `pets_block`
     valid_pct:float=0.2, seed:int=42, # as in `pets_block`
     presize:str='composed', cache:bool|Path=False, # as in `pets_block`
     **aug # more for `aug_transforms`
 )->DataBlock: # to call with a folder: `.dataloaders(path)`
     "As `pets_block`, with the label in the name of the photo's folder: beagle/0001.jpg. ValueError as there."
-    return _block(photo_parts(presize, item, size, min_scale, cache, **aug), valid_pct, seed, folder_label)
+    return _block(photo_parts(Prep(presize, item, size, min_scale, aug), cache), valid_pct, seed, folder_label)
 
 # %% ../nbs/03_data.ipynb #table-block-def
 def table_block(
-    item:int=460, size:int=224, min_scale:float=0.75, # as in `pets_block`
+    item:int|None=None, size:int=224, min_scale:float=0.75, # as in `pets_block`
     valid_pct:float=0.2, seed:int=42, # as in `pets_block`
     presize:str='composed', cache:bool|Path=False, # as in `pets_block`
     vocab:list|None=None, # the breeds in the order of the model's outputs; the table's labels, sorted, unless told
     **aug # more for `aug_transforms`
 )->DataBlock: # to call with a table: `.dataloaders(table)`
     "As `pets_block`, for a DataFrame with columns `file` and `label`, as `photo_table` and `table_labels` make it."
-    return _block(photo_parts(presize, item, size, min_scale, cache, **aug), valid_pct, seed,
+    return _block(photo_parts(Prep(presize, item, size, min_scale, aug), cache), valid_pct, seed,
                   get_y=ColReader('label'), get_x=ColReader('file'), get_items=None, vocab=vocab)
 
 # %% ../nbs/03_data.ipynb #pets-dls-def
