@@ -8,7 +8,7 @@ __all__ = ['cores', 'visible', 'one_line', 'count_of', 'nearest', 'refuse_unknow
            'stoppable', 'comments', 'add_options', 'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
-import difflib, errno, inspect, math, os, re, shlex, shutil, sys, tempfile, warnings
+import difflib, errno, inspect, math, os, re, shlex, shutil, sys, tempfile, unicodedata, warnings
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
@@ -20,11 +20,15 @@ from fastcore.basics import num_cpus
 from filelock import FileLock, Timeout
 
 # %% ../nbs/internals/core.ipynb #line-def
+def _is_shown(c):
+    "Whether a character is safe to show: no control, format, or unassigned one, except what joins letters or emoji"
+    return c in '\n\t\u200c\u200d' or unicodedata.category(c) not in ('Cc', 'Cf', 'Cs', 'Cn', 'Co', 'Zl', 'Zp')
+
 def visible(
     text, # anything; its `str` is taken
 )->str: # the same text with its line breaks
     "Text in which characters that a terminal would obey, or nobody would see, are written as codes: `\\x1b`"
-    return ''.join(c if c.isprintable() or c in '\n\t' else c.encode('unicode_escape').decode() for c in str(text))
+    return ''.join(c if _is_shown(c) else c.encode('unicode_escape').decode() for c in str(text))
 
 def one_line(
     text, # anything, also an exception
