@@ -13,7 +13,8 @@ from conftest import ROOT
 from outputs import FLAGGED
 
 from pet_breeds import handout
-from pet_breeds.handout import (IDS, answers_json, lessons, main_cards, main_student, questionnaire, read_answers, read_cells,
+from pet_breeds.core import run_command
+from pet_breeds.handout import (IDS, answers_json, lessons, questionnaire, read_answers, read_cells, save_deck,
                                 student_cells, write_cards, write_questionnaire, write_student)
 from pet_breeds.questions import QUESTIONS
 
@@ -119,9 +120,9 @@ def test_what_is_missing_double_or_unproven_is_named(tmp_path, but, more, says):
     assert len(str(e.value).splitlines()) == 1
 
 
-def test_the_quiz_and_the_questionnaire_are_no_lessons(tmp_path):
-    for name in ('08a_judge.ipynb', '08b_questions.ipynb', '09_quiz.ipynb', '09a_handout.ipynb', 'questionnaire.ipynb', 'index.ipynb', '00_a.ipynb'):
-        write_nb(tmp_path, name)
+def test_internals_and_the_questionnaire_are_no_lessons(tmp_path):
+    for name in ('questionnaire.ipynb', 'index.ipynb', '00_a.ipynb'): write_nb(tmp_path, name)
+    write_nb(tmp_path/'internals', '01_b.ipynb')
     assert [nb.name for nb in lessons(tmp_path)] == ['00_a.ipynb']
     with pytest.raises(FileNotFoundError, match='no lesson here'): lessons(tmp_path/'none')
 
@@ -223,26 +224,105 @@ def test_student_notebooks_are_valid_and_their_links_alive(student):
     assert (student/'images'/'breeds.jpg').read_bytes() == (ROOT/'images'/'breeds.jpg').read_bytes()
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path, monkeypatch):
-    nbs = write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', '# A'))
+# What is somebody else's stays
+
+@pytest.fixture
+def one(tmp_path):
+    "A course of one lesson"
+    return write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', '# A'))
+
+
+def tree(folder): return {f.relative_to(folder): f.is_file() and f.read_bytes() for f in folder.rglob('*')}
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path, one):
     (tmp_path/'file').write_text('mine')
+    (tmp_path/'hidden').mkdir()
+    (tmp_path/'hidden'/'.git').mkdir()
     (tmp_path/'empty').mkdir()
-    write_student(tmp_path/'empty', nbs)
-    before = sorted(tmp_path.rglob('*'))
-    for dest, says in ((tmp_path/'nbs', 'something already'), (tmp_path/'file', 'something already'), (tmp_path/'empty', 'something already'),
-                       (tmp_path/'no'/'such', 'no such folder to put such in')):
-        with pytest.raises((ValueError, FileNotFoundError), match=says): write_student(dest, nbs)
-    (tmp_path/'here').mkdir()
-    monkeypatch.chdir(tmp_path/'here')
-    with pytest.raises(ValueError, match='you are in this folder'): write_student('.', nbs)
-    (tmp_path/'here').rmdir()
-    assert sorted(tmp_path.rglob('*')) == before and (tmp_path/'file').read_text() == 'mine'
+    assert write_student(tmp_path/'empty', one) == tmp_path/'empty'
+    before = tree(tmp_path)
+    for dest, says in ((one, 'something already'), (tmp_path/'file', 'something already'),
+                       (tmp_path/'empty', 'something already'), (tmp_path/'hidden', 'something already'),
+                       (tmp_path/'no'/'such', 'no such folder to put such in'),
+                       ('~nobody-of-this-name/a', 'no such user'), ('', 'expected a path')):
+        with pytest.raises((ValueError, FileNotFoundError), match=says): write_student(dest, one)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize('to', ['empty', 'full', 'file', 'nothing'])
+def test_a_symbolic_link_is_left_alone(tmp_path, one, to):
+    for name in ('empty', 'full'): (tmp_path/name).mkdir()
+    for name in ('full/a', 'file'): (tmp_path/name).write_text('mine')
+    (tmp_path/'student').symlink_to(tmp_path/to)
+    before = tree(tmp_path)
+    with pytest.raises(ValueError, match='something already'): write_student(tmp_path/'student', one)
+    assert tree(tmp_path) == before and (tmp_path/'student').is_symlink()
+
+
+@pytest.mark.parametrize('way', ['.', 'absolute', 'through a link'])
+def test_the_current_folder_is_left_alone(tmp_path, one, monkeypatch, way):
+    (tmp_path/'real'/'here').mkdir(parents=True)
+    (tmp_path/'link').symlink_to(tmp_path/'real')
+    monkeypatch.chdir(tmp_path/'real'/'here')
+    dest = {'.': '.', 'absolute': tmp_path/'real'/'here', 'through a link': tmp_path/'link'/'here'}[way]
+    with pytest.raises(ValueError, match='you are in this folder'): write_student(dest, one)
+    assert [*(tmp_path/'real').rglob('*')] == [tmp_path/'real'/'here'] and (tmp_path/'real'/'here').samefile('.')
+
+
+@pytest.mark.parametrize('there', ['a file in it', 'a folder in it', 'a file', 'a link'])
+@pytest.mark.parametrize('empty', [True, False], ids=['empty before', 'not there before'])
+@pytest.mark.parametrize('moment', ['_student_files', 'put_in_place'])
+def test_what_appears_while_we_work_is_left_alone(tmp_path, one, monkeypatch, capsys, there, empty, moment):
+    "The notebooks go into a folder beside it, and the message says which"
+    dest = tmp_path/'student'
+    if empty: dest.mkdir()
+    (tmp_path/'other').mkdir()
+    def meanwhile(*args):
+        if there.endswith('in it'):
+            dest.mkdir(exist_ok=True)
+            (dest/'mine').mkdir() if there == 'a folder in it' else (dest/'mine').write_text('mine')
+        else:
+            if dest.exists(): dest.rmdir()
+            dest.write_text('mine') if there == 'a file' else dest.symlink_to(tmp_path/'other')
+        before.update(tree(tmp_path))
+        return step(*args)
+    before, step = {}, getattr(handout, moment)
+    monkeypatch.setattr(handout, moment, meanwhile)
+    assert write_student(dest, one) == tmp_path/'student-2'
+    assert [f.name for f in lessons(tmp_path/'student-2')] == ['00_a.ipynb']
+    after = tree(tmp_path)
+    theirs = [f for f in before if f.parts[0][0] != '.']
+    assert {f: after[f] for f in theirs} == {f: before[f] for f in theirs}
+    assert f'jupyter lab {tmp_path}/student-2/00_a.ipynb' in capsys.readouterr().out
+    assert not [f for f in tmp_path.iterdir() if f.name[0] == '.'] and dest.is_symlink() == (there == 'a link')
+
+
+def test_hidden_folders_of_others_are_left_alone(tmp_path, one):
+    for name in ('.student-old', '.student.abc.part', '.deck.apkg.abc.part', '.student-abc'):
+        (tmp_path/name).mkdir()
+        (tmp_path/name/'thesis.tex').write_text('mine')
+    before = tree(tmp_path)
+    write_student(tmp_path/'student', one)
+    after = tree(tmp_path)
+    assert {f: after.get(f) for f in before} == before
+    assert sorted({f.parts[0] for f in after} - {f.parts[0] for f in before}) == ['student']
+
+
+def test_all_is_read_before_anything_is_written(tmp_path, monkeypatch):
+    "A lesson whose picture is missing, and a refused place: nothing is made, and for the second nothing is read"
+    nbs = write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', '![A pug](../images/pug.jpg)'))
+    with pytest.raises(FileNotFoundError, match='pug.jpg'): write_student(tmp_path/'student', nbs)
+    assert [f.name for f in tmp_path.iterdir()] == ['nbs']
+    def never(*args): raise AssertionError('read')
+    monkeypatch.setattr(handout, 'lessons', never)
+    with pytest.raises(ValueError, match='something already'): write_student(nbs, nbs)
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
 def test_interrupted_nothing_is_left(tmp_path, monkeypatch, error):
     def stop(*args): raise error
-    monkeypatch.setattr(handout, 'copyfile', stop)
+    monkeypatch.setattr(handout, 'put_in_place', stop)
     with pytest.raises(error): write_student(tmp_path/'student', NBS)
     assert list(tmp_path.iterdir()) == []
 
@@ -303,7 +383,7 @@ def notes(deck, tmp_path):
 def deck(tmp_path, answers):
     pytest.importorskip('genanki')
     pytest.importorskip('mistune')
-    write_cards(tmp_path/'deck.apkg', answers, NBS, 1_700_000_000)
+    save_deck(tmp_path/'deck.apkg', answers, NBS, 1_700_000_000)
     return tmp_path/'deck.apkg'
 
 
@@ -327,14 +407,18 @@ def test_pictures_are_in_the_deck(deck, tmp_path):
     assert {src for _, fields, _ in notes(deck, tmp_path) for src in re.findall(r'src="([^"]+)"', fields[5])} == set(media.values())
 
 
-def test_nothing_is_left_beside_the_deck(deck, tmp_path, answers):
-    write_cards(deck, answers, NBS, 1_700_000_000)
-    assert [f.name for f in tmp_path.iterdir()] == ['deck.apkg']
+def test_written_again_it_is_the_same_file_and_nothing_is_left(deck, tmp_path, answers, monkeypatch):
+    before = deck.read_bytes()
+    (tmp_path/'tmp').mkdir()
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path/'tmp'))
+    save_deck(deck, answers, NBS, 1_700_000_000)
+    assert deck.read_bytes() == before and not any((tmp_path/'tmp').iterdir())
+    assert sorted(f.name for f in tmp_path.iterdir()) == ['deck.apkg', 'tmp']
 
 
 def test_without_notebooks_there_are_no_pictures(tmp_path, answers):
     pytest.importorskip('genanki')
-    write_cards(tmp_path/'deck.apkg', answers)
+    save_deck(tmp_path/'deck.apkg', answers)
     with ZipFile(tmp_path/'deck.apkg') as z: assert z.namelist() == ['collection.anki2', 'media']
     assert len(notes(tmp_path/'deck.apkg', tmp_path)) == 25
 
@@ -348,9 +432,9 @@ def test_anki_imports_it_and_a_newer_one_updates(deck, tmp_path, answers):
     assert bring() == (25, 0, 25, 25)
     assert bring() == (0, 0, 25, 25)
     mended = dict(answers, q7=dict(answers['q7'], answer='Otherwise.'))
-    write_cards(deck, mended, NBS, 1_700_000_000)
+    save_deck(deck, mended, NBS, 1_700_000_000)
     assert bring() == (0, 0, 25, 25), 'as old as what is there'
-    write_cards(deck, mended, NBS, 1_700_000_001)
+    save_deck(deck, mended, NBS, 1_700_000_001)
     assert bring() == (0, 25, 25, 25)
     assert any('Otherwise.' in flds for flds, in col.db.all('select flds from notes'))
     assert col.media.check().missing == []
@@ -359,42 +443,149 @@ def test_anki_imports_it_and_a_newer_one_updates(deck, tmp_path, answers):
     col.close()
 
 
-def test_what_is_no_deck_is_left_alone(tmp_path, answers):
+def test_what_is_no_deck_is_left_alone(tmp_path, answers, monkeypatch):
     for name, text in (('notes.txt', 'mine'), ('notes.apkg', 'mine'), ('empty.apkg', '')): (tmp_path/name).write_text(text)
     with ZipFile(tmp_path/'other.apkg', 'w') as z: z.writestr('a', 'b')
+    with ZipFile(tmp_path/'named.apkg', 'w') as z:
+        z.writestr('collection.anki2', 'no database')
+        z.writestr('media', '{}')
     (tmp_path/'folder.apkg').mkdir()
+    (tmp_path/'nothing.apkg').symlink_to(tmp_path/'far')
+    os.mkfifo(tmp_path/'pipe.apkg')
     before = {f: f.is_file() and f.read_bytes() for f in tmp_path.iterdir()}
+    def never(*args): raise AssertionError('work was done')
+    monkeypatch.setattr(handout, '_deck', never)
+    monkeypatch.setattr(handout, '_pictures', never)
     for f in before:
-        with pytest.raises(ValueError, match='ends in .apkg|is no deck'): write_cards(f, answers)
-    with pytest.raises(FileNotFoundError, match='no such folder'): write_cards(tmp_path/'no'/'deck.apkg', answers)
+        with pytest.raises(ValueError, match="ends in .apkg|it won't be replaced") as e: save_deck(f, answers, NBS)
+        assert str(f) in str(e.value) and len(str(e.value).splitlines()) == 1
+    with pytest.raises(FileNotFoundError, match='no such folder'): save_deck(tmp_path/'no'/'deck.apkg', answers)
     assert before == {f: f.is_file() and f.read_bytes() for f in tmp_path.iterdir()}
+
+
+def change(deck, tmp_path, *sql):
+    "Edit the collection inside a deck"
+    with ZipFile(deck) as z: parts = {name: z.read(name) for name in z.namelist()}
+    (tmp_path/'col').write_bytes(parts['collection.anki2'])
+    db = sqlite3.connect(tmp_path/'col')
+    for line in sql: db.execute(line)
+    db.commit()
+    db.close()
+    parts['collection.anki2'] = (tmp_path/'col').read_bytes()
+    (tmp_path/'col').unlink()
+    with ZipFile(deck, 'w') as z:
+        for name, data in parts.items(): z.writestr(name, data)
+
+
+NOTE = 'insert into notes select {}, mod, usn, tags, flds, sfld, csum, flags, data from notes limit 1'
+
+
+@pytest.mark.parametrize('sql', [
+    NOTE.format("1, 'own', mid"), NOTE.format('1, guid, 5'),
+    "update notes set flds = 'mine', mod = mod+1000 where id = (select max(id) from notes)", 'update notes set mod = mod+9',
+    'update cards set reps = 3 where id = (select max(id) from cards)', 'update cards set did = 1',
+    'insert into revlog values (1, 1, 0, 3, 1, 1, 1, 1, 1)', "update col set decks = '{}'",
+    "update col set decks = json_set(decks, '$.77', json('{}'))", "update col set models = json_set(models, '$.77', json('{}'))",
+    'drop table notes', "update col set models = 'x'", 'delete from col'])
+def test_a_deck_that_somebody_made_theirs_is_left_alone(deck, tmp_path, answers, sql):
+    "Our deck with a note of theirs, an edit, a review, another deck beside it; and one whose database is broken"
+    change(deck, tmp_path)
+    save_deck(deck, answers)
+    change(deck, tmp_path, sql)
+    before = deck.read_bytes()
+    with pytest.raises(ValueError, match="not an unchanged deck of pet_breeds, so it won't be replaced"): save_deck(deck, answers)
+    assert deck.read_bytes() == before and [f.name for f in tmp_path.iterdir()] == ['deck.apkg']
+
+
+def test_a_deck_with_a_file_added_is_left_alone(deck, answers):
+    with ZipFile(deck, 'a') as z: z.writestr('mine.txt', 'mine')
+    with pytest.raises(ValueError, match="it won't be replaced"): save_deck(deck, answers)
+
+
+def test_a_deck_of_others_is_left_alone(tmp_path, answers):
+    genanki = pytest.importorskip('genanki')
+    for path, deck_id in ((tmp_path/'french.apkg', 1234567890), (tmp_path/'same-deck.apkg', handout._DECK)):
+        deck = genanki.Deck(deck_id, 'French')
+        deck.add_note(genanki.Note(genanki.BASIC_MODEL, ['chien', 'dog']))
+        genanki.Package(deck).write_to_file(path)
+        before = path.read_bytes()
+        with pytest.raises(ValueError, match="it won't be replaced"): save_deck(path, answers)
+        assert path.read_bytes() == before
+
+
+def test_an_export_from_anki_is_left_alone(deck, tmp_path, answers):
+    "Our deck in somebody's collection, studied, with a card of their own, and exported under the old name"
+    collection = pytest.importorskip('anki.collection')
+    (tmp_path/'anki').mkdir()
+    col = collection.Collection(str(tmp_path/'anki'/'col.anki2'))
+    options = collection.ImportAnkiPackageOptions()
+    col.import_anki_package(collection.ImportAnkiPackageRequest(package_path=str(deck), options=options))
+    note = col.new_note(col.models.by_name('pet_breeds'))
+    note['Question'], note['Answer'] = 'Mine?', 'Yes.'
+    col.add_note(note, col.decks.id('pet_breeds'))
+    for legacy in (False, True):
+        options = collection.ExportAnkiPackageOptions(with_scheduling=True, with_media=True, legacy=legacy)
+        col.export_anki_package(out_path=str(deck), options=options, limit=None)
+        before = deck.read_bytes()
+        with pytest.raises(ValueError, match="it won't be replaced"): save_deck(deck, answers)
+        assert deck.read_bytes() == before
+    col.close()
+
+
+def test_a_deck_of_an_earlier_version_is_replaced(deck, tmp_path, answers):
+    "As genanki itself writes it, with a time in its zip file, fewer questions and other texts"
+    genanki = pytest.importorskip('genanki')
+    mended = {id: dict(a, answer='Otherwise.') for id, a in [*answers.items()][:20]}
+    genanki.Package(handout._deck(mended, {})).write_to_file(deck, timestamp=1_600_000_000)
+    assert len(notes(deck, tmp_path)) == 20
+    save_deck(deck, answers)
+    assert len(notes(deck, tmp_path)) == 25
+
+
+def test_a_file_that_appears_while_we_work_is_left_alone(tmp_path, answers, monkeypatch):
+    def meanwhile(*args):
+        (tmp_path/'deck.apkg').write_text('mine')
+        return deck_file(*args)
+    deck_file = handout._deck_file
+    monkeypatch.setattr(handout, '_deck_file', meanwhile)
+    with pytest.raises(ValueError, match="it won't be replaced"): save_deck(tmp_path/'deck.apkg', answers)
+    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [('deck.apkg', 'mine')]
+
+
+def test_a_link_to_our_deck_stays_a_link(deck, tmp_path, answers):
+    (tmp_path/'link.apkg').symlink_to(deck)
+    save_deck(tmp_path/'link.apkg', answers, changed=1_800_000_000)
+    assert (tmp_path/'link.apkg').is_symlink() and {mod for *_, mod in notes(deck, tmp_path)} == {1_800_000_000}
 
 
 def test_a_deck_that_fails_leaves_the_old_one(deck, tmp_path, answers, monkeypatch):
     before = deck.read_bytes()
     def stop(*args): raise KeyboardInterrupt
     monkeypatch.setattr(handout, '_fields', stop)
-    with pytest.raises(KeyboardInterrupt): write_cards(deck, answers)
+    with pytest.raises(KeyboardInterrupt): save_deck(deck, answers)
     assert deck.read_bytes() == before and [f.name for f in tmp_path.iterdir()] == ['deck.apkg']
 
 
 # From the shell
 
-def fails(capsys, main, *args):
-    with pytest.raises(SystemExit) as e: main([str(a) for a in args])
+def command(func, *words): run_command(func, func.__name__, func.__doc__, func, list(map(str, words)))
+
+
+def fails(capsys, func, *words):
+    with pytest.raises(SystemExit) as e: command(func, *words)
     err = capsys.readouterr().err
     assert e.value.code == 2 and len(err.splitlines()) == 1 and 'Traceback' not in err
     return err
 
 
-def test_student_command(tmp_path, capsys, monkeypatch):
-    main_student([str(tmp_path/'student'), '--nbs', str(write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', '# A')))])
-    assert capsys.readouterr().out == f'1 notebooks without answers: jupyter lab {tmp_path}/student/00_a.ipynb\n'
-    assert 'something already' in fails(capsys, main_student, tmp_path/'student', '--nbs', tmp_path/'nbs')
-    assert 'no lesson here' in fails(capsys, main_student, tmp_path/'new', '--nbs', tmp_path/'none')
-    assert 'pet_breeds_student --help' in fails(capsys, main_student)
+def test_student_command(tmp_path, one, capsys, monkeypatch):
+    command(write_student, tmp_path/'student', '--nbs', one)
+    assert capsys.readouterr().out == f'1 notebook without answers: jupyter lab {tmp_path}/student/00_a.ipynb\n'
+    assert 'something already' in fails(capsys, write_student, tmp_path/'student', '--nbs', one)
+    assert 'no lesson here' in fails(capsys, write_student, tmp_path/'new', '--nbs', tmp_path/'none')
+    assert 'write_student --help' in fails(capsys, write_student)
     monkeypatch.setattr(handout, 'files', lambda package: tmp_path/'site-packages'/package)
-    assert 'they come with the repository' in fails(capsys, main_student, tmp_path/'new')
+    assert 'they come with the repository' in fails(capsys, write_student, tmp_path/'new')
 
 
 def test_cards_command_without_notebooks(tmp_path, capsys, monkeypatch):
@@ -404,10 +595,21 @@ def test_cards_command_without_notebooks(tmp_path, capsys, monkeypatch):
     (package/'answers.json').write_bytes((ROOT/'pet_breeds'/'answers.json').read_bytes())
     os.utime(package/'answers.json', (0, 1_700_000_123))
     monkeypatch.setattr(handout, 'files', lambda _: package)
-    main_cards([str(tmp_path/'deck.apkg')])
+    command(write_cards, tmp_path/'deck.apkg')
     assert capsys.readouterr().out.startswith('25 cards without pictures (no notebooks here): import ')
     assert {mod for *_, mod in notes(tmp_path/'deck.apkg', tmp_path)} == {1_700_000_123}
-    assert 'ends in .apkg' in fails(capsys, main_cards, tmp_path/'deck.zip')
+    assert 'ends in .apkg' in fails(capsys, write_cards, tmp_path/'deck.zip')
+    (tmp_path/'mine.apkg').write_text('mine')
+    assert "it won't be replaced" in fails(capsys, write_cards, tmp_path/'mine.apkg')
+    assert 'none' in fails(capsys, write_cards, tmp_path/'deck.apkg', '--nbs', tmp_path/'none')
+
+
+def test_names_of_any_kind_in_a_message(tmp_path, one, capsys):
+    "A name with a control character is shown by its code, and one that is no text does not stop the last line"
+    command(write_student, tmp_path/'a\x1b]52;c;aGk=\x07', '--nbs', one)
+    assert '\x1b' not in (out := capsys.readouterr().out) and r'a\x1b]52' in out
+    command(write_student, os.fsdecode(os.fsencode(tmp_path)+b'/\xff'), '--nbs', one)
+    assert capsys.readouterr().out.startswith('1 notebook without answers')
 
 
 def test_it_needs_no_torch_until_asked():

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pet_breeds.judge import Failed, Verdict, claims, number_of, numbers, numbers_in, words
-from pet_breeds.questions import QUESTIONS
+from pet_breeds.questions import KEYS, QUESTIONS, question, read_questions
 
 IDS = [f'q{i}' for i in range(1, 24)] + ['fr1', 'fr2']
 QS = list(QUESTIONS.values())
@@ -56,6 +56,90 @@ def test_a_judge_fits_a_screen():
 def test_asking_loads_neither_torch_nor_fastai():
     code = "import sys, pet_breeds.questions as q; q.QUESTIONS['q7'].judge('show_batch'); print([m for m in ('torch', 'fastai') if m in sys.modules])"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
+
+
+# --- the file of texts
+
+ENTRY = """{id}:
+  text: Which method draws a batch?
+  hint: Press Tab.
+  points:
+    - show_batch
+  choices:
+    - text: show_batch
+      right: true
+      why: It draws.
+    - text: one_batch
+      why: It returns tensors.
+  mistakes:
+    one_batch: It draws nothing.
+  stub: |-
+    answer = ...
+    quiz.{id}.check(answer)
+"""
+
+
+@pytest.fixture
+def texts(tmp_path):
+    "Reads a file of texts"
+    def read(text):
+        (tmp_path/'own.yaml').write_text(text, encoding='utf-8')
+        return read_questions(tmp_path/'own.yaml')
+    return read
+
+
+def test_every_text_has_a_judge_and_every_judge_a_text():
+    found = read_questions()
+    assert list(found) == list(QUESTIONS)
+    for id, fields in found.items(): assert fields == {k: getattr(QUESTIONS[id], k) for k in KEYS}
+
+
+def test_an_entry_and_a_function_are_a_question(texts, monkeypatch):
+    import pet_breeds.questions as module
+    monkeypatch.setattr(module, '_TEXTS', texts(ENTRY.format(id='q1') + ENTRY.format(id='q26')))
+    monkeypatch.setattr(module, 'QUESTIONS', {})
+    judge = question('q26')(lambda answer: Verdict(answer == 'show_batch'))
+    made = module.QUESTIONS['q26']
+    assert list(module.QUESTIONS) == ['q26'] and made.judge is judge and made.judge('show_batch').ok
+    assert made.points == ('show_batch',) and made.stub == 'answer = ...\nquiz.q26.check(answer)'
+    assert made.choices == (('show_batch', True, 'It draws.'), ('one_batch', False, 'It returns tensors.'))
+    with pytest.raises(ValueError, match='no entry q27'): question('q27')
+
+
+@pytest.mark.parametrize('old, new, says', [
+    ('hint:', 'hints:', "unknown key 'hints'; expected text, hint, points, choices, mistakes, stub"),
+    ('  hint: Press Tab.\n', '', 'hint is missing'),
+    ('Press Tab.', '2015', 'hint is missing, or is not'), ('Press Tab.', "' '", "expected text, got ' '"),
+    ('    - show_batch\n  ch', '    - 1506.01186\n  ch', 'expected text, got 1506.01186; put it in quotes'),
+    ('  points:\n    - show_batch', '  points: show_batch', 'points is missing, or is not'),
+    ('      right: true\n', '', 'the first with right: true'),
+    ('one_batch\n      why', 'one_batch\n      right: true\n      why', 'the first with right: true'),
+    ('right: true', 'right: truly', 'the first with right: true'),
+    ('right: true', 'rihgt: true', 'a choice has the keys text and why'),
+    ('      why: It draws.\n', '', 'a choice has the keys text and why'),
+    ('    - text: one_batch\n      why: It returns tensors.\n', '', 'two choices or more'),
+    ('one_batch: It', 'no: It', 'expected text, got False'),
+    ('  hint: Press Tab.\n', '  hint: Press Tab.\n  hint: Read.\n', "the key 'hint' stands here twice"),
+    ('q7:', 'q7: now\nq8:', 'expected the keys text, hint'),
+])
+def test_an_entry_that_is_not_whole_is_refused_by_name(texts, old, new, says):
+    text = ENTRY.format(id='q7')
+    assert list(texts(text)) == ['q7'] and text.count(old) == 1
+    with pytest.raises(ValueError, match=re.escape(says)) as e: texts(text.replace(old, new))
+    assert str(e.value).startswith('own.yaml') and len(str(e.value).splitlines()) == 1
+    assert 'twice' in says or str(e.value).startswith('own.yaml, q7: ')
+
+
+@pytest.mark.parametrize('text', ['', '- q7', 'q7', 'q7: [', 'q7: {}\n  a: b', '\x00', '!!python/object/apply:os.getcwd []',
+                                  ENTRY.format(id='q7')*2])
+def test_a_file_that_is_no_set_of_questions_is_refused(texts, text):
+    with pytest.raises(ValueError, match='^own.yaml') as e: texts(text)
+    assert len(str(e.value).splitlines()) == 1
+
+
+def test_texts_may_be_folded_and_indented_in_any_way(texts):
+    text = ENTRY.format(id='q7').replace('hint: Press Tab.', 'hint: >\n    Press\n    Tab.\n').replace('|-', '|')
+    assert texts(text) == texts(ENTRY.format(id='q7'))
 
 
 # --- answers of our own: (question, answer)

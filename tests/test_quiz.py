@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pet_breeds import quiz
+from pet_breeds import core, quiz
 from pet_breeds.questions import QUESTIONS
 
 IDS = [f'q{i}' for i in range(1, 24)] + ['fr1', 'fr2']
@@ -195,7 +195,7 @@ def test_a_full_disk_leaves_what_was_there(home, monkeypatch, capsys):
     before = quiz.progress_file().read_text()
     def full(*args, **kwargs): raise OSError(28, 'No space left on device', 'progress')
     with monkeypatch.context() as m:
-        m.setattr('pathlib.Path.replace', full)
+        m.setattr('os.replace', full)
         assert quiz.q13.check([.22, .02, .76])
     assert 'No space left on device' in capsys.readouterr().out
     assert quiz.progress_file().read_text() == before and os.listdir(home/'pet_breeds') == ['progress.json']
@@ -236,25 +236,68 @@ def test_choices_on_a_page_say_which_is_right_and_why(id, monkeypatch):
 
 # in a terminal
 
+COMMAND = """from pet_breeds import core, quiz
+core.run_command(quiz.take_quiz, 'pet_breeds_quiz', 'Questions', quiz.take_quiz)"""
+
+
+def in_a_process(words, lines, **env):
+    "The command in a process of its own, which gets `lines` as bytes, or no standard input for None"
+    how = dict(input=lines) if lines is not None else {}
+    code = COMMAND if lines is not None else f'import sys; sys.stdin = None; {COMMAND}'.replace('\n', '; ')
+    return subprocess.run([sys.executable, '-c', code, *words], capture_output=True, env=os.environ | env, timeout=120, **how)
+
+
 @pytest.fixture
 def terminal(monkeypatch, capsys):
     "The command, run in this process"
     def run(lines, *words):
         monkeypatch.setattr('sys.stdin', io.StringIO(lines))
         code = 0
-        try: quiz.main_quiz([*words])
+        try: core.run_command(quiz.take_quiz, 'pet_breeds_quiz', 'Questions', quiz.take_quiz, [*words])
         except SystemExit as e: code = e.code
         return subprocess.CompletedProcess(words, code, *capsys.readouterr())
     return run
 
 
-def test_a_conversation(home):
-    letter = next(letter for letter, _, ok, _ in quiz.q7.choices() if ok)
-    env = {**os.environ, 'XDG_DATA_HOME': str(home)}
-    done = subprocess.run([f'{sys.exec_prefix}/bin/pet_breeds_quiz', 'q7'], input=f'hint\none_batch\n{letter}\n', capture_output=True, text=True, env=env, timeout=120)
-    assert done.returncode == 0 and done.stderr == '', done.stderr
-    for needle in ('Q7. ', quiz.q7.hint(), '✗ Q7: one_batch.', '✓ Q7 is right.', '1 of 25 solved'): assert needle in done.stdout, done.stdout
+def right_letter(exercise): return next(letter for letter, _, ok, _ in exercise.choices() if ok)
+
+
+def test_a_conversation():
+    done = in_a_process(['q7'], f'hint\none_batch\n{right_letter(quiz.q7)}\n'.encode(), PYTHONIOENCODING='utf-8')
+    assert done.returncode == 0 and done.stderr == b'', done.stderr
+    for needle in ('Q7. ', quiz.q7.hint(), '✗ Q7: one_batch.', '✓ Q7 is right.', '1 of 25 solved'):
+        assert needle in done.stdout.decode(), done.stdout
     assert quiz.read_progress()['q7'] == dict(tries=2, solved=True)
+
+
+@pytest.mark.parametrize('env', [dict(PYTHONIOENCODING='ascii'), dict(PYTHONIOENCODING='latin-1'),
+                                 dict(LC_ALL='POSIX', PYTHONUTF8='0', PYTHONCOERCECLOCALE='0')], ids=str)
+def test_a_stream_without_a_tick_mark(env):
+    "Marks are spelled out where the encoding lacks them; an answer in bytes of another encoding is judged, too"
+    lines = f'größer\none_batch\n{right_letter(quiz.q7)}\nanswer\nchoices\nskip\n'.encode()
+    done = in_a_process(['q7', 'q15'], lines, **env)
+    assert (done.returncode, done.stderr) == (0, b''), done.stderr
+    assert b'[ ] Q7: one_batch.' in done.stdout and b'[x] Q7 is right.' in done.stdout
+    assert done.stdout.endswith(b'\n1 of 25 solved\n') and quiz.read_progress()['q7']['tries'] == 3
+
+
+def test_every_text_can_be_shown_in_ascii():
+    lines = 'hint\npoints\nchoices\nanswer\nproof\nskip\n'*len(IDS)
+    done = in_a_process(IDS, lines.encode(), PYTHONIOENCODING='ascii')
+    assert (done.returncode, done.stderr) == (0, b'') and done.stdout.isascii()
+    assert done.stdout.endswith(b'\n0 of 25 solved\n')
+
+
+def test_without_standard_input_it_ends():
+    done = in_a_process(['q7'], None)
+    assert (done.returncode, done.stderr) == (0, b''), done.stderr
+    assert done.stdout.endswith(b'\n0 of 25 solved\n')
+
+
+def test_control_characters_never_reach_the_terminal(terminal, capsys):
+    "An answer is quoted in a remark: a sequence that would write the clipboard is shown as codes"
+    done = terminal('(\x1b]52;c;aGk=\x07\n', 'q2')
+    assert '\x1b' not in done.stdout and '\x07' not in done.stdout and r'\x1b]52' in done.stdout, done.stdout
 
 
 def test_the_menu_comes_when_asked_for_and_commands_in_any_case(terminal):
@@ -294,7 +337,7 @@ def test_ctrl_c_ends_it_without_a_trace(terminal, monkeypatch):
     def stop(*args): raise KeyboardInterrupt
     monkeypatch.setattr(quiz, '_converse', stop)
     done = terminal('', 'q7')
-    assert done.returncode == 130 and done.stderr == '\n'
+    assert done.returncode == 130 and done.stderr == 'pet_breeds_quiz: interrupted\n'
 
 
 def test_progress_that_cannot_be_read_ends_it(terminal):
@@ -306,7 +349,7 @@ def test_progress_that_cannot_be_read_ends_it(terminal):
 
 def test_the_command_explains_itself(terminal):
     done = terminal('', '--help')
-    assert done.returncode == 0 and done.stdout.startswith('usage: pet_breeds_quiz [-h] [ID ...]') and 'such as q13 or 13' in done.stdout and 'remembered.' in done.stdout
+    assert done.returncode == 0 and done.stdout.startswith('usage: pet_breeds_quiz [-h] [IDS ...]') and 'such as q13 or 13' in done.stdout
 
 
 @pytest.mark.parametrize('line', ['('*5000, 'a'*100_000, '[' * 3000 + ']'*3000, '\x00', '"', "'"*3])
@@ -341,3 +384,11 @@ def test_it_ends_when_the_lines_do(terminal):
 def test_an_unknown_question(terminal):
     done = terminal('', 'q1', 'Q99')
     assert (done.returncode, done.stdout, done.stderr) == (2, '', "pet_breeds_quiz: no question 'q99': expected q1 to q23, fr1 or fr2\n")
+
+
+def test_called_from_python(monkeypatch, capsys):
+    monkeypatch.setattr('sys.stdin', io.StringIO('skip\nskip\nskip\n'))
+    quiz.take_quiz([13, 'FR1'])
+    out = capsys.readouterr().out
+    assert 'Q13. ' in out and 'FR1. ' in out and out.count(quiz.HELP) == 2
+    with pytest.raises(ValueError, match="no question 'q0'"): quiz.take_quiz(['0'])
