@@ -214,6 +214,24 @@ def test_links_of_the_course_and_a_cell_that_exports_are_left_out(student, tmp_p
         assert full.startswith(left + '\n') and '[Contents](index.ipynb)' in full and 'index.ipynb' not in left, name
 
 
+def test_pictures_come_along(tmp_path):
+    nbs = write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', '![A pug](../images/pug.jpg) ![Two](../images/two.png)'))
+    (tmp_path/'images').mkdir()
+    for name in ('pug.jpg', 'two.png', 'other.png'): (tmp_path/'images'/name).write_bytes(name.encode())
+    dest = write_student(tmp_path/'student', nbs)
+    assert {f.name: f.read_bytes() for f in dest.glob('images/*')} == {'pug.jpg': b'pug.jpg', 'two.png': b'two.png'}
+    assert text_of(dest/'00_a.ipynb') == '![A pug](images/pug.jpg) ![Two](images/two.png)'
+
+
+def test_a_link_to_a_notebook_that_is_not_there_becomes_text(tmp_path):
+    there = '[one](00_a.ipynb), [two](01_b.ipynb#cell-id=x), [far](https://example.org/02_c.ipynb), `x[0](y)`'
+    gone = '[three](internals/quiz.ipynb), [four](index.ipynb#top), [five](../02_c.ipynb)'
+    write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', f'{there}; {gone}'))
+    write_nb(tmp_path/'nbs', '01_b.ipynb', md('b', '# B'))
+    dest = write_student(tmp_path/'student', tmp_path/'nbs')
+    assert [c['source'] for c in read_cells(dest/'00_a.ipynb')] == [f'{there}; three, four, five']
+
+
 def test_student_notebooks_are_valid_and_their_links_alive(student):
     nbformat = pytest.importorskip('nbformat')
     assert sorted(f.stem for f in student.glob('*.ipynb')) == NAMES
@@ -221,7 +239,7 @@ def test_student_notebooks_are_valid_and_their_links_alive(student):
         nbformat.validate(nbformat.read(nb, 4))
         links = re.findall(r'\]\((?!https?:|#)([^)\s#]+)', re.sub(r'`[^`]*`', '', text_of(nb, 'markdown')))
         assert [link for link in links if not (student/link).exists()] == [], nb.name
-    assert (student/'images'/'breeds.jpg').read_bytes() == (ROOT/'images'/'breeds.jpg').read_bytes()
+    assert all(f.read_bytes() == (ROOT/'images'/f.name).read_bytes() for f in student.glob('images/*'))
 
 
 # What is somebody else's stays
