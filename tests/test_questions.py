@@ -2,6 +2,7 @@
 come from five published sets (in our words here; the passages themselves where they are at hand), from forums and from
 us."""
 import inspect
+import json
 import math
 import re
 import subprocess
@@ -38,6 +39,18 @@ def test_form(q):
     assert [ok for _, ok, _ in q.choices] == [True] + [False]*(len(q.choices)-1)
     assert len({text for text, _, _ in q.choices}) == len(q.choices) and all(why for _, _, why in q.choices)
     assert q.mistakes and all(re.search(r'notebooks? \d\da?\b', text) for text in q.mistakes.values())
+
+
+@pytest.mark.parametrize('q', QS, ids=IDS)
+def test_a_pointer_leads_to_a_lesson_and_to_the_answer(q, root):
+    lessons = {f.name.partition('_')[0] for f in (root/'nbs').glob('[0-9]*.ipynb')}
+    answers = json.loads((root/'pet_breeds'/'answers.json').read_text(encoding='utf-8'))
+    pointer = r'notebooks? (\d\da?)(?: and (\d\da?))?(?:, (question|further research) (\d+))?'
+    for name, text in q.mistakes.items():
+        for one, two, kind, number in re.findall(pointer, text):
+            assert {one, two or one} <= lessons, name
+            id = {'': q.id, 'question': f'q{number}', 'further research': f'fr{number}'}[kind]
+            assert not kind or answers[id]['notebook'].startswith(f'{one}_'), name
 
 
 @pytest.mark.parametrize('q', QS, ids=IDS)
@@ -113,9 +126,9 @@ def test_an_entry_and_a_function_are_a_question(texts, monkeypatch):
 @pytest.mark.parametrize('old, new, says', [
     ('hint:', 'hints:', "unknown key 'hints'; expected text, hint, points, choices, mistakes, stub"),
     ('  hint: Press Tab.\n', '', 'hint is missing'),
-    ('Press Tab.', '2015', 'hint is missing, or is not'), ('Press Tab.', "' '", "expected text, got ' '"),
+    ('Press Tab.', '2015', 'hint is missing, or is no'), ('Press Tab.', "' '", "expected text, got ' '"),
     ('    - show_batch\n  ch', '    - 1506.01186\n  ch', 'expected text, got 1506.01186; put it in quotes'),
-    ('  points:\n    - show_batch', '  points: show_batch', 'points is missing, or is not'),
+    ('  points:\n    - show_batch', '  points: show_batch', 'points is missing, or is no'),
     ('      right: true\n', '', 'the first with right: true'),
     ('one_batch\n      why', 'one_batch\n      right: true\n      why', 'the first with right: true'),
     ('right: true', 'right: truly', 'the first with right: true'),
