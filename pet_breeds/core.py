@@ -261,8 +261,9 @@ def add_options(
     said = comments(spec)
     for p in inspect.signature(spec).parameters.values():
         kind = next((t for t in get_args(p.annotation) if t is not type(None)), p.annotation)
-        if p.default is p.empty:
-            parser.add_argument(p.name, metavar=p.name.upper(), help=said[p.name], nargs='+' if kind is list else None)
+        if p.default is p.empty or kind is list:
+            many = None if kind is not list else '+' if p.default is p.empty else '*'
+            parser.add_argument(p.name, metavar=p.name.upper(), help=said[p.name], nargs=many)
             continue
         names = list(dict.fromkeys([f'--{p.name}', f"--{p.name.replace('_', '-')}"]))
         how = dict(action=BooleanOptionalAction) if kind is bool else dict(type=kind)
@@ -272,8 +273,8 @@ def add_options(
 
 # %% ../nbs/internals/core.ipynb #run-def
 def _harden_streams():
-    "No character can make the output fail, not even one that a library prints"
-    for stream in (sys.stdout, sys.stderr):
+    "No character can make input or output fail, not even one that a library prints"
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
 
 def run_command(
