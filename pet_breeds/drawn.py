@@ -7,7 +7,8 @@ __all__ = ['EARS', 'PATTERNS', 'BREEDS', 'VERSION', 'Traits', 'contact_sheet', '
            'draw_pets', 'add_dirt']
 
 # %% ../nbs/internals/drawn.ipynb #imports
-import contextlib, hashlib, io, json, multiprocessing, os, re, shutil, signal, sys, textwrap, threading, warnings
+import contextlib, errno, hashlib, io, json, multiprocessing, os, re, shutil, signal, sys
+import textwrap, threading, warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -1077,33 +1078,37 @@ def draw_pets(
 def add_dirt(
     images:str|os.PathLike, # a folder of drawn photos: what is there stays as it is
 )->dict: # name of each file added: what is wrong with it
-    "Add twelve files that a real folder may hold and a loader may fail on. Raises FileNotFoundError without photos"
+    "Add twelve files that a loader may fail on. Raises FileNotFoundError, or FileExistsError for a name that is taken"
     images = Path(images)
     files = sorted(images.glob('*_*.jpg'))
     if not files:
-        raise FileNotFoundError(f"no photo named like great_pyrenees_173.jpg in {images}: "
-            "expected the images folder of a set by draw_pets")
+        raise FileNotFoundError(f'no photo named like great_pyrenees_173.jpg in {one_line(images, 300)}: '
+                                'expected the images folder of a set by draw_pets')
     files = [files[i*len(files)//12] for i in range(12)]
     photos = [Image.open(f).convert('RGB') for f in files]
-    names = [f"{f.stem.rpartition('_')[0]}_{901+i}" for i, f in enumerate(files)]
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    (images/'more').mkdir(exist_ok=True)
-    (images/f'{names[0]}.mat').write_bytes(b'MATLAB 5.0 MAT-file'.ljust(128))
-    photos[1].save(images/f'{names[1]}.jpg', 'PNG')
-    (images/f'{names[2]}.jpg').write_bytes(files[2].read_bytes()[:files[2].stat().st_size//2])
-    (images/f'{names[3]}.jpg').write_bytes(b'')
-    photos[4].convert('L').save(images/f'{names[4]}.jpg')
-    photos[5].convert('CMYK').save(images/f'{names[5]}.jpg')
-    photos[6].convert('RGBA').save(images/f'{names[6]}.jpg', 'PNG')
-    photos[7].transpose(Image.Transpose.ROTATE_90).save(images/f'{names[7]}.jpg', exif=turned)
-    photos[8].resize((1, 1)).save(images/f'{names[8]}.jpg')
-    photos[9].save(images/'photo.jpg')
-    photos[10].save(images/f'{names[10]}.JPG', 'JPEG')
-    shutil.copyfile(files[11], images/'more'/files[11].name)
-    kinds = ('not a photo: a MATLAB file', 'a PNG with the name of a JPEG', 'truncated: the second half is missing',
+    suffixes = ['.mat', *['.jpg']*9, '.JPG']
+    names = [f"{f.stem.rpartition('_')[0]}_{901+i}{s}" for i, (f, s) in enumerate(zip(files, suffixes))]
+    names[9:] = 'photo.jpg', names[10], f'more/{files[11].name}'
+    matlab, png, cut, empty, gray, cmyk, rgba, turned, pixel, odd, capital, twin = new = [images/n for n in names]
+    for f in new:
+        if os.path.lexists(f): raise FileExistsError(errno.EEXIST, 'this is there already: take another folder', str(f))
+    twin.parent.mkdir(exist_ok=True)
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    matlab.write_bytes(b'MATLAB 5.0 MAT-file'.ljust(128))
+    photos[1].save(png, 'PNG')
+    cut.write_bytes(files[2].read_bytes()[:files[2].stat().st_size//2])
+    empty.write_bytes(b'')
+    photos[4].convert('L').save(gray)
+    photos[5].convert('CMYK').save(cmyk)
+    photos[6].convert('RGBA').save(rgba, 'PNG')
+    photos[7].transpose(Image.Transpose.ROTATE_90).save(turned, exif=sideways)
+    photos[8].resize((1, 1)).save(pixel)
+    photos[9].save(odd)
+    photos[10].save(capital, 'JPEG')
+    shutil.copyfile(files[11], twin)
+    return dict(zip(names, (
+        'not a photo: a MATLAB file', 'a PNG with the name of a JPEG', 'truncated: the second half is missing',
         'empty: zero bytes', 'grayscale', 'CMYK', 'RGBA, and a PNG with the name of a JPEG',
         'upright only for a reader that heeds EXIF', 'one pixel', 'no breed and no number in its name',
-        'suffix in capitals', 'a name that is in the folder above too')
-    where = [names[0]+'.mat', *(n+'.jpg' for n in names[1:9]), 'photo.jpg', names[10]+'.JPG', f'more/{files[11].name}']
-    return dict(zip(where, kinds))
+        'suffix in capitals', 'a name that is in the folder above too')))

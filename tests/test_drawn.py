@@ -376,3 +376,15 @@ def test_dirt(tmp_path):
     assert (twin.parent.parent/twin.name).read_bytes() == twin.read_bytes()
     assert json.loads((path/'drawn.json').read_text())['dirt'] is True
     with pytest.raises(FileNotFoundError, match='no photo named like'): add_dirt(tmp_path)
+
+
+def test_dirt_takes_no_name_that_is_there(tmp_path):
+    pets = draw_pets(tmp_path/'pets', 4, breeds=TWO, n_workers=1, progress=False)/'images'
+    for name in ('photo.jpg', 'Siamese_901.mat', 'more'):
+        for mine in (lambda f: f.symlink_to('nowhere'), lambda f: f.write_text('mine')):
+            mine(pets/name)
+            before = everything(pets)
+            with pytest.raises(FileExistsError): add_dirt(pets)
+            assert everything(pets) == before
+            (pets/name).unlink()
+    assert len(add_dirt(pets)) == 12
