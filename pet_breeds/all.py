@@ -6,21 +6,23 @@
 __all__ = []
 
 # %% ../nbs/index.ipynb #everything
-from .drawn import *
-from .figures import *
-from .labels import *
-from .presize import *
-from .batches import *
-from .data import *
-from .loss import *
-from .lrs import *
-from .model import *
-from .saving import *
-from .training import *
-from .precision import *
-from .distributed import *
-from .interpret import *
 from . import quiz
+from .drawn import BREEDS, Traits, contact_sheet, draw_pet, draw_pets
+from .figures import explore
+from .labels import folder_label, name_label, try_regex
+from .sources import get_pets
+from .photos import check_photos, find_photos
+from .warp import Prep
+from .presize import presize
+from .data import StratifiedSplitter, folder_block, pets_block, pets_dls, photo_table, table_block
+from .loss import cross_entropy, log_softmax, nll_loss, softmax
+from .lrs import group_lrs, one_cycle, plot_suggest, suggest
+from .model import make_learner
+from .saving import report_learner
+from .training import compare, find_lr, probe_head, repeat, train
+from .precision import mixed_precision
+from .interpret import confusion, most_confused, per_class, plot_confusion, plot_training, top_losses
+from .pets import Run, predict_pets, run_pets
 
 # %% ../nbs/index.ipynb #all-names
 __all__ = [name for name in dir() if not name.startswith('_')]

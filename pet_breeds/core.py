@@ -133,14 +133,14 @@ def _put_back(folder, dest):
     "A process was killed after it had moved `dest` away and before the new one was there: the old one returns"
     if (folder/'old').exists() and not os.path.lexists(dest): (folder/'old').rename(dest)
 
-def _tidy_up(dest):
-    "Remove what killed processes left beside `dest`; returns whether another process is working there"
+def _tidy_up(dest, patience):
+    "Remove what killed processes left beside `dest`; returns whether one is still working there after some seconds"
     busy = False
     for folder in dest.parent.glob('.*.part'):
         with suppress(OSError): # it may be gone by now, or be somebody else's
             if not _is_hidden_of(dest, folder): continue
             try:
-                with FileLock(folder/_LOCK, timeout=0):
+                with FileLock(folder/_LOCK, timeout=patience):
                     _put_back(folder, dest)
                     shutil.rmtree(folder)
             except Timeout: busy = True
@@ -153,7 +153,7 @@ def hidden_beside(
 ): # a context that gives the hidden folder, a Path
     "A folder to work in, gone at the end whatever happens. Raises OSError if it can't be made, or is not `alone`"
     dest = Path(dest).absolute()
-    if _tidy_up(dest) and alone:
+    if _tidy_up(dest, 2 if alone else 0) and alone: # children of a killed process end a moment later
         raise FileExistsError(f'another run is making {dest.name}: wait for it, or choose another name')
     try: folder = Path(tempfile.mkdtemp('.part', f'.{dest.name[:40]}.', dest.parent))
     except OSError as e: raise OSError(e.errno, f'{e.strerror}: choose a folder you may write to', str(dest)) from e
@@ -261,8 +261,9 @@ def add_options(
     said = comments(spec)
     for p in inspect.signature(spec).parameters.values():
         kind = next((t for t in get_args(p.annotation) if t is not type(None)), p.annotation)
-        if p.default is p.empty:
-            parser.add_argument(p.name, metavar=p.name.upper(), help=said[p.name], nargs='+' if kind is list else None)
+        if p.default is p.empty or kind is list:
+            many = None if kind is not list else '+' if p.default is p.empty else '*'
+            parser.add_argument(p.name, metavar=p.name.upper(), help=said[p.name], nargs=many)
             continue
         names = list(dict.fromkeys([f'--{p.name}', f"--{p.name.replace('_', '-')}"]))
         how = dict(action=BooleanOptionalAction) if kind is bool else dict(type=kind)
@@ -272,8 +273,8 @@ def add_options(
 
 # %% ../nbs/internals/core.ipynb #run-def
 def _harden_streams():
-    "No character can make the output fail, not even one that a library prints"
-    for stream in (sys.stdout, sys.stderr):
+    "No character can make input or output fail, not even one that a library prints"
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
 
 def run_command(

@@ -209,9 +209,10 @@ def _empty_place(dest):
 
 def _student_files(nbs):
     "{name in the student folder: bytes} of all lessons and of the pictures they show"
-    found = {}
+    found, names = {}, {nb.name for nb in lessons(nbs)}
     for nb in lessons(nbs):
-        text = _notebook(student_cells(nb))
+        text = re.sub(r'\[([^\]\n]+)\]\((?!https?:)([^)\s#]+\.ipynb)[^)\s]*\)',
+                      lambda link: link[0] if link[2] in names else link[1], _notebook(student_cells(nb)))
         for picture in set(re.findall(r'\]\(\.\./images/([^)\s/]+)\)', text)):
             found[f'images/{picture}'] = (nbs.parent/'images'/picture).read_bytes()
         found[nb.name] = text.replace('../images/', 'images/').encode()

@@ -54,7 +54,7 @@ def _from_entry(entry):
     if unknown := set(entry) - set(KEYS):
         raise ValueError(f'unknown key {min(map(str, unknown))!r}; expected {", ".join(KEYS)}')
     for key, kind in KEYS.items():
-        if not isinstance(entry.get(key), kind): raise ValueError(f'{key} is missing, or is not of type {kind.__name__}')
+        if not isinstance(entry.get(key), kind): raise ValueError(f'{key} is missing, or is no {kind.__name__}')
     choices = entry['choices']
     if not all(isinstance(c, dict) and {'text', 'why'} <= set(c) <= {'text', 'right', 'why'} for c in choices):
         raise ValueError('a choice has the keys text and why, and the right one has right: true')

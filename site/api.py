@@ -19,7 +19,7 @@ def load(module): return importlib.import_module(f'pet_breeds.{module}')
 def where_defined(module):
     "{name: notebook.cell that exports it}"
     text = (PACKAGE/f'{module}.py').read_text(encoding='utf-8')
-    _, *parts = re.split(r'^# %% \.\./nbs/(\w+)\.ipynb #(\S+)$', text, flags=re.M)
+    _, *parts = re.split(r'^# %% \.\./nbs/(?:internals/)?(\w+)\.ipynb #(\S+)$', text, flags=re.M)
     return {name: f'{nb}.{cell}' for nb, cell, code in zip(parts[::3], parts[1::3], parts[2::3])
             for name in re.findall(r'^(?:def |class )?(\w+)', code, re.M)}
 

@@ -15,7 +15,8 @@ def collect(src):
     "All that Sphinx reads, in one folder"
     sys.path.insert(0, str(ROOT))
     from api import MODULES, api_page
-    shutil.copytree(ROOT/'nbs', src, ignore=shutil.ignore_patterns('.*', 'report'))
+    shutil.copytree(ROOT/'nbs', src, ignore=shutil.ignore_patterns('.*', 'report', 'internals'))
+    for nb in (ROOT/'nbs'/'internals').glob('*.ipynb'): shutil.copy(nb, src)
     shutil.copytree(ROOT/'images', src/'images')
     for name in ('LICENSE', 'CONTRIBUTING.md'): shutil.copy(ROOT/name, src)
     (src/'api').mkdir()

@@ -33,8 +33,8 @@ def markdown(id, source): return {'cell_type': 'markdown', 'id': id, 'metadata':
 
 def links(text, docname):
     "Links as they must be where all pages lie side by side and every cell has a name"
-    text = re.sub(r'\]\((?:([\w.]+)\.ipynb)?#cell-id=([\w-]+)\)', lambda m: f'](#{m[1] or docname}.{m[2]})', text)
-    return re.sub(r'\]\((?:\.\./|nbs/)', '](', text).replace('](README.md', '](index.ipynb')
+    text = re.sub(r'\]\((?:(?:\.\./|internals/)*([\w.]+)\.ipynb)?#cell-id=([\w-]+)\)', lambda m: f'](#{m[1] or docname}.{m[2]})', text)
+    return re.sub(r'\]\((?:\.\./|nbs/|internals/)+', '](', text).replace('](README.md', '](index.ipynb')
 
 
 def plain(text):
@@ -74,8 +74,10 @@ def toctree(caption, entries): return markdown(caption.replace(' ', '-'), f'```{
 def contents(folder):
     "The whole site in reading order; lessons by number and the first words of their titles"
     title = re.compile(r'"# ([^:"\\]+)')
-    lessons = [f'{f.stem.split("_")[0]} {title.search(f.read_text(encoding="utf-8"))[1]} <{f.stem}>' for f in sorted(folder.glob('[0-9]*.ipynb'))]
-    return [toctree('Lessons', lessons), toctree('Look up', ['questionnaire', 'api/index', 'CONTRIBUTING'])]
+    def entry(f, name): return f'{name} {title.search(f.read_text(encoding="utf-8"))[1]} <{f.stem}>'.strip()
+    lessons = [entry(f, f.stem.split('_')[0]) for f in sorted(folder.glob('[0-9]*.ipynb'))]
+    internals = [entry(f, f'{f.stem}:') for f in sorted(folder.glob('[a-z]*.ipynb')) if f.stem not in ('index', 'questionnaire')]
+    return [toctree('Lessons', lessons), toctree('How it is made', internals), toctree('Look up', ['questionnaire', 'api/index', 'CONTRIBUTING'])]
 
 
 def adapt(app, docname, source):

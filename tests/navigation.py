@@ -1,7 +1,7 @@
 """First cell and links of each notebook, from settings.ini and the files' names; tests/build.py writes them.
 
-The first cell names the module and installs the package on Colab, and only there; under the title stand the notebooks before and after.
-tests/test_repo.py holds both in step.
+The first cell names the module and installs the package on Colab, and only there. Under a lesson's title are links to the lessons
+before and after it; under the title of an internal notebook is a link to the contents. tests/test_repo.py checks both.
 """
 import re
 from configparser import ConfigParser
@@ -25,6 +25,7 @@ def first_cell(module):
 
 def links(file, lessons):
     "The line under a title"
+    if file not in lessons: return '[Contents](../index.ipynb)'
     cfg, i = settings(), lessons.index(file)
     address = f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["branch"]}/nbs/{file.name}'
     near = {'Before': lessons[i-1] if i else None, 'Next': lessons[i+1] if i+1 < len(lessons) else None}
@@ -35,13 +36,15 @@ def links(file, lessons):
 def with_navigation(file):
     "A notebook as it should be; the index stands by itself, before the lessons"
     nb = nbformat.read(file, 4)
-    lessons = sorted(f for f in file.parent.glob('[0-9]*.ipynb'))
     nb.cells[0].source = first_cell(re.search(r'#\| default_exp (\w+)', nb.cells[0].source)[1])
-    if file in lessons: nb.cells[1].source = '\n\n'.join([*nb.cells[1].source.split('\n\n')[:2], links(file, lessons)])
+    if file.name != 'index.ipynb': nb.cells[1].source = '\n\n'.join([*nb.cells[1].source.split('\n\n')[:2], links(file, lessons())])
     return nb
 
 
-def notebooks(): return sorted(f for f in (ROOT/'nbs').glob('*.ipynb') if f.name != MADE)
+def lessons(): return sorted((ROOT/'nbs').glob('[0-9]*.ipynb'))
+
+
+def notebooks(): return sorted(f for f in (ROOT/'nbs').rglob('*.ipynb') if f.name != MADE and '.ipynb_checkpoints' not in f.parts)
 
 
 def write():

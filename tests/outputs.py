@@ -48,4 +48,4 @@ def main(files):
         print(f'{file.name}: {time.perf_counter()-start:.0f} s', flush=True)
 
 
-if __name__ == '__main__': main([Path(f) for f in sys.argv[1:]] or sorted(NBS.glob('[0-9]*.ipynb')))
+if __name__ == '__main__': main([Path(f) for f in sys.argv[1:]] or [*sorted(NBS.glob('[0-9]*.ipynb')), *sorted(NBS.glob('internals/*.ipynb'))])

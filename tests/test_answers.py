@@ -15,7 +15,8 @@ def text(cell): return ''.join(cell['source'])
 @pytest.fixture(scope='module')
 def notebooks(root):
     "The lesson notebooks by name; what is made from them (the questionnaire) has no number"
-    found = {f.stem: json.loads(f.read_text(encoding='utf-8'))['cells'] for f in sorted((root/'nbs').glob('[0-9]*.ipynb'))}
+    found = {f.stem: json.loads(f.read_text(encoding='utf-8'))['cells']
+             for f in sorted((root/'nbs').glob('[0-9]*.ipynb'))}
     assert found
     return found
 
@@ -66,7 +67,8 @@ def test_the_next_cell_proves_it_and_shows_a_value(answers, name):
     assert proof['cell_type'] == 'code' and asserts(text(proof))
     assert isinstance(ast.parse(text(proof)).body[-1], ast.Expr)
     assert any(o['output_type'] == 'execute_result' for o in proof['outputs'])
-    assert not rest or rest[0]['cell_type'] == 'markdown' or text(rest[0]).startswith('#| hide'), 'more than one proof cell'
+    ends = not rest or rest[0]['cell_type'] == 'markdown' or text(rest[0]).startswith('#| hide')
+    assert ends, 'more than one proof cell'
 
 
 def runs(words, n=8): return {tuple(words[i:i+n]) for i in range(len(words)-n+1)}
@@ -85,12 +87,15 @@ def test_words_are_our_own(root, shared):
     theirs = {run: f.name for f in seeds for run in runs(words(f.read_text(encoding='utf-8')))}
     prose = {f'{f.name} {c.get("id")}': without_code(text(c)) for f in sorted((root/'nbs').glob('*.ipynb'))
              for c in json.loads(f.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'markdown'}
-    copied = [(where, theirs[run], ' '.join(run)) for where, p in prose.items() for run in runs(words(p)) if run in theirs]
+    copied = [(where, theirs[run], ' '.join(run)) for where, p in prose.items() for run in runs(words(p))
+              if run in theirs]
     assert not copied
 
 
 def test_the_checks_can_fail():
     assert sentences('One. Two, of `a. b`: 1.5! Three? (Four.) And $x. y$.') == 5
     assert sentences('- one\n- two\n\nthree') == 3
-    assert asserts('test_eq(1, 1)') and asserts('assert x') and asserts('np.testing.assert_allclose(a, b)') and not asserts('x')
-    assert runs(words('It is **not** so, he said: `to_fp16` does it, always.')) & runs(words('so it is not so he said to_fp16 does it'))
+    assert asserts('test_eq(1, 1)') and asserts('assert x') and asserts('np.testing.assert_allclose(a, b)')
+    assert not asserts('x')
+    marked = 'It is **not** so, he said: `to_fp16` does it, always.'
+    assert runs(words(marked)) & runs(words('so it is not so he said to_fp16 does it'))

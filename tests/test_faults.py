@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from pet_breeds import drawn as drawing
-from pet_breeds.cli import _n_workers, main, run_pets
+from pet_breeds.cli import main
+from pet_breeds.core import cores
+from pet_breeds.pets import _n_workers, run_pets
 
 BIN = Path(sys.exec_prefix)/'bin'
 QUICK = dict(epochs=1, size=32, bs=8, lr='1e-3', precision='fp32')
@@ -44,9 +46,9 @@ LIFE = '''
 import json, mmap, os, random, shutil, signal, sys, time, traceback
 from pathlib import Path
 import torch
-from pet_breeds import batches, cli, drawn, saving, training
+from pet_breeds import batches, checkpoint, drawn, pets, report, saving, training
 from pet_breeds.batches import PhotoCache
-from pet_breeds.saving import load_model, read_checkpoint
+from pet_breeds.saving import load_model
 rng, rounds = random.Random(int(sys.argv[1])), int(sys.argv[2])
 os.environ['XDG_CACHE_HOME'] = os.path.abspath('caches')
 PHASES = 'start draw cache train checkpoint report'.split()
@@ -59,13 +61,15 @@ def watched(module, name, phase):
         try: return func(*args, **kwargs)
         finally: at[0] = before
     setattr(module, name, run)
-for module, name, phase in ((drawn, 'draw_pets', 'draw'), (batches, '_build', 'cache'), (training, 'train', 'train'), (saving, '_write_checkpoint', 'checkpoint'), (cli, '_page', 'report'),
-                            (saving, 'save_model', 'report'), (cli, '_put_right', 'report')): watched(module, name, phase)
+for module, name, phase in ((drawn, 'draw_pets', 'draw'), (batches, '_build', 'cache'), (training, 'train', 'train'),
+    (checkpoint, '_write_checkpoint', 'checkpoint'), (report, 'page', 'report'), (saving, 'save_model', 'report'),
+    (pets, 'put_in_place', 'report')): watched(module, name, phase)
 
 def live(out):
     torch.set_num_threads(1)
     photos = drawn.draw_pets('photos', 4, breeds=list(drawn.BREEDS)[:6], progress=False)
-    return cli.run_pets(path=photos, epochs=3, size=32, bs=8, lr='1e-3', precision='fp32', cache=True, out=out, resume=cli._checkpoint(out).exists())
+    kept = Path(f'.{out}-run.safetensors').exists()
+    return pets.run_pets(photos, epochs=3, size=32, bs=8, lr='1e-3', precision='fp32', cache=True, out=out, resume=kept)
 
 def start(out):
     if pid := os.fork(): return pid
@@ -88,7 +92,7 @@ def is_whole(report):
 def check():
     if Path('photos').exists(): assert len(os.listdir('photos/images')) == 24
     for file in Path('caches').glob('*/*.safetensors'): assert len(PhotoCache(file).keys) == 24
-    assert is_whole(Path('report')) or is_whole(Path('.report-old')), 'the earlier report is lost'
+    assert any(map(is_whole, [Path('report'), *Path().glob('.report.*.part/old')])), 'the earlier report is lost'
 
 def forget(phase):
     "So that a run comes through `phase` again"
@@ -136,7 +140,7 @@ def test_killed_between_the_old_report_and_the_new(step, drawn, here):
     before = contents(here/'report')
     code = f'''if True:
         import os, pathlib, signal
-        from pet_breeds.cli import run_pets
+        from pet_breeds.pets import run_pets
         rename, n = pathlib.Path.rename, iter(range(9))
         def renamed(self, target):
             if next(n) == {step}: os.kill(os.getpid(), signal.SIGKILL)
@@ -163,10 +167,10 @@ def test_sigterm(drawn, here):
     assert contents(here/'report') == before and sorted(os.listdir(here)) == ['.report-run.safetensors', 'report']
     again = command('--path', drawn, *OPTIONS, '--epochs', 200, '--resume')
     for line in again.stdout:
-        if 'going on after' in line: break
+        if 'resuming after' in line: break
     again.terminate()
     again.communicate(timeout=60)
-    assert 'going on after' in line
+    assert 'resuming after' in line
     done = command('--path', drawn, *OPTIONS)
     out, err = done.communicate(timeout=60)
     assert 'a run into report was not finished: --resume goes on with it' in out and os.listdir(here) == ['report'], err
@@ -186,11 +190,11 @@ def test_sigterm_while_drawing(here):
 # other processes
 
 def test_two_runs_into_one_folder(drawn, here):
-    "The second is refused, by the number of the first; the first goes on"
+    "The second is refused, and the first goes on"
     first = command('--path', drawn, *OPTIONS)
     while not list(here.glob('.report.*.part')) and first.poll() is None: time.sleep(.01)
     out, err = command('--path', drawn, *OPTIONS).communicate(timeout=120)
-    assert f'process {first.pid} is making report: wait for it or choose another folder' in err and len(err.splitlines()) == 1, err
+    assert 'another run is making report: wait for it, or choose another name' in err and len(err.splitlines()) == 1, err
     assert first.communicate(timeout=120) and first.returncode == 0 and os.listdir(here) == ['report'] and sorted(os.listdir('report')) == REPORT
 
 
@@ -205,7 +209,7 @@ def test_a_worker_process_dies(drawn, here):
         Image.Image.convert = lambda *args: convert(*args) if os.getpid() == pid else os.kill(os.getpid(), signal.SIGKILL)
         main(['--path', {str(drawn)!r}, '--presize', 'stock', *{OPTIONS!r}])'''
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=ENV, timeout=120)
-    assert done.returncode == 2 and done.stderr.strip().endswith('a process that read photos was killed, for lack of memory?; no report was written') and 'Traceback' not in done.stderr, done.stderr
+    assert done.returncode == 2 and done.stderr.strip().endswith('a process that reads photos was killed, perhaps for lack of memory; no report was written') and 'Traceback' not in done.stderr, done.stderr
     assert os.listdir(here) == []
 
 
@@ -221,11 +225,11 @@ def test_a_process_that_draws_dies(here, monkeypatch):
 def test_without_shared_memory(drawn, here):
     "No /dev/shm, as in some containers: photos are drawn and read all the same"
     no_shm = 'mount -t tmpfs -o ro,size=4k tmpfs /dev/shm'
-    code = "from pet_breeds.cli import main, _n_workers; from pet_breeds.drawn import draw_pets; draw_pets('new', 12, breeds=['pug', 'beagle'], n_workers=2, progress=False); print(_n_workers('stock')); main(%r)"
+    code = "from pet_breeds.cli import main; from pet_breeds.pets import _n_workers; from pet_breeds.drawn import draw_pets; draw_pets('new', 12, breeds=['pug', 'beagle'], n_workers=2, progress=False); print(_n_workers('stock')); main(%r)"
     done = in_mounts(no_shm, sys.executable, '-c', code % ['--path', str(drawn), '--presize', 'stock', *OPTIONS])
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('0\n') and sorted(os.listdir('report')) == REPORT and len(os.listdir('new/images')) == 24
-    assert _n_workers('stock') == (os.cpu_count() if sys.platform == 'linux' else 0) and _n_workers('composed') == 0
+    assert _n_workers('stock') == (cores() if sys.platform == 'linux' else 0) and _n_workers('composed') == 0
 
 
 def test_a_home_that_cannot_be_written(drawn, here):
@@ -252,7 +256,7 @@ def test_the_clock_jumps(drawn, here, monkeypatch):
     days, now = iter(range(10**9)), time.time
     monkeypatch.setattr(time, 'time', lambda: now() + 86400*(-1)**next(days))
     monkeypatch.setenv('XDG_CACHE_HOME', str(here/'user'))
-    m = run_pets(path=str(drawn), cache=True, **QUICK)
+    m = run_pets(path=str(drawn), cache=True, **QUICK).metrics
     assert 0 < m['training_seconds'] <= m['seconds'] < 600 and m['images_per_second'] > 0
 
 

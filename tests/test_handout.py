@@ -34,7 +34,8 @@ def md(id, source): return dict(cell_type='markdown', id=id, metadata={}, source
 
 
 def code(id, source, shown=''):
-    out = [dict(output_type='execute_result', execution_count=None, metadata={}, data={'text/plain': shown})] if shown else []
+    out = [dict(output_type='execute_result', execution_count=None, metadata={},
+                data={'text/plain': shown})] if shown else []
     return dict(cell_type='code', id=id, metadata={}, execution_count=None, outputs=out, source=source)
 
 
@@ -47,15 +48,17 @@ def write_nb(folder, name, *cells):
 def all_answers(but=(), more=()):
     "Cells that answer all questions except `but`, and then `more`"
     cells = [c for id in IDS if id not in but
-             for c in (md(id, f'#### {id.upper()}. What is {id}?\n\nAn answer.'), code(f'{id}-proof', f'assert {id!r}', '1'))]
+             for c in (md(id, f'#### {id.upper()}. What is {id}?\n\nAn answer.'),
+                       code(f'{id}-proof', f'assert {id!r}', '1'))]
     return [*cells, *more]
 
 
 # The questionnaire and the answers as data
 
 def test_generated_files_are_in_step(answers):
-    assert (NBS/'questionnaire.ipynb').read_text(encoding='utf-8') == questionnaire(answers), 'run: python tests/build.py'
-    assert (ROOT/'pet_breeds'/'answers.json').read_text(encoding='utf-8') == answers_json(answers), 'run: python tests/build.py'
+    for file, text in ((NBS/'questionnaire.ipynb', questionnaire(answers)),
+                       (ROOT/'pet_breeds'/'answers.json', answers_json(answers))):
+        assert file.read_text(encoding='utf-8') == text, 'run: python tests/build.py'
     assert not (ROOT/'pet_breeds'/'questionnaire.py').exists(), 'a notebook of Markdown exports no module'
 
 
@@ -83,7 +86,8 @@ def test_questionnaire_has_all_in_order_with_links():
 def test_answers_are_whole(answers):
     assert list(answers) == IDS
     for id, a in answers.items():
-        assert all(isinstance(a[k], str) and a[k].strip() == a[k] and a[k] for k in ('title', 'answer', 'notebook', 'cell')), id
+        assert all(isinstance(a[k], str) and a[k].strip() == a[k] and a[k]
+                   for k in ('title', 'answer', 'notebook', 'cell')), id
         assert a['output'], id
         assert '<style' not in (a['html'] or ''), id
         compile(a['code'], id, 'exec')
@@ -91,15 +95,19 @@ def test_answers_are_whole(answers):
 
 def test_an_answer_in_two_cells_and_a_proof_with_a_helper(tmp_path):
     cells = [md('q1', '## Answers\n\n#### Q1. Why?\n\nOne.'), md('more', 'Two.'), code('helper', 'def f(): return 1'),
-             code('proof', 'assert f() == 1\nf()', '1'), code('after', 'folder.cleanup()'), md('talk', 'Talk.'), *all_answers(but=['q1'])]
+             code('proof', 'assert f() == 1\nf()', '1'), code('after', 'folder.cleanup()'), md('talk', 'Talk.'),
+             *all_answers(but=['q1'])]
     got = read_answers(write_nb(tmp_path, '01_a.ipynb', *cells))['q1']
-    assert got == dict(title='Why?', answer='One.\n\nTwo.', code='def f(): return 1\n\nassert f() == 1\nf()', output='1', html=None,
+    assert got == dict(title='Why?', answer='One.\n\nTwo.', code='def f(): return 1\n\nassert f() == 1\nf()',
+                       output='1', html=None,
                        notebook='01_a', cell='proof')
 
 
 def test_a_table_is_kept_without_its_styling(tmp_path):
     proof = code('q1-proof', 'table')
-    proof['outputs'] = [dict(output_type='execute_result', data={'text/plain': ['a\n', 'b'], 'text/html': ['<style scoped>\n', 'x</style>\n<table>', '</table>']})]
+    proof['outputs'] = [dict(output_type='execute_result',
+                             data={'text/plain': ['a\n', 'b'],
+                                   'text/html': ['<style scoped>\n', 'x</style>\n<table>', '</table>']})]
     nbs = write_nb(tmp_path, '01_a.ipynb', md('q1', '#### Q1. Why?\n\nSo.'), proof, *all_answers(but=['q1']))
     got = read_answers(nbs)['q1']
     assert (got['output'], got['html']) == ('a\nb', '<table></table>')
@@ -108,10 +116,14 @@ def test_a_table_is_kept_without_its_styling(tmp_path):
 
 @pytest.mark.parametrize('but, more, says', [
     (['q4', 'fr2'], [], ['no answer to Q4, FR2']),
-    ([], [md('again', '#### Q4. Once more?\n\nYes.'), code('p', '1', '1')], ['01_a.ipynb', 'cell again', 'Q4 is answered in 01_a too']),
-    (['q4'], [md('bare', '#### Q4. Why?\n\nSo.'), md('next', '## Next')], ['01_a.ipynb', 'cell bare', 'Q4 has no proof']),
-    (['q4'], [md('mute', '#### Q4. Why?\n\nSo.'), code('silent', 'x = 1')], ['01_a.ipynb', 'cell mute', 'Q4, cell silent, shows nothing']),
-    (['q4'], [md('far', '#### Q4. Why?\n\nSo.'), code('silent', 'x = 1'), md('m', 'Talk.'), code('late', 'x', '1')], ['silent, shows nothing']),
+    ([], [md('again', '#### Q4. Once more?\n\nYes.'), code('p', '1', '1')],
+     ['01_a.ipynb', 'cell again', 'Q4 is answered in 01_a too']),
+    (['q4'], [md('bare', '#### Q4. Why?\n\nSo.'), md('next', '## Next')],
+     ['01_a.ipynb', 'cell bare', 'Q4 has no proof']),
+    (['q4'], [md('mute', '#### Q4. Why?\n\nSo.'), code('silent', 'x = 1')],
+     ['01_a.ipynb', 'cell mute', 'Q4, cell silent, shows nothing']),
+    (['q4'], [md('far', '#### Q4. Why?\n\nSo.'), code('silent', 'x = 1'), md('m', 'Talk.'), code('late', 'x', '1')],
+     ['silent, shows nothing']),
     ([], [md('odd', '#### Q24. Why?\n\nSo.'), code('p', '1', '1')], ['01_a.ipynb', 'cell odd', 'there is no Q24']),
 ])
 def test_what_is_missing_double_or_unproven_is_named(tmp_path, but, more, says):
@@ -127,11 +139,14 @@ def test_internals_and_the_questionnaire_are_no_lessons(tmp_path):
     with pytest.raises(FileNotFoundError, match='no lesson here'): lessons(tmp_path/'none')
 
 
-BROKEN = ['', 'no JSON', '[]', '{}', '5', 'null', '{"cells": 5}', '{"cells": null}', '{"cells": [5]}', '{"cells": ["a"]}', '{"cells": [{}]}',
+BROKEN = ['', 'no JSON', '[]', '{}', '5', 'null', '{"cells": 5}', '{"cells": null}', '{"cells": [5]}',
+          '{"cells": ["a"]}', '{"cells": [{}]}',
           '{"cells": [{"cell_type": "code", "id": "a"}]}', '{"cells": [{"cell_type": "code", "id": "a", "source": 7}]}',
-          '{"cells": [{"cell_type": "code", "id": "a", "source": [7]}]}', '{"cells": [{"cell_type": "code", "source": "a"}]}',
+          '{"cells": [{"cell_type": "code", "id": "a", "source": [7]}]}',
+          '{"cells": [{"cell_type": "code", "source": "a"}]}',
           '{"cells": [{"cell_type": "code", "id": "a", "source": "", "outputs": [5]}]}',
-          '{"cells": [{"cell_type": "code", "id": "a", "source": "", "outputs": [{"data": {"text/plain": 5}}]}]}', '{"cells":'+'['*200_000, b'\xff\xfe\x00']
+          '{"cells": [{"cell_type": "code", "id": "a", "source": "", "outputs": [{"data": {"text/plain": 5}}]}]}',
+          '{"cells":'+'['*200_000, b'\xff\xfe\x00']
 
 
 @pytest.mark.parametrize('text', BROKEN, ids=range(len(BROKEN)))
@@ -157,12 +172,16 @@ def test_every_question_is_asked_once_with_its_hint_and_check(student, answers):
         here = [id for id, a in answers.items() if a['notebook'] == name]
         asked = [re.search(r'^#### (\w+)$', c['source'], re.M) for c in cells.values() if c['cell_type'] == 'markdown']
         assert sorted(m[1].lower() for m in asked if m) == sorted(here), name
-        assert sorted(c['source'] for i, c in cells.items() if i.endswith('-yours') and 'quiz.' in c['source']) == sorted(QUESTIONS[id].stub for id in here), name
+        stubs = [c['source'] for i, c in cells.items() if i.endswith('-yours') and 'quiz.' in c['source']]
+        assert sorted(stubs) == sorted(QUESTIONS[id].stub for id in here), name
         for id in here:
-            assert QUESTIONS[id].text in text_of(student/f'{name}.ipynb') and QUESTIONS[id].hint in text_of(student/f'{name}.ipynb'), id
+            assert QUESTIONS[id].text in text_of(student/f'{name}.ipynb')
+            assert QUESTIONS[id].hint in text_of(student/f'{name}.ipynb'), id
         imports = [i for i, c in enumerate(cells.values()) if c['source'] == 'from pet_breeds import quiz']
         assert len(imports) == bool(here), name
-        if here: assert imports[0] < min(i for i, c in enumerate(cells.values()) if 'quiz.' in c['source'] and c['cell_type'] == 'code'), name
+        if here:
+            assert imports[0] < min(i for i, c in enumerate(cells.values())
+                                    if 'quiz.' in c['source'] and c['cell_type'] == 'code'), name
 
 
 def test_no_sentence_of_an_answer(student, answers):
@@ -171,23 +190,30 @@ def test_no_sentence_of_an_answer(student, answers):
 
 
 def test_no_line_of_a_proof(student, answers):
-    "A long line of a proof is gone, unless the lesson says the same elsewhere: then it stands there as often as before, less the proof"
+    "A long line of a proof is gone. If the lesson says the same elsewhere, it is there as often as before less the proof"
     for name in NAMES:
-        full, left = (Counter(line.strip() for line in text_of(folder/f'{name}.ipynb').splitlines()) for folder in (NBS, student))
-        proofs = Counter(line.strip() for a in answers.values() if a['notebook'] == name for line in a['code'].splitlines())
-        stubs = Counter(line.strip() for id, a in answers.items() if a['notebook'] == name for line in QUESTIONS[id].stub.splitlines())
-        assert [line for line in proofs if len(line) > 30 and left[line]-stubs[line] > full[line]-proofs[line]] == [], name
+        full, left = (Counter(line.strip() for line in text_of(folder/f'{name}.ipynb').splitlines())
+                      for folder in (NBS, student))
+        proofs = Counter(line.strip() for a in answers.values() if a['notebook'] == name
+                         for line in a['code'].splitlines())
+        stubs = Counter(line.strip() for id, a in answers.items() if a['notebook'] == name
+                        for line in QUESTIONS[id].stub.splitlines())
+        assert [line for line in proofs if len(line) > 30
+                and left[line]-stubs[line] > full[line]-proofs[line]] == [], name
     everything = '\n'.join(text_of(nb) for nb in lessons(student))
     long = [(id, line) for id, a in answers.items() for line in a['code'].splitlines() if len(line.strip()) > 30]
-    assert sum(line.strip() in everything for _, line in long) < .1*len(long), 'idioms that lessons share with proofs are few'
+    assert sum(line.strip() in everything
+               for _, line in long) < .1*len(long), 'idioms that lessons share with proofs are few'
     assert not any(a['code'] in everything for a in answers.values())
 
 
 def test_solutions_and_takeaways_are_gone(student):
-    assert 'solutions = [' not in text_of(student/'01_labels.ipynb') and 'solutions = [' in text_of(NBS/'01_labels.ipynb')
+    assert 'solutions = [' not in text_of(student/'01_labels.ipynb')
+    assert 'solutions = [' in text_of(NBS/'01_labels.ipynb')
     assert 'soft = eps / 4' not in text_of(student/'04_loss.ipynb') and '**Solution.**' in text_of(NBS/'04_loss.ipynb')
     for name in NAMES:
-        assert '- ' not in text_of(student/f'{name}.ipynb', 'markdown').partition('## Takeaways')[2].partition('\n#')[0], name
+        takeaways = text_of(student/f'{name}.ipynb', 'markdown').partition('## Takeaways')[2].partition('\n#')[0]
+        assert '- ' not in takeaways, name
 
 
 def test_the_lesson_stays(student):
@@ -202,16 +228,36 @@ def test_the_lesson_stays(student):
 
 
 def test_links_of_the_course_and_a_cell_that_exports_are_left_out(student, tmp_path):
-    "The student folder holds neither all the notebooks linked to nor the settings of a package; text that only looks like it stays"
+    "The student folder lacks some notebooks and the settings of a package; text that only looks like a link line stays"
     title, links = '# A\n\n> What it is about.', '[Contents](index.ipynb) · [Open in Colab](https://example.org)'
     talk = md('talk', 'Before: nothing.\n\nBack to the [Contents](index.ipynb)?')
     export = code('export', '#| hide\nimport nbdev\nnbdev.nbdev_export()')
-    for line in (f'Next: [01_b](01_b.ipynb) · {links}', f'Before: [00_a](00_a.ipynb) · Next: [02_c](02_c.ipynb) · {links}', f'Before: [00_a](00_a.ipynb) · {links}'):
+    for line in (f'Next: [01_b](01_b.ipynb) · {links}',
+                 f'Before: [00_a](00_a.ipynb) · Next: [02_c](02_c.ipynb) · {links}',
+                 f'Before: [00_a](00_a.ipynb) · {links}'):
         nbs = write_nb(tmp_path, '00_a.ipynb', md('title', f'{title}\n\n{line}'), talk, export)
         assert [''.join(c['source']) for c in student_cells(nbs/'00_a.ipynb')] == [title, talk['source']]
     for name in NAMES:
         full, left = (read_cells(folder/f'{name}.ipynb')[1]['source'] for folder in (NBS, student))
         assert full.startswith(left + '\n') and '[Contents](index.ipynb)' in full and 'index.ipynb' not in left, name
+
+
+def test_pictures_come_along(tmp_path):
+    nbs = write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', '![A pug](../images/pug.jpg) ![Two](../images/two.png)'))
+    (tmp_path/'images').mkdir()
+    for name in ('pug.jpg', 'two.png', 'other.png'): (tmp_path/'images'/name).write_bytes(name.encode())
+    dest = write_student(tmp_path/'student', nbs)
+    assert {f.name: f.read_bytes() for f in dest.glob('images/*')} == {'pug.jpg': b'pug.jpg', 'two.png': b'two.png'}
+    assert text_of(dest/'00_a.ipynb') == '![A pug](images/pug.jpg) ![Two](images/two.png)'
+
+
+def test_a_link_to_a_notebook_that_is_not_there_becomes_text(tmp_path):
+    there = '[one](00_a.ipynb), [two](01_b.ipynb#cell-id=x), [far](https://example.org/02_c.ipynb), `x[0](y)`'
+    gone = '[three](internals/quiz.ipynb), [four](index.ipynb#top), [five](../02_c.ipynb)'
+    write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', f'{there}; {gone}'))
+    write_nb(tmp_path/'nbs', '01_b.ipynb', md('b', '# B'))
+    dest = write_student(tmp_path/'student', tmp_path/'nbs')
+    assert [c['source'] for c in read_cells(dest/'00_a.ipynb')] == [f'{there}; three, four, five']
 
 
 def test_student_notebooks_are_valid_and_their_links_alive(student):
@@ -221,7 +267,7 @@ def test_student_notebooks_are_valid_and_their_links_alive(student):
         nbformat.validate(nbformat.read(nb, 4))
         links = re.findall(r'\]\((?!https?:|#)([^)\s#]+)', re.sub(r'`[^`]*`', '', text_of(nb, 'markdown')))
         assert [link for link in links if not (student/link).exists()] == [], nb.name
-    assert (student/'images'/'breeds.jpg').read_bytes() == (ROOT/'images'/'breeds.jpg').read_bytes()
+    assert all(f.read_bytes() == (ROOT/'images'/f.name).read_bytes() for f in student.glob('images/*'))
 
 
 # What is somebody else's stays
@@ -329,14 +375,16 @@ def test_interrupted_nothing_is_left(tmp_path, monkeypatch, error):
 
 def test_a_question_that_nobody_asks_is_named(tmp_path):
     nbs = write_nb(tmp_path, '01_a.ipynb', md('mine', '#### Q7. Why?\n\nSo.'), code('p', '1', '1'))
-    with pytest.raises(ValueError, match=r'01_a.ipynb, cell mine: pet_breeds.questions has no q7'): student_cells(nbs/'01_a.ipynb', {})
+    with pytest.raises(ValueError, match=r'01_a.ipynb, cell mine: pet_breeds.questions has no q7'):
+        student_cells(nbs/'01_a.ipynb', {})
 
 
 # Its notebooks run: unanswered checks say so, right answers turn green
 
 SOLVED = {'03_data': ('q7', "answer = dls.show_batch"), '05_lrs': ('q20', 'answer = [1e-6, 1e-5, 1e-4]'),
           '04_loss': ('q13', "import pandas as pd\ntable = pd.DataFrame(dict(output=[.02, -2.49, 1.25]))\n"
-                             "table['exp'] = [math.exp(x) for x in table.output]\ntable['softmax'] = table.exp/table.exp.sum()\nanswer = table")}
+                             "table['exp'] = [math.exp(x) for x in table.output]\ntable['softmax'] = "
+                             "table.exp/table.exp.sum()\nanswer = table")}
 
 
 def run_nb(nb, tmp_path, sources=()):
@@ -347,8 +395,10 @@ def run_nb(nb, tmp_path, sources=()):
         cell.source = dict(sources).get(cell.id, cell.source)
         if FLAGGED.search(cell.source): cell.metadata['tags'] = ['skip-execution']
     env = dict(os.environ, XDG_DATA_HOME=str(tmp_path/'data'), OMP_NUM_THREADS='1')
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name='python3', resources={'metadata': {'path': str(nb.parent)}}).execute(env=env)
-    return {c.id: '\n'.join(o.data.get('text/plain', '') for o in c.get('outputs', []) if 'data' in o) for c in notebook.cells}
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name='python3',
+                            resources={'metadata': {'path': str(nb.parent)}}).execute(env=env)
+    return {c.id: '\n'.join(o.data.get('text/plain', '') for o in c.get('outputs', []) if 'data' in o)
+            for c in notebook.cells}
 
 
 LONG = '07_training', '10_pets'  # one to two minutes each
@@ -356,7 +406,8 @@ LONG = '07_training', '10_pets'  # one to two minutes each
 
 @pytest.mark.parametrize('name', NAMES)
 def test_student_notebook_runs(student, answers, tmp_path, name):
-    if name in LONG and not os.environ.get('PET_BREEDS_LONG'): pytest.skip('takes a minute or two: set PET_BREEDS_LONG to run it')
+    if name in LONG and not os.environ.get('PET_BREEDS_LONG'):
+        pytest.skip('takes a minute or two: set PET_BREEDS_LONG to run it')
     cells = {c['source']: c['id'] for c in read_cells(student/f'{name}.ipynb')}
     here = {id: cells[QUESTIONS[id].stub] for id, a in answers.items() if a['notebook'] == name}
     solved, sources = None, {}
@@ -376,7 +427,8 @@ def notes(deck, tmp_path):
     "(guid, fields, mod) of each note of a deck"
     with ZipFile(deck) as z: z.extract('collection.anki2', tmp_path)
     with sqlite3.connect(tmp_path/'collection.anki2') as db:
-        return [(guid, flds.split('\x1f'), mod) for guid, flds, mod in db.execute('select guid, flds, mod from notes order by id')]
+        return [(guid, flds.split('\x1f'), mod)
+                for guid, flds, mod in db.execute('select guid, flds, mod from notes order by id')]
 
 
 @pytest.fixture
@@ -393,7 +445,8 @@ def test_one_note_a_question(deck, tmp_path, answers):
     for (id, a), (_, fields, _) in zip(answers.items(), found):
         question, hint, answer, proof, output, picture, source = fields
         assert all((question, answer, proof, output)) and source == f'{id.upper()}, {a["notebook"]}', id
-        assert not re.search(r'\$[^$<]+\$|href="(?!https?:)|\]\(', re.sub(r'<code>.*?</code>', '', answer, flags=re.S)), id
+        assert not re.search(r'\$[^$<]+\$|href="(?!https?:)|\]\(',
+                             re.sub(r'<code>.*?</code>', '', answer, flags=re.S)), id
         assert bool(picture) == (id in handout.FIGURES), id
     from html import unescape
     assert unescape(found[12][1][3]) == f'<pre>{answers["q13"]["code"]}</pre>'
@@ -404,7 +457,8 @@ def test_pictures_are_in_the_deck(deck, tmp_path):
         media = json.loads(z.read('media'))
         assert {f'pet_breeds_{id}.png' for id in handout.FIGURES} == set(media.values())
         assert all(z.read(i).startswith(b'\x89PNG') for i in media)
-    assert {src for _, fields, _ in notes(deck, tmp_path) for src in re.findall(r'src="([^"]+)"', fields[5])} == set(media.values())
+    assert {src for _, fields, _ in notes(deck, tmp_path)
+            for src in re.findall(r'src="([^"]+)"', fields[5])} == set(media.values())
 
 
 def test_written_again_it_is_the_same_file_and_nothing_is_left(deck, tmp_path, answers, monkeypatch):
@@ -427,7 +481,9 @@ def test_anki_imports_it_and_a_newer_one_updates(deck, tmp_path, answers):
     collection = pytest.importorskip('anki.collection')
     col = collection.Collection(str(tmp_path/'col.anki2'))
     def bring():
-        log = col.import_anki_package(collection.ImportAnkiPackageRequest(package_path=str(deck), options=collection.ImportAnkiPackageOptions())).log
+        options = collection.ImportAnkiPackageOptions()
+        request = collection.ImportAnkiPackageRequest(package_path=str(deck), options=options)
+        log = col.import_anki_package(request).log
         return len(log.new), len(log.updated), col.note_count(), col.card_count()
     assert bring() == (25, 0, 25, 25)
     assert bring() == (0, 0, 25, 25)
@@ -444,7 +500,8 @@ def test_anki_imports_it_and_a_newer_one_updates(deck, tmp_path, answers):
 
 
 def test_what_is_no_deck_is_left_alone(tmp_path, answers, monkeypatch):
-    for name, text in (('notes.txt', 'mine'), ('notes.apkg', 'mine'), ('empty.apkg', '')): (tmp_path/name).write_text(text)
+    for name, text in (('notes.txt', 'mine'), ('notes.apkg', 'mine'), ('empty.apkg', '')):
+        (tmp_path/name).write_text(text)
     with ZipFile(tmp_path/'other.apkg', 'w') as z: z.writestr('a', 'b')
     with ZipFile(tmp_path/'named.apkg', 'w') as z:
         z.writestr('collection.anki2', 'no database')
@@ -482,10 +539,12 @@ NOTE = 'insert into notes select {}, mod, usn, tags, flds, sfld, csum, flags, da
 
 @pytest.mark.parametrize('sql', [
     NOTE.format("1, 'own', mid"), NOTE.format('1, guid, 5'),
-    "update notes set flds = 'mine', mod = mod+1000 where id = (select max(id) from notes)", 'update notes set mod = mod+9',
+    "update notes set flds = 'mine', mod = mod+1000 where id = (select max(id) from notes)",
+    'update notes set mod = mod+9',
     'update cards set reps = 3 where id = (select max(id) from cards)', 'update cards set did = 1',
     'insert into revlog values (1, 1, 0, 3, 1, 1, 1, 1, 1)', "update col set decks = '{}'",
-    "update col set decks = json_set(decks, '$.77', json('{}'))", "update col set models = json_set(models, '$.77', json('{}'))",
+    "update col set decks = json_set(decks, '$.77', json('{}'))",
+    "update col set models = json_set(models, '$.77', json('{}'))",
     'drop table notes', "update col set models = 'x'", 'delete from col'])
 def test_a_deck_that_somebody_made_theirs_is_left_alone(deck, tmp_path, answers, sql):
     "Our deck with a note of theirs, an edit, a review, another deck beside it; and one whose database is broken"
@@ -493,7 +552,8 @@ def test_a_deck_that_somebody_made_theirs_is_left_alone(deck, tmp_path, answers,
     save_deck(deck, answers)
     change(deck, tmp_path, sql)
     before = deck.read_bytes()
-    with pytest.raises(ValueError, match="not an unchanged deck of pet_breeds, so it won't be replaced"): save_deck(deck, answers)
+    with pytest.raises(ValueError, match="not an unchanged deck of pet_breeds, so it won't be replaced"):
+        save_deck(deck, answers)
     assert deck.read_bytes() == before and [f.name for f in tmp_path.iterdir()] == ['deck.apkg']
 
 
@@ -613,6 +673,7 @@ def test_names_of_any_kind_in_a_message(tmp_path, one, capsys):
 
 
 def test_it_needs_no_torch_until_asked():
-    code = 'import sys, pet_breeds.handout; sys.exit(", ".join({"torch", "fastai", "genanki", "mistune", "nbformat", "nbdev"} & set(sys.modules)) or 0)'
+    heavy = {'torch', 'fastai', 'genanki', 'mistune', 'nbformat', 'nbdev'}
+    code = f'import sys, pet_breeds.handout; sys.exit(", ".join({heavy} & set(sys.modules)) or 0)'
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

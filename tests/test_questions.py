@@ -1,6 +1,8 @@
-"""Every judge proved by answers: right ones accepted, wrong ones refused, known mistakes by their names. The answers come
-from five published sets (in our words here; the passages themselves where they are at hand), from forums and from us."""
+"""Every judge proved by answers: right ones accepted, wrong ones refused, known mistakes by their names. The answers
+come from five published sets (in our words here; the passages themselves where they are at hand), from forums and from
+us."""
 import inspect
+import json
 import math
 import re
 import subprocess
@@ -40,6 +42,18 @@ def test_form(q):
 
 
 @pytest.mark.parametrize('q', QS, ids=IDS)
+def test_a_pointer_leads_to_a_lesson_and_to_the_answer(q, root):
+    lessons = {f.name.partition('_')[0] for f in (root/'nbs').glob('[0-9]*.ipynb')}
+    answers = json.loads((root/'pet_breeds'/'answers.json').read_text(encoding='utf-8'))
+    pointer = r'notebooks? (\d\da?)(?: and (\d\da?))?(?:, (question|further research) (\d+))?'
+    for name, text in q.mistakes.items():
+        for one, two, kind, number in re.findall(pointer, text):
+            assert {one, two or one} <= lessons, name
+            id = {'': q.id, 'question': f'q{number}', 'further research': f'fr{number}'}[kind]
+            assert not kind or answers[id]['notebook'].startswith(f'{one}_'), name
+
+
+@pytest.mark.parametrize('q', QS, ids=IDS)
 def test_stub_is_unanswered_code_that_ends_in_its_check(q):
     compile(q.stub, q.id, 'exec')
     assert '...' in q.stub or '# add' in q.stub
@@ -49,13 +63,16 @@ def test_stub_is_unanswered_code_that_ends_in_its_check(q):
 def test_a_judge_fits_a_screen():
     import pet_breeds.questions as module
     functions = [f for _, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__]
-    bodies = {f.__name__: len(inspect.getsource(f)[inspect.getsource(f).index('def '):].strip().split('\n')) for f in functions}
+    bodies = {f.__name__: len(inspect.getsource(f)[inspect.getsource(f).index('def '):].strip().split('\n'))
+              for f in functions}
     assert not {name: n for name, n in bodies.items() if n > 25}
 
 
 def test_asking_loads_neither_torch_nor_fastai():
-    code = "import sys, pet_breeds.questions as q; q.QUESTIONS['q7'].judge('show_batch'); print([m for m in ('torch', 'fastai') if m in sys.modules])"
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
+    code = ("import sys, pet_breeds.questions as q; q.QUESTIONS['q7'].judge('show_batch'); "
+            "print([m for m in ('torch', 'fastai') if m in sys.modules])")
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          check=True).stdout.strip() == '[]'
 
 
 # --- the file of texts
@@ -109,9 +126,9 @@ def test_an_entry_and_a_function_are_a_question(texts, monkeypatch):
 @pytest.mark.parametrize('old, new, says', [
     ('hint:', 'hints:', "unknown key 'hints'; expected text, hint, points, choices, mistakes, stub"),
     ('  hint: Press Tab.\n', '', 'hint is missing'),
-    ('Press Tab.', '2015', 'hint is missing, or is not'), ('Press Tab.', "' '", "expected text, got ' '"),
+    ('Press Tab.', '2015', 'hint is missing, or is no'), ('Press Tab.', "' '", "expected text, got ' '"),
     ('    - show_batch\n  ch', '    - 1506.01186\n  ch', 'expected text, got 1506.01186; put it in quotes'),
-    ('  points:\n    - show_batch', '  points: show_batch', 'points is missing, or is not'),
+    ('  points:\n    - show_batch', '  points: show_batch', 'points is missing, or is no'),
     ('      right: true\n', '', 'the first with right: true'),
     ('one_batch\n      why', 'one_batch\n      right: true\n      why', 'the first with right: true'),
     ('right: true', 'right: truly', 'the first with right: true'),
@@ -130,7 +147,8 @@ def test_an_entry_that_is_not_whole_is_refused_by_name(texts, old, new, says):
     assert 'twice' in says or str(e.value).startswith('own.yaml, q7: ')
 
 
-@pytest.mark.parametrize('text', ['', '- q7', 'q7', 'q7: [', 'q7: {}\n  a: b', '\x00', '!!python/object/apply:os.getcwd []',
+@pytest.mark.parametrize('text', ['', '- q7', 'q7', 'q7: [', 'q7: {}\n  a: b', '\x00',
+                                  '!!python/object/apply:os.getcwd []',
                                   ENTRY.format(id='q7')*2])
 def test_a_file_that_is_no_set_of_questions_is_refused(texts, text):
     with pytest.raises(ValueError, match='^own.yaml') as e: texts(text)
@@ -166,16 +184,19 @@ def runs(**ways): return pd.DataFrame({way: list(map(float, errors)) for way, er
 BASE = [.080, .084, .079, .082, .081]
 
 RIGHT = [
-    ('q1', 'So that a rotated crop has spare pixels around it; on the GPU the whole batch is then augmented in one go.'),
-    ('q1', {'cpu': 'a bigger square, so nothing is missing at the corners after warping', 'gpu': 'all transforms composed'}),
-    ('q1', 'Quality is not lost that way: transforms on a bigger picture leave no empty areas, and they run batch by batch.'),
+    ('q1', 'So that a rotated crop has spare pixels around it; on the GPU the whole batch is augmented in one go.'),
+    ('q1', {'cpu': 'a bigger square, so nothing is missing at the corners after warping',
+            'gpu': 'all transforms composed'}),
+    ('q1', 'Quality is not lost that way: transforms on a bigger picture leave no empty areas, and they run batch by '
+           'batch.'),
     ('q1', 'The photos are made large on the CPU to a higher resolution, to have room for the augmentations.'),
     ('q2', r'(.+)_\d+\.jpg$'), ('q2', r'^(.*)_[0-9]+[.]jpg'), ('q2', re.compile(r'(.+)_\d+\.jpg$')),
     ('q2', lambda f: re.match(r'(.+)_\d+\.jpg$', f.name).group(1)), ('q2', lambda name: name.rsplit('_', 1)[0]),
     ('q2', lambda f: Path(f).stem.rpartition('_')[0]),
     ('q3', ['one file for each item', 'a table']), ('q3', 'Images in folders by class, or a CSV that lists them.'),
     ('q3', 'individual documents with telling filenames; rows and columns'),
-    ('q4', ['map', 'filter']), ('q4', 'L.map, L.itemgot'), ('q4', 'unique() drops repeats in order; argwhere finds positions.'),
+    ('q4', ['map', 'filter']), ('q4', 'L.map, L.itemgot'),
+    ('q4', 'unique() drops repeats in order; argwhere finds positions.'),
     ('q4', 'unique, sorted, map'), ('q4', ['L.append returns None', 'L.map', 'L.zip']),
     ('q5', ['exists', 'glob']), ('q5', 'p.parent is the folder, p.parents all of them; p.stem the name without suffix'),
     ('q5', [Path.mkdir, Path.iterdir]), ('q5', 'iterdir and rglob; ls is an addition of fastcore'),
@@ -186,25 +207,34 @@ RIGHT = [
     ('q7', 'one_batch gives tensors; to look at them, show_batch'),
     ('q8', 'summary'), ('q8', 'pets.summary(path)'), ('q8', 'DataBlock.summary, with show_batch=True if you like'),
     ('q8', 'summary; that it fails is not a bug'),
-    ('q9', False), ('q9', 'no'), ('q9', np.bool_(False)), ('q9', 'Do not wait until everything is clean: get a baseline.'),
+    ('q9', False), ('q9', 'no'), ('q9', np.bool_(False)),
+    ('q9', 'Do not wait until everything is clean: get a baseline.'),
     ('q9', 'No need to clean first.'), ('q9', 'Train a quick model; its losses help you to find bad photos.'),
-    ('q10', ce), ('q10', nn.CrossEntropyLoss()), ('q10', F.cross_entropy), ('q10', lambda a, t: F.nll_loss(F.log_softmax(a, 1), t)),
-    ('q10', ['softmax and its log', 'negative log likelihood']), ('q10', 'log_softmax followed by nll_loss; nll_loss does not take the log'),
+    ('q10', ce), ('q10', nn.CrossEntropyLoss()), ('q10', F.cross_entropy),
+    ('q10', lambda a, t: F.nll_loss(F.log_softmax(a, 1), t)),
+    ('q10', ['softmax and its log', 'negative log likelihood']),
+    ('q10', 'log_softmax followed by nll_loss; nll_loss does not take the log'),
     ('q11', lambda x: x.softmax(1)), ('q11', nn.Softmax(dim=1)), ('q11', list_softmax),
     ('q11', 'Each is above zero and the row sums to one, so they read as probabilities.'),
-    ('q11', 'They add up to 1, and one class is favored since exp widens gaps.'), ('q11', ['between 0 and 1', 'total of 1']),
+    ('q11', 'They add up to 1, and one class is favored since exp widens gaps.'),
+    ('q11', ['between 0 and 1', 'total of 1']),
     ('q11', 'They sum to 1 and are > 0.'), ('q11', 'The sum of a row is 1, and no value is below 0 or negative.'),
     ('q12', 'When a picture may show nothing the model knows.'), ('q12', 'For multi-label data, with sigmoids.'),
     ('q12', 'with several labels at once: sigmoid and binary cross-entropy instead of cross-entropy'),
     ('q12', 'none of the classes, or two objects in one image'),
     ('q13', pd.DataFrame(dict(output=[.02, -2.49, 1.25], exp=[1.02, .083, 3.49], softmax=[.222, .018, .760]))),
-    ('q13', [.2221, .0180, .7599]), ('q13', torch.tensor([.02, -2.49, 1.25]).softmax(0)), ('q13', lambda x: x.exp()/x.exp().sum()),
+    ('q13', [.2221, .0180, .7599]), ('q13', torch.tensor([.02, -2.49, 1.25]).softmax(0)),
+    ('q13', lambda x: x.exp()/x.exp().sum()),
     ('q13', '0.22, 0.02, 0.76'), ('q13', [[1.02, .08, 3.49], [.22, .02, .76]]), ('q13', dict(softmax=[.22, .02, .76])),
-    ('q14', 'where can pick from two; with 37 labels you index.'), ('q14', 'A condition is either true or false, and there are many classes.'),
+    ('q14', 'where can pick from two; with 37 labels you index.'),
+    ('q14', 'A condition is either true or false, and there are many classes.'),
     ('q14', 'One would have to nest calls, as each of them decides between two outcomes only.'),
-    ('q14', lambda p, t: -p[range(len(t)), t].mean()), ('q14', F.nll_loss), ('q14', lambda p, t: F.nll_loss(p, t, reduction='none')),
-    ('q15', float('nan')), ('q15', torch.log(torch.tensor(-2.))), ('q15', np.float64('nan')), ('q15', 'nan'), ('q15', complex(.6931, 3.1416)),
-    ('q15', 'No value: e to any power is positive.'), ('q15', 'ValueError in math, nan in torch, as -2 is not in the domain'),
+    ('q14', lambda p, t: -p[range(len(t)), t].mean()), ('q14', F.nll_loss),
+    ('q14', lambda p, t: F.nll_loss(p, t, reduction='none')),
+    ('q15', float('nan')), ('q15', torch.log(torch.tensor(-2.))), ('q15', np.float64('nan')), ('q15', 'nan'),
+    ('q15', complex(.6931, 3.1416)),
+    ('q15', 'No value: e to any power is positive.'),
+    ('q15', 'ValueError in math, nan in torch, as -2 is not in the domain'),
     ('q15', 'In base 10 or any base it is undefined, because a positive base has positive powers.'),
     ('q16', lambda lrs, losses: lrs[losses.argmin()]/10),
     ('q16', lambda lrs, losses: (lrs[losses.argmin()]/10, lrs[np.gradient(losses, np.log(lrs)).argmin()])),
@@ -212,32 +242,46 @@ RIGHT = [
     ('q16', ['lowest loss, divided by 10', 'last clear descent']),
     ('q17', ['freeze', 'fit_one_cycle', 'unfreeze', 'fit_one_cycle']),
     ('q17', 'Fits the head with the body frozen (except BatchNorm), then everything at half the rate.'),
-    ('q17', '1. the randomly initialized layers\n2. the entire network'), ('q17', 'It freezes all but BatchNorm and the head; later unfreezes.'),
-    ('q18', 'f??'), ('q18', '??learn.fine_tune'), ('q18', 'two question marks after the name, not f()??'), ('q18', inspect.getsource),
+    ('q17', '1. the randomly initialized layers\n2. the entire network'),
+    ('q17', 'It freezes all but BatchNorm and the head; later unfreezes.'),
+    ('q18', 'f??'), ('q18', '??learn.fine_tune'), ('q18', 'two question marks after the name, not f()??'),
+    ('q18', inspect.getsource),
     ('q18', '`learn.fit??`'),
     ('q19', 'Groups get their own rates: the body a small one, the head a large one.'),
-    ('q19', 'The last layers learn fast, the pretrained ones slowly.'), ('q19', 'lower rates for the first layers and higher for the last'),
+    ('q19', 'The last layers learn fast, the pretrained ones slowly.'),
+    ('q19', 'lower rates for the first layers and higher for the last'),
     ('q19', 'During training the early layers use less than the head.'),
-    ('q20', [1e-6, 1e-5, 1e-4]), ('q20', torch.tensor([1e-6, 1e-5, 1e-4])), ('q20', lambda a, b, n: np.geomspace(a, b, n)),
-    ('q20', 'first group 1e-6, last 1e-4, equal factors between'), ('q20', 'from the lowest for the first group, evenly spaced on a log scale'),
+    ('q20', [1e-6, 1e-5, 1e-4]), ('q20', torch.tensor([1e-6, 1e-5, 1e-4])),
+    ('q20', lambda a, b, n: np.geomspace(a, b, n)),
+    ('q20', 'first group 1e-6, last 1e-4, equal factors between'),
+    ('q20', 'from the lowest for the first group, evenly spaced on a log scale'),
     ('q20', 'The first value is for the earliest group, the rest grow geometrically, not linearly.'),
     ('q21', .25), ('q21', '25%'), ('q21', 25), ('q21', cosine), ('q21', lambda t: 3e-3*cosine(t)),
-    ('q21', 'The low rates come last, and you would miss them.'), ('q21', 'Stopping early gives the rate no chance to become small.'),
+    ('q21', 'The low rates come last, and you would miss them.'),
+    ('q21', 'Stopping early gives the rate no chance to become small.'),
     ('q21', 'You stop while the learning rate is still high.'),
     ('q22', 17), ('q22', [16, 33]), ('q22', [6, 23]), ('q22', 'More depth: 17 further bottleneck blocks in stage 3.'),
     ('q22', 'It is deeper'), ('q22', [[3, 4, 6, 3], [3, 4, 23, 3]]), ('q22', 'twice as many layers'),
-    ('q23', torch.float32), ('q23', 'torch.float32'), ('q23', 'It does not convert the model: autocast runs some operations in half.'),
+    ('q23', torch.float32), ('q23', 'torch.float32'),
+    ('q23', 'It does not convert the model: autocast runs some operations in half.'),
     ('q23', 'Adds a MixedPrecision callback; parameters stay in float32.'),
     ('q23', 'casts inputs of matrix products to half, while the weights stay float32'),
-    ('fr1', '1506.01186'), ('fr1', 'https://arxiv.org/abs/1506.01186'), ('fr1', 1506.01186), ('fr1', 'Cyclical Learning Rates for Training Neural Networks'),
+    ('fr1', '1506.01186'), ('fr1', 'https://arxiv.org/abs/1506.01186'), ('fr1', 1506.01186),
+    ('fr1', 'Cyclical Learning Rates for Training Neural Networks'),
     ('fr1', 'No More Pesky Learning Rate Guessing Games, later called Cyclical Learning Rates ...'),
-    ('fr2', runs(base=BASE, ours=[.060, .066, .059, .063, .062])), ('fr2', runs(ours=BASE)), ('fr2', dict(error=.054, n=5, se=.002)),
-    ('fr2', '0.054 over 5 seeds, with a standard error of 0.002'), ('fr2', dict(base=BASE, ours=[.060, .066, .059, .063, .062])),
+    ('fr2', runs(base=BASE, ours=[.060, .066, .059, .063, .062])), ('fr2', runs(ours=BASE)),
+    ('fr2', dict(error=.054, n=5, se=.002)),
+    ('fr2', '0.054 over 5 seeds, with a standard error of 0.002'),
+    ('fr2', dict(base=BASE, ours=[.060, .066, .059, .063, .062])),
     ('fr2', [.054, .057, .052]),
-    ('q11', lambda x: x.exp()/x.exp().sum(dim=1, keepdim=True)), ('q11', math_softmax), ('q10', lambda a, t: F.cross_entropy(a, t, reduction='none')),
-    ('q9', 0), ('q13', nn.Softmax(dim=1)), ('q13', lambda x: x.softmax(1)), ('q13', pd.DataFrame({'Softmax': [.22, .02, .76]})), ('q13', {'soft max': [.22, .02, .76]}),
-    ('q13', {'teddy': .22, 'grizzly': .02, 'brown': .76}), ('q13', np.array([[1.02, .22], [.08, .02], [3.49, .76]])), ('q13', [22, 2, 76]),
-    ('q16', ['min lr / 10', 'last point with clear descent']), ('q22', [0, 0, 17, 0]), ('q22', [3, 4, 23, 3, 3, 4, 6, 3])]
+    ('q11', lambda x: x.exp()/x.exp().sum(dim=1, keepdim=True)), ('q11', math_softmax),
+    ('q10', lambda a, t: F.cross_entropy(a, t, reduction='none')),
+    ('q9', 0), ('q13', nn.Softmax(dim=1)), ('q13', lambda x: x.softmax(1)),
+    ('q13', pd.DataFrame({'Softmax': [.22, .02, .76]})), ('q13', {'soft max': [.22, .02, .76]}),
+    ('q13', {'teddy': .22, 'grizzly': .02, 'brown': .76}), ('q13', np.array([[1.02, .22], [.08, .02], [3.49, .76]])),
+    ('q13', [22, 2, 76]),
+    ('q16', ['min lr / 10', 'last point with clear descent']), ('q22', [0, 0, 17, 0]),
+    ('q22', [3, 4, 23, 3, 3, 4, 6, 3])]
 
 
 @pytest.mark.parametrize('q, answer', RIGHT, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
@@ -250,110 +294,166 @@ WRONG = [
     ('q1', 'The CPU has finer resampling than a GPU, so the picture is better.', 'CPU quality', 'seed 004'),
     ('q1', 'bicubic interpolation needs the CPU', 'CPU quality', 'seed 004'),
     ('q1', 'To have several crops for TTA.', 'TTA', 'forum 102648'),
-    ('q1', 'Photos of unequal shape go one by one; equal ones in parallel, on the GPU.', 'serial and parallel', 'seahyingcong.com'),
+    ('q1', 'Photos of unequal shape go one by one; equal ones in parallel, on the GPU.', 'serial and parallel',
+     'seahyingcong.com'),
     ('q1', 'It is faster.', None, ''), ('q1', 'Because the GPU has little memory.', None, ''),
     ('q2', lambda f: re.search(r'(.+)_\d+\.jpg$', str(f)).group(1), 'folder in the label', 'chapter5.md 5.15'),
     ('q2', r'(.+)_\d+.jpg$', 'dot', 'book'), ('q2', r'(.+)_\d+', None, ''), ('q2', r'(.+)_', None, ''),
-    ('q2', r'([^_]+)_', 'first underscore', 'chapter5.md 5.15'), ('q2', lambda f: f.name.split('_')[0], 'first underscore', 'chapter5.md 5.15'),
-    ('q2', r'^([a-z_]+)_\d+\.jpg$', 'lower case', 'chapter5.md 5.15'), ('q2', r'([a-z_]+)_\d+\.jpg$', 'lower case', 'chapter5.md 5.15'),
+    ('q2', r'([^_]+)_', 'first underscore', 'chapter5.md 5.15'),
+    ('q2', lambda f: f.name.split('_')[0], 'first underscore', 'chapter5.md 5.15'),
+    ('q2', r'^([a-z_]+)_\d+\.jpg$', 'lower case', 'chapter5.md 5.15'),
+    ('q2', r'([a-z_]+)_\d+\.jpg$', 'lower case', 'chapter5.md 5.15'),
     ('q2', r'.+_\d+\.jpg', None, ''), ('q2', '((', None, ''), ('q2', lambda f: f.name, None, ''), ('q2', 17, None, ''),
     ('q3', 'Labels as file names, or as folder names.', 'files twice', 'datadote'),
     ('q3', 'a folder per class, or the class in the name', 'files twice', 'datadote'),
-    ('q3', ['train', 'valid'], 'the split', 'datadote'), ('q3', 'images', None, ''), ('q3', 'online and offline', None, ''),
+    ('q3', ['train', 'valid'], 'the split', 'datadote'), ('q3', 'images', None, ''),
+    ('q3', 'online and offline', None, ''),
     ('q4', 'Longer than 10 it shows an ellipsis; there are map and filter, too.', 'cut at ten', 'seeds 002, 003'),
     ('q4', 'it prints ten items; map, zip', 'cut at ten', 'book'), ('q4', ['tensored', 'map'], 'tensored', 'seed 003'),
     ('q4', 't.append(1) returns (#1) [1]; t.map; t.filter', 'append returns', 'seed 002'),
-    ('q4', 'unique() gives the sorted values; map', 'unique sorts', 'seed 002'), ('q4', ['append', 'extend'], 'methods of list', 'seed 002'),
+    ('q4', 'unique() gives the sorted values; map', 'unique sorts', 'seed 002'),
+    ('q4', ['append', 'extend'], 'methods of list', 'seed 002'),
     ('q4', ['map'], None, ''), ('q4', 'nice methods', None, ''),
     ('q5', 'p.exists(), and Path.cwd() for the folder where the path points', 'cwd', 'seed 002'),
-    ('q5', 'p.parent lists all folders above it; p.stem', 'parent', 'seed 003'), ('q5', ['ls'], 'ls', 'book'), ('q5', 'path.ls() and mkdir', 'ls', 'book'),
+    ('q5', 'p.parent lists all folders above it; p.stem', 'parent', 'seed 003'), ('q5', ['ls'], 'ls', 'book'),
+    ('q5', 'path.ls() and mkdir', 'ls', 'book'),
     ('q5', ['listdir', 'getcwd'], None, ''), ('q5', ['glob'], None, ''),
     ('q6', ['by default the corners are black', 'blur'], 'black by default', 'seeds 002, 003; e17'),
     ('q6', 'fastai pads with zeros when it rotates, and interpolates', 'black by default', 'e17'),
-    ('q6', 'when fastai makes a photo brighter, the old values are lost; and cropping', 'brightness in fastai', 'seed 001, c29'),
+    ('q6', 'when fastai makes a photo brighter, the old values are lost; and cropping', 'brightness in fastai',
+     'seed 001, c29'),
     ('q6', 'blur', None, ''), ('q6', 'It takes time.', None, ''),
     ('q7', 'dls.one_batch()', 'one_batch', 'seeds 000, 002'), ('q7', 'summary', 'summary', 'the next question'),
     ('q7', 'show_results', 'show_results', 'fastai docs'), ('q7', 'show', None, ''),
-    ('q8', 'dls.show_batch()', 'show_batch', 'the question before'), ('q8', 'DataBlock.summary is broken', 'broken', 'fastbook #400'),
-    ('q8', "summary doesn't work, it crashes", 'broken', 'fastbook #267'), ('q8', 'learn.summary()', 'Learner.summary', 'fastai docs'), ('q8', 'debug', None, ''),
-    ('q9', True, 'clean first', 'book'), ('q9', 'Yes', 'clean first', 'book'), ('q9', 'Clean all labels before you train anything.', 'clean first', 'book'),
-    ('q9', 'Better wait until the data are clean.', 'clean first', 'book'), ('q9', 'It depends.', None, ''), ('q9', 'perhaps', None, ''),
-    ('q10', lambda a, t: F.nll_loss(a.softmax(1), t), 'no log', 'c6'), ('q10', 'softmax, and nll_loss, which takes the log itself', 'no log', 'c6'),
-    ('q10', lambda a, t: ce(a.softmax(1), t), 'softmax twice', 'fastbook #295'), ('q10', lambda a, t: F.nll_loss(a.softmax(1).log(), t), 'split log', 'c17'),
-    ('q10', lambda a, t: F.cross_entropy(a, t, reduction='sum'), 'sum', 'c8'), ('q10', 'log_softmax, nll, then the sum of the losses', 'sum', 'c8'),
-    ('q10', lambda a, t: -ce(a, t), 'sign dropped', 'seed 003'), ('q10', ['softmax', 'log likelihood'], 'sign dropped', 'seed 003'),
-    ('q10', lambda a, t: F.binary_cross_entropy_with_logits(a, F.one_hot(t, 3).float()), 'sigmoid', 'book'), ('q10', 'sigmoid, mean', 'sigmoid', 'book'),
+    ('q8', 'dls.show_batch()', 'show_batch', 'the question before'),
+    ('q8', 'DataBlock.summary is broken', 'broken', 'fastbook #400'),
+    ('q8', "summary doesn't work, it crashes", 'broken', 'fastbook #267'),
+    ('q8', 'learn.summary()', 'Learner.summary', 'fastai docs'), ('q8', 'debug', None, ''),
+    ('q9', True, 'clean first', 'book'), ('q9', 'Yes', 'clean first', 'book'),
+    ('q9', 'Clean all labels before you train anything.', 'clean first', 'book'),
+    ('q9', 'Better wait until the data are clean.', 'clean first', 'book'), ('q9', 'It depends.', None, ''),
+    ('q9', 'perhaps', None, ''),
+    ('q10', lambda a, t: F.nll_loss(a.softmax(1), t), 'no log', 'c6'),
+    ('q10', 'softmax, and nll_loss, which takes the log itself', 'no log', 'c6'),
+    ('q10', lambda a, t: ce(a.softmax(1), t), 'softmax twice', 'fastbook #295'),
+    ('q10', lambda a, t: F.nll_loss(a.softmax(1).log(), t), 'split log', 'c17'),
+    ('q10', lambda a, t: F.cross_entropy(a, t, reduction='sum'), 'sum', 'c8'),
+    ('q10', 'log_softmax, nll, then the sum of the losses', 'sum', 'c8'),
+    ('q10', lambda a, t: -ce(a, t), 'sign dropped', 'seed 003'),
+    ('q10', ['softmax', 'log likelihood'], 'sign dropped', 'seed 003'),
+    ('q10', lambda a, t: F.binary_cross_entropy_with_logits(a, F.one_hot(t, 3).float()), 'sigmoid', 'book'),
+    ('q10', 'sigmoid, mean', 'sigmoid', 'book'),
     ('q10', 'mean squared error', None, ''), ('q10', lambda a, t: a.mean(), None, ''),
-    ('q11', 'All of them sum to zero and are positive.', 'sum to zero', 'seed 003'), ('q11', 'they add up to 0, > 0 each', 'sum to zero', 'seed 003'),
+    ('q11', 'All of them sum to zero and are positive.', 'sum to zero', 'seed 003'),
+    ('q11', 'they add up to 0, > 0 each', 'sum to zero', 'seed 003'),
     ('q11', lambda x: x.softmax(0), 'wrong dim', 'c4'),
     ('q11', lambda x: x.exp()/x.exp().sum(), 'wrong dim', 'c4'), ('q11', 'each column sums to one', 'wrong dim', 'c4'),
     ('q11', lambda x: x/x.sum(1, keepdim=True), 'no exp', 'c4'), ('q11', torch.sigmoid, 'sigmoid', 'c2'),
-    ('q11', 'each lies in 0..1, on its own', 'sigmoid', 'c2'), ('q11', 'smooth', None, ''), ('q11', torch.exp, None, ''),
-    ('q12', 'One wants -inf to inf as a range.', 'range of the log', 'seed 000'), ('q12', 'for the log of the softmax', 'range of the log', 'seed 000'),
-    ('q12', 'for binary classification, 0 or 1', 'binary', 'JayaParmar'), ('q12', 'with two classes', 'binary', 'JayaParmar'),
+    ('q11', 'each lies in 0..1, on its own', 'sigmoid', 'c2'), ('q11', 'smooth', None, ''),
+    ('q11', torch.exp, None, ''),
+    ('q12', 'One wants -inf to inf as a range.', 'range of the log', 'seed 000'),
+    ('q12', 'for the log of the softmax', 'range of the log', 'seed 000'),
+    ('q12', 'for binary classification, 0 or 1', 'binary', 'JayaParmar'),
+    ('q12', 'with two classes', 'binary', 'JayaParmar'),
     ('q12', 'when several labels hold; cross-entropy works for more than one too', 'one right class', 'book, e4'),
     ('q12', 'never', None, ''), ('q12', 'in the first epoch', None, ''),
-    ('q13', [.0757, .0296, .8947], 'softmax of exp', 'seed 000'), ('q13', '0.0757 0.0296 0.8947', 'softmax of exp', 'seed 000'),
-    ('q13', lambda x: x.exp().softmax(0), 'softmax of exp', 'seed 000'), ('q13', lambda x: x.softmax(0).softmax(0), 'softmax twice', 'fastai2 #38'),
-    ('q13', [.070167] + [.025829]*36, 'softmax twice', 'seed 002'), ('q13', 'the best of them is 0.0702', 'softmax twice', 'seed 002'),
-    ('q13', [-.0164, 2.0410, -1.0246], 'no exp', 'c4'), ('q13', [1.02, .08, 3.49], 'exp only', 'c11'), ('q13', lambda x: 10**x/(10**x).sum(), 'base 10', 'seed 003'),
-    ('q13', pd.DataFrame(dict(exp=[1., 1, 1], softmax=[.22, .02, .76])), None, ''), ('q13', [.3, .3, .4], None, ''), ('q13', 'many', None, ''),
+    ('q13', [.0757, .0296, .8947], 'softmax of exp', 'seed 000'),
+    ('q13', '0.0757 0.0296 0.8947', 'softmax of exp', 'seed 000'),
+    ('q13', lambda x: x.exp().softmax(0), 'softmax of exp', 'seed 000'),
+    ('q13', lambda x: x.softmax(0).softmax(0), 'softmax twice', 'fastai2 #38'),
+    ('q13', [.070167] + [.025829]*36, 'softmax twice', 'seed 002'),
+    ('q13', 'the best of them is 0.0702', 'softmax twice', 'seed 002'),
+    ('q13', [-.0164, 2.0410, -1.0246], 'no exp', 'c4'), ('q13', [1.02, .08, 3.49], 'exp only', 'c11'),
+    ('q13', lambda x: 10**x/(10**x).sum(), 'base 10', 'seed 003'),
+    ('q13', pd.DataFrame(dict(exp=[1., 1, 1], softmax=[.22, .02, .76])), None, ''), ('q13', [.3, .3, .4], None, ''),
+    ('q13', 'many', None, ''),
     ('q14', "where doesn't normalize the predictions of many classes", 'normalization', 'seed 002'),
     ('q14', 'the rows have to sum to 1, which two branches of where cannot do for many', 'normalization', 'seed 002'),
-    ('q14', lambda p, t: -p[range(len(t)), t].log().mean(), 'log taken', 'c6'), ('q14', lambda p, t: p[range(len(t)), t], 'sign dropped', 'seed 001, book'),
-    ('q14', lambda p, t: torch.where(t == 1, 1-p[:, 1], p[:, 1]).mean(), 'two classes', 'book'), ('q14', 'it is slow', None, ''),
+    ('q14', lambda p, t: -p[range(len(t)), t].log().mean(), 'log taken', 'c6'),
+    ('q14', lambda p, t: p[range(len(t)), t], 'sign dropped', 'seed 001, book'),
+    ('q14', lambda p, t: torch.where(t == 1, 1-p[:, 1], p[:, 1]).mean(), 'two classes', 'book'),
+    ('q14', 'it is slow', None, ''),
     ('q14', lambda p, t: p.sum(), None, ''),
-    ('q15', -.6931, 'sign moved out', 'log rules'), ('q15', '-0.69', 'sign moved out', 'log rules'), ('q15', .693, 'sign ignored', 'log rules'),
-    ('q15', float('-inf'), 'log of 0', 'c18'), ('q15', 'log(-2) = minus infinity', 'log of 0', 'c18'), ('q15', .301, 'base 10', 'seed 003'),
+    ('q15', -.6931, 'sign moved out', 'log rules'), ('q15', '-0.69', 'sign moved out', 'log rules'),
+    ('q15', .693, 'sign ignored', 'log rules'),
+    ('q15', float('-inf'), 'log of 0', 'c18'), ('q15', 'log(-2) = minus infinity', 'log of 0', 'c18'),
+    ('q15', .301, 'base 10', 'seed 003'),
     ('q15', 'log means base 10, and negative numbers are undefined there', 'base 10', 'seed 003'), ('q15', 0, None, ''),
-    ('q16', lambda lrs, losses: lrs[losses.argmin()], 'at the minimum', 'forum 82655'), ('q16', 'the rate with the lowest loss', 'at the minimum', 'forum 82655'),
+    ('q16', lambda lrs, losses: lrs[losses.argmin()], 'at the minimum', 'forum 82655'),
+    ('q16', 'the rate with the lowest loss', 'at the minimum', 'forum 82655'),
     ('q16', lambda lrs, losses: lrs[losses.argmin()]/100, 'divided twice', 'schedule.py:254'),
     ('q16', 'the suggestion minimum, divided again by 10; or where it falls', 'divided twice', 'schedule.py:254'),
     ('q16', 'lr_min,lr_steep = learn.lr_find(), a tenth of the minimum, the steepest', 'two values', 'fastai PR 3377'),
-    ('q16', lambda lrs, losses: lrs[losses.argmin()]*3, 'beyond the minimum', 'book, table B'), ('q16', lambda lrs, losses: losses.argmin(), None, ''),
+    ('q16', lambda lrs, losses: lrs[losses.argmin()]*3, 'beyond the minimum', 'book, table B'),
+    ('q16', lambda lrs, losses: losses.argmin(), None, ''),
     ('q16', lambda lrs, losses: 1e-6, None, ''), ('q16', 'use 3e-3', None, ''),
     ('q17', 'first the head, batchnorm in the body being frozen as well, then all layers', 'BatchNorm', 'book, e10'),
-    ('q17', ['unfreeze', 'fit', 'freeze', 'fit'], 'order', 'forum 66029'), ('q17', 'trains all layers, and then only the head', 'order', 'forum 66029'),
+    ('q17', ['unfreeze', 'fit', 'freeze', 'fit'], 'order', 'forum 66029'),
+    ('q17', 'trains all layers, and then only the head', 'order', 'forum 66029'),
     ('q17', 'head first, then all, with a default rate of 1e-3', 'default rate', 'book, e2'),
     ('q17', 'freezes, automatically changes the learning rate, unfreezes all', 'picks the rate', 'forum 90620'),
-    ('q17', 'trains one new linear layer, then everything', 'one linear layer', 'book, e11'), ('q17', 'two fits', None, ''), ('q17', 'it fits', None, ''),
-    ('q18', '?learn.fine_tune', 'one mark', 'seed 003, in question 5'), ('q18', 'learn.fine_tune()??', 'called', 'seed 003'), ('q18', '??f(x)', 'called', 'seed 003'),
-    ('q18', 'doc(f)', 'documentation', 'book'), ('q18', 'Shift and Tab', 'documentation', 'book'), ('q18', 'print(f)', None, ''),
-    ('q19', 'The pretrained body gets larger rates than the head.', 'reversed', 'JayaParmar'), ('q19', 'higher rates for the early layers', 'reversed', 'JayaParmar'),
-    ('q19', 'a rate that is reduced after some epochs', 'over time', 'forum 82169'), ('q19', 'rates that discriminate', None, ''),
-    ('q20', [1e-6, 5.05e-5, 1e-4], 'linear', 'seeds 000 to 002'), ('q20', np.linspace, 'linear', 'seed 001'), ('q20', 'linspace over the layers', 'linear', 'seed 001'),
+    ('q17', 'trains one new linear layer, then everything', 'one linear layer', 'book, e11'),
+    ('q17', 'two fits', None, ''), ('q17', 'it fits', None, ''),
+    ('q18', '?learn.fine_tune', 'one mark', 'seed 003, in question 5'),
+    ('q18', 'learn.fine_tune()??', 'called', 'seed 003'), ('q18', '??f(x)', 'called', 'seed 003'),
+    ('q18', 'doc(f)', 'documentation', 'book'), ('q18', 'Shift and Tab', 'documentation', 'book'),
+    ('q18', 'print(f)', None, ''),
+    ('q19', 'The pretrained body gets larger rates than the head.', 'reversed', 'JayaParmar'),
+    ('q19', 'higher rates for the early layers', 'reversed', 'JayaParmar'),
+    ('q19', 'a rate that is reduced after some epochs', 'over time', 'forum 82169'),
+    ('q19', 'rates that discriminate', None, ''),
+    ('q20', [1e-6, 5.05e-5, 1e-4], 'linear', 'seeds 000 to 002'), ('q20', np.linspace, 'linear', 'seed 001'),
+    ('q20', 'linspace over the layers', 'linear', 'seed 001'),
     ('q20', 'the first layers 1e-6, the last 1e-4, others evenly between', 'linear', 'seed 000'),
-    ('q20', 'equal steps between first and last, not factors', 'linear', 'seed 000'), ('q20', 'It grows from 1e-6 to 1e-4 during training.', 'over time', 'forum 66029'),
-    ('q20', 'slice(1e-4) gives every group 1e-4', 'slice(hi)', 'errorhandle.ai'), ('q20', [1e-4, 1e-4, 1e-4], None, ''), ('q20', [1e-5, 1e-5, 1e-4], 'slice(hi)', 'errorhandle.ai'),
+    ('q20', 'equal steps between first and last, not factors', 'linear', 'seed 000'),
+    ('q20', 'It grows from 1e-6 to 1e-4 during training.', 'over time', 'forum 66029'),
+    ('q20', 'slice(1e-4) gives every group 1e-4', 'slice(hi)', 'errorhandle.ai'), ('q20', [1e-4, 1e-4, 1e-4], None, ''),
+    ('q20', [1e-5, 1e-5, 1e-4], 'slice(hi)', 'errorhandle.ai'),
     ('q20', [1e-4, 1e-5, 1e-6], 'reversed', 'a learner'), ('q20', 'as rates', None, ''), ('q20', [], None, ''),
     ('q21', 'Early stopping gives it time to converge at a low rate.', 'negation lost', 'seed 001'),
-    ('q21', 1/3, 'straight line', "Smith's triangles"), ('q21', lambda t: 4*t if t < .25 else (1-t)/.75, 'straight line', "Smith's triangles"),
-    ('q21', 'the rate falls in a straight line', 'straight line', "Smith's triangles"), ('q21', .75, None, ''), ('q21', 'It overfits.', None, ''),
+    ('q21', 1/3, 'straight line', "Smith's triangles"),
+    ('q21', lambda t: 4*t if t < .25 else (1-t)/.75, 'straight line', "Smith's triangles"),
+    ('q21', 'the rate falls in a straight line', 'straight line', "Smith's triangles"), ('q21', .75, None, ''),
+    ('q21', 'It overfits.', None, ''),
     ('q21', lambda t: 1, None, ''),
     ('q22', 51, 'depth by name', 'resnet by name'), ('q22', 'It has 101 blocks.', 'depth by name', 'resnet by name'),
     ('q22', 'double the parameters', 'twice', 'c25'), ('q22', [[3, 4, 6, 3], [6, 8, 12, 6]], 'twice', 'c25'),
-    ('q22', 'Only resnet101 is built with bottlenecks', 'other block', 'c25'), ('q22', 'resnet50 uses basic blocks', 'other block', 'c25'),
+    ('q22', 'Only resnet101 is built with bottlenecks', 'other block', 'c25'),
+    ('q22', 'resnet50 uses basic blocks', 'other block', 'c25'),
     ('q22', 'better results', None, ''), ('q22', 3, None, ''),
-    ('q23', 'turns all weights into fp16', 'converts', 'seeds 000, 003'), ('q23', torch.float16, 'converts', 'seed 000'), ('q23', 'the parameters are half', 'half only', 'seed 002'),
-    ('q23', 'it uses lower precision', 'half only', 'seed 002'), ('q23', 'mixed precision, which is faster on a CPU as well', 'faster anywhere', 'chapter5.md 5.11'),
-    ('q23', 'mixed precision; what is too large becomes NaN', 'overflow is nan', 'seed 003'), ('q23', torch.bfloat16, None, ''), ('q23', 'it saves', None, ''),
-    ('fr1', '"No more pesky learning rate guessing games", and two years on "Cyclical learning rates for training neural networks"', 'two papers', 'seed 000'),
-    ('fr1', '1803.09820', 'other paper', 'seed 000'), ('fr1', '1506.01186: the original raises the rate exponentially', 'exponential', 'chapter5.md 4'),
+    ('q23', 'turns all weights into fp16', 'converts', 'seeds 000, 003'),
+    ('q23', torch.float16, 'converts', 'seed 000'), ('q23', 'the parameters are half', 'half only', 'seed 002'),
+    ('q23', 'it uses lower precision', 'half only', 'seed 002'),
+    ('q23', 'mixed precision, which is faster on a CPU as well', 'faster anywhere', 'chapter5.md 5.11'),
+    ('q23', 'mixed precision; what is too large becomes NaN', 'overflow is nan', 'seed 003'),
+    ('q23', torch.bfloat16, None, ''), ('q23', 'it saves', None, ''),
+    ('fr1', '"No more pesky learning rate guessing games", and two years on "Cyclical learning rates for training '
+            'neural networks"', 'two papers', 'seed 000'),
+    ('fr1', '1803.09820', 'other paper', 'seed 000'),
+    ('fr1', '1506.01186: the original raises the rate exponentially', 'exponential', 'chapter5.md 4'),
     ('fr1', 'Smith', None, ''), ('fr1', 2015, None, ''),
-    ('fr2', runs(base=BASE, ours=[.079, .085, .080, .081, .082]), 'inside the noise', 'book, A and C'), ('fr2', runs(base=[.08], ours=[.06]), 'one run', 'book'),
-    ('fr2', .0541, 'one run', 'book'), ('fr2', dict(error=.0541), 'one run', 'book'), ('fr2', dict(error=.08, n=5, se=.004, baseline=.083), 'inside the noise', 'book'),
+    ('fr2', runs(base=BASE, ours=[.079, .085, .080, .081, .082]), 'inside the noise', 'book, A and C'),
+    ('fr2', runs(base=[.08], ours=[.06]), 'one run', 'book'),
+    ('fr2', .0541, 'one run', 'book'), ('fr2', dict(error=.0541), 'one run', 'book'),
+    ('fr2', dict(error=.08, n=5, se=.004, baseline=.083), 'inside the noise', 'book'),
     ('fr2', 'In a single run 0.054', 'one run', 'book'), ('fr2', 'best epoch 0.0514', 'best epoch', 'book, F2'),
-    ('fr2', 'resnet34 0.0541, resnet50 0.0548: no better', 'unequal training', 'book, F2 and G'), ('fr2', '0.0805 against 0.0832', 'inside the noise', 'book, A and C'),
+    ('fr2', 'resnet34 0.0541, resnet50 0.0548: no better', 'unequal training', 'book, F2 and G'),
+    ('fr2', '0.0805 against 0.0832', 'inside the noise', 'book, A and C'),
     ('fr2', runs(base=[.08, .08], ours=[.06, .06]), None, ''), ('fr2', 'low', None, ''), ('fr2', 93., None, ''),
-    ('fr2', runs(base=BASE, ours=[.10, .11, .10, .12, .11]), None, ''), ('fr2', runs(base=[.1, float('nan')], ours=[.1, .2]), None, ''),
+    ('fr2', runs(base=BASE, ours=[.10, .11, .10, .12, .11]), None, ''),
+    ('fr2', runs(base=[.1, float('nan')], ours=[.1, .2]), None, ''),
     ('q2', 'a{99999999999999}', None, ''), ('q2', '('*50000, None, ''),
-    ('q10', lambda a, t: sum(-math.log(math_softmax(r.tolist())[i]) for r, i in zip(a, t))/len(t), 'split log', 'a learner'),
-    ('q11', lambda x: x.exp()/x.exp().sum(1), 'wrong dim', 'a learner'), ('q13', [.2835, .2312, .4854], 'softmax twice', 'a learner'),
+    ('q10', lambda a, t: sum(-math.log(math_softmax(r.tolist())[i])
+                             for r, i in zip(a, t))/len(t), 'split log', 'a learner'),
+    ('q11', lambda x: x.exp()/x.exp().sum(1), 'wrong dim', 'a learner'),
+    ('q13', [.2835, .2312, .4854], 'softmax twice', 'a learner'),
     ('q13', .22, None, ''), ('q13', [.76, .02, .22], None, ''), ('q20', '1e-4, 1e-5, 1e-6', 'reversed', 'a learner'),
-    ('q21', 'the rate is too low then so nothing is learned anymore', 'too small', 'a learner'), ('q22', [1, 2, 3, 4], None, '')]
+    ('q21', 'the rate is too low then so nothing is learned anymore', 'too small', 'a learner'),
+    ('q22', [1, 2, 3, 4], None, '')]
 
 
-@pytest.mark.parametrize('q, answer, mistake, source', WRONG, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
+@pytest.mark.parametrize('q, answer, mistake, source', WRONG,
+                         ids=lambda x: x if isinstance(x, str) else type(x).__name__)
 def test_wrong(q, answer, mistake, source):
     verdict = judge(q, answer)
     assert not verdict.ok and verdict.mistake == mistake, verdict
@@ -376,7 +476,8 @@ def test_the_right_choice_is_right_and_the_others_are_not(q):
     for text, ok, _ in q.choices: assert q.judge(text).ok == ok, (text, q.judge(text))
 
 
-@pytest.mark.parametrize('q, answer', [(q, a) for q, a, name, _ in WRONG if not name], ids=lambda x: x if isinstance(x, str) else type(x).__name__)
+@pytest.mark.parametrize('q, answer', [(q, a) for q, a, name, _ in WRONG if not name],
+                         ids=lambda x: x if isinstance(x, str) else type(x).__name__)
 def test_what_differs_gives_nothing_away(q, answer):
     "A learner may hand in the text of a refusal, and still has no answer"
     text = judge(q, answer).text
@@ -388,16 +489,20 @@ def test_what_differs_gives_nothing_away(q, answer):
 
 PARAPHRASES = {
     'q1': [
-        ('To keep image quality: augmentation ops are done in one step on the GPU, on an image that is bigger than needed, instead of interpolating several times.', True),
+        ('To keep image quality: augmentation ops are done in one step on the GPU, on an image that is bigger than '
+         'needed, instead of interpolating several times.', True),
         ('need extra space around the image for the transforms, and the transforms run on gpu', True),
         ('Rotating a small picture would need pixels that are outside. A larger picture has them.', True),
         ('it is not to leave a margin, the GPU just crops quicker', None),
-        ('Augmenting small pictures would leave gaps in the frame, so we start from big ones and let the GPU do the transforms on whole batches.', True),
-        ('The first resize makes all images the same size so they can be stacked into a batch, and large enough that the GPU augmentation has slack.', True),
+        ('Augmenting small pictures would leave gaps in the frame, so we start from big ones and let the GPU do the '
+         'transforms on whole batches.', True),
+        ('The first resize makes all images the same size so they can be stacked into a batch, and large enough that '
+         'the GPU augmentation has slack.', True),
         ('Because GPUs are fast at parallel work.', 'serial and parallel'),
         ('to save memory on the gpu', None),
         ('The CPU resizing algorithm gives better image quality.', 'CPU quality'),
-        ('Larger images allow rotations and zooms without running out of image content, then one GPU step produces the training size', True),
+        ('Larger images allow rotations and zooms without running out of image content, then one GPU step produces '
+         'the training size', True),
         ('So the augmentation has enough context and the final crop is not padded', True),
         ('the CPU produces sharper pictures since it has better interpolation methods', 'CPU quality'),
         ('because the model wants 224 pixels', None),
@@ -575,13 +680,16 @@ PARAPHRASES = {
         ('it does lr_find and then fit_one_cycle ...', 'picks the rate'),
         ('The head, with all of the body frozen (incl. BatchNorm); then all.', 'BatchNorm'),
         ('trains head with frozen body for one epoch then unfreezes everything and trains for the given number', True),
-        ('First, only the newly added layers are updated; second, every layer is trained with discriminative rates', True),
+        ('First, only the newly added layers are updated; second, every layer is trained with discriminative rates',
+         True),
         ('freeze(), fit_one_cycle(1), unfreeze(), fit_one_cycle(epochs)', True),
         ('It first finds the best learning rate and then trains', 'picks the rate'),
         ('Everything is trained first, afterwards the head', 'order'),
-        ('1 freeze the pretrained part and train the new head; 2 unfreeze and train the entire network with smaller rates', True),
+        ('1 freeze the pretrained part and train the new head; 2 unfreeze and train the entire network with smaller '
+         'rates', True),
         ('unfreeze, train all layers, then freeze and train head', 'order'),
-        ('trains the head while every weight of the body, including batchnorm, is frozen, then trains all', 'BatchNorm'),
+        ('trains the head while every weight of the body, including batchnorm, is frozen, then trains all',
+         'BatchNorm'),
         ('finds the optimal learning rate, trains', 'picks the rate'),
         ('replaces the last layer by a single linear layer and trains it, then unfreezes', 'one linear layer')],
     'q18': [
@@ -602,7 +710,8 @@ PARAPHRASES = {
         ('Low for the head, high for the body', 'reversed'),
         ('fast body, slow head', 'reversed'),
         ('higher for layers at the start, lower for the head', 'reversed'),
-        ('The early layers hold general features, learned from a large data set, so they get a low rate; the head a high one.', True),
+        ('The early layers hold general features, learned from a large data set, so they get a low rate; the head a '
+         'high one.', True),
         ('Using a different learning rate for different layers: smaller for the early ones', True),
         ('Training the early layers at a lower lr than the later ones', True),
         ('Using a large lr for the first layers and a small lr for the last', 'reversed'),
@@ -716,11 +825,16 @@ def test_paraphrase(q, answer, expected):
 # --- what is said about an answer: (question, answer, part of the remark, of what differs, or of the mistake)
 
 SAID = [
-    ('q10', lambda a, t: F.cross_entropy(a, t, reduction='none'), 'their mean is the loss'), ('q11', lambda x: x.exp()/x.exp().sum(1, keepdim=True), 'take the largest of the row away'),
-    ('q11', math_softmax, '1000'), ('q15', 'undefined', 'Why? No power of e'), ('q20', [1e-4]*3, 'what a plain number does'), ('q2', '(.+)_', 'how the name must end'),
-    ('q2', lambda f: f.nothing, 'PosixPath' if sys.platform != 'win32' else 'WindowsPath'), ('q13', .22, 'one number, 0.22; three are asked'),
-    ('q13', 'many', 'no numbers were found in it'), ('q13', [.76, .02, .22], 'they sum to 1, as they should; the single values differ, or their order'),
-    ('q22', 3, 'these are not the numbers of blocks'), ('q20', [1e-4], 'one rate;'), ('q4', ['map'], 'one method'), ('q5', 'os', 'no methods'), ('q6', 'blur', 'one way')]
+    ('q10', lambda a, t: F.cross_entropy(a, t, reduction='none'), 'their mean is the loss'),
+    ('q11', lambda x: x.exp()/x.exp().sum(1, keepdim=True), 'take the largest of the row away'),
+    ('q11', math_softmax, '1000'), ('q15', 'undefined', 'Why? No power of e'),
+    ('q20', [1e-4]*3, 'what a plain number does'), ('q2', '(.+)_', 'how the name must end'),
+    ('q2', lambda f: f.nothing, 'PosixPath' if sys.platform != 'win32' else 'WindowsPath'),
+    ('q13', .22, 'one number, 0.22; three are asked'),
+    ('q13', 'many', 'no numbers were found in it'),
+    ('q13', [.76, .02, .22], 'they sum to 1, as they should; the single values differ, or their order'),
+    ('q22', 3, 'these are not the numbers of blocks'), ('q20', [1e-4], 'one rate;'), ('q4', ['map'], 'one method'),
+    ('q5', 'os', 'no methods'), ('q6', 'blur', 'one way')]
 
 
 @pytest.mark.parametrize('q, answer, part', SAID, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
@@ -731,9 +845,12 @@ def test_said(q, answer, part):
 
 
 def test_no_text_gives_another_answer_away():
-    assert 'question 8' not in QUESTIONS['q7'].mistakes['summary'] and 'two marks' not in QUESTIONS['q18'].mistakes['documentation']
-    assert '??' not in QUESTIONS['q17'].hint and QUESTIONS['q13'].mistakes['softmax twice'].startswith('This is a softmax of a softmax')
-    assert all(f'my_{name}(' in QUESTIONS[q].stub for q, name in [('q10', 'cross_entropy'), ('q11', 'softmax'), ('q14', 'nll_loss')])
+    assert 'question 8' not in QUESTIONS['q7'].mistakes['summary']
+    assert 'two marks' not in QUESTIONS['q18'].mistakes['documentation']
+    assert '??' not in QUESTIONS['q17'].hint
+    assert QUESTIONS['q13'].mistakes['softmax twice'].startswith('This is a softmax of a softmax')
+    assert all(f'my_{name}(' in QUESTIONS[q].stub
+               for q, name in [('q10', 'cross_entropy'), ('q11', 'softmax'), ('q14', 'nll_loss')])
 
 
 # --- nothing a learner hands in is fatal
@@ -753,10 +870,15 @@ def changes(x, *more):
 DEEP = []
 for _ in range(100000): DEEP = [DEEP]
 
-VALUES = [None, '', '...', ..., 3, -1, 0., float('nan'), float('inf'), 10**400, 1j, True, [], {}, (), set(), [[]], [None], [1, 'a'], {'a': 1}, {'error': 'x'},
-          {'error': .1, 'n': 'x', 'se': None}, {'error': [], 'n': 3, 'se': []}, {'softmax': ['a']}, object(), Odd(), Odd, b'bytes', pd.DataFrame(), pd.DataFrame({'a': ['b']}),
-          pd.DataFrame({'softmax': []}), pd.Series([1., 2.]), torch.zeros(0), torch.zeros(2, 3), np.array(['a']), np.zeros((2, 2)), torch.float16, str, int, print, ValueError,
-          raises, changes, lambda *a: None, lambda *a: 'text', lambda *a: [], lambda *a: object(), lambda *a: torch.full((2, 3), float('nan')), lambda: 1, range(3), Path('a.jpg'),
+VALUES = [None, '', '...', ..., 3, -1, 0., float('nan'), float('inf'), 10**400, 1j, True, [], {}, (), set(), [[]],
+          [None], [1, 'a'], {'a': 1}, {'error': 'x'},
+          {'error': .1, 'n': 'x', 'se': None}, {'error': [], 'n': 3, 'se': []}, {'softmax': ['a']}, object(), Odd(),
+          Odd, b'bytes', pd.DataFrame(), pd.DataFrame({'a': ['b']}),
+          pd.DataFrame({'softmax': []}), pd.Series([1., 2.]), torch.zeros(0), torch.zeros(2, 3), np.array(['a']),
+          np.zeros((2, 2)), torch.float16, str, int, print, ValueError,
+          raises, changes, lambda *a: None, lambda *a: 'text', lambda *a: [], lambda *a: object(),
+          lambda *a: torch.full((2, 3), float('nan')),
+          lambda: 1, range(3), Path('a.jpg'),
           '(' * 50, '(' * 50000, 'a{99999999999999}', DEEP, 'a' * 5000, 'not ' * 2000, re.compile('a'), pytest]
 
 
@@ -766,7 +888,8 @@ def test_no_value_breaks_a_judge(q):
         try: verdict = q.judge(value)
         except Failed as e: assert str(e)
         else:
-            assert isinstance(verdict, Verdict) and (verdict.ok or verdict.text or verdict.mistake in q.mistakes), (value, verdict)
+            assert isinstance(verdict, Verdict)
+            assert (verdict.ok or verdict.text or verdict.mistake in q.mistakes), (value, verdict)
 
 
 @pytest.mark.parametrize('q', ['q10', 'q11', 'q13', 'q14', 'q16', 'q21'])
@@ -782,98 +905,146 @@ def test_a_function_that_changes_its_input_is_reported(q):
 def test_reading():
     assert words('head incl. BatchNorm, e.g. i.e.') == 'head including batchnorm, for example that is'
     assert words('A\n\n- *b*\n- `c`') == 'a; b; c' and words({'a': None}) == 'a: none' and words(None) == ''
-    assert claims('it is green', 'green') and not claims('it is not green', 'green') and claims('not so, but green; yes', 'green')
+    assert claims('it is green', 'green') and not claims('it is not green', 'green')
+    assert claims('not so, but green; yes', 'green')
     assert not claims('green or blue', ('green', 'blue')) and claims('green, not blue', ('green', 'blue'))
-    assert numbers_in('v2: 1e-3, -0.5 and .25.') == [.001, -.5, .25] and number_of('1+2j') == 1+2j and numbers([[1], torch.ones(2)]) == [1, 1, 1]
+    assert numbers_in('v2: 1e-3, -0.5 and .25.') == [.001, -.5, .25] and number_of('1+2j') == 1+2j
+    assert numbers([[1], torch.ones(2)]) == [1, 1, 1]
 
 
-# --- the five published sets: (set, question, what it says, in our words; the mistake's name or None if right; a word of the remark)
+# --- the five published sets: (set, question, what it says, in our words; the mistake's name or None if right; a word
+# of the remark)
 
 SEEDS = [
-    (0, 'q1', 'So that rotating or cropping leaves no empty space; and the GPU augments and shrinks a whole batch quickly.', None, ''),
-    (1, 'q1', 'One composed transform on a large input keeps it richer than a chain of them; then all get the same small size.', None, ''),
-    (2, 'q1', 'A rotated photo has black edges that tell nothing; turn a larger one and shrink it, and no pixels are lost.', None, 'reflection'),
-    (3, 'q1', 'Turned by 45 degrees, a photo would have black areas, so it is enlarged; then, with a single interpolation, all become small squares.', None, 'reflection'),
-    (4, 'q1', 'Also, a CPU has better resampling filters, bicubic for one, than a GPU, so the images get better.', 'CPU quality', ''),
+    (0, 'q1', 'So that rotating or cropping leaves no empty space; and the GPU augments and shrinks a whole batch '
+              'quickly.', None, ''),
+    (1, 'q1', 'One composed transform on a large input keeps it richer than a chain of them; then all get the same '
+              'small size.', None, ''),
+    (2, 'q1', 'A rotated photo has black edges that tell nothing; turn a larger one and shrink it, and no pixels are '
+              'lost.', None, 'reflection'),
+    (3, 'q1', 'Turned by 45 degrees, a photo would have black areas, so it is enlarged; then, with a single '
+              'interpolation, all become small squares.', None, 'reflection'),
+    (4, 'q1', 'Also, a CPU has better resampling filters, bicubic for one, than a GPU, so the images get better.',
+     'CPU quality', ''),
     (0, 'q3', 'Files whose path says something about them, or a table with a row per item.', None, ''),
     (1, 'q3', 'Elements with telling filenames; or a table, a CSV, with the data or links to it.', None, ''),
     (2, 'q3', 'Separate files, the label being the file or folder name; data tables.', None, ''),
     (3, 'q3', 'Single files, perhaps in folders; or CSV rows, which may hold names of files.', None, ''),
     (4, 'q3', 'One file per item, or a CSV whose rows may point to files.', None, ''),
     (0, 'q4', 'map_dict makes a dict, zip pairs up, filter selects, map_zip multiplies pairs.', None, ''),
-    (1, 'q4', 'It prints its length and truncates the end; a tuple as index; unique() as in pandas; filter.', None, '250'),
-    (2, 'q4', 'With more than 10 elements it is truncated; map, filter, argwhere, concat, sorted, unique.', 'cut at ten', ''),
-    (3, 'q4', 'itemgot, map, filter, shuffle; and TitledTensorScalar uses it when L.tensored makes tensors.', 'tensored', ''),
-    (0, 'q5', 'Path.cwd(), p.is_dir(), then Path("test").mkdir(), and is_file for each of p.iterdir()', None, 'exist_ok'),
+    (1, 'q4', 'It prints its length and truncates the end; a tuple as index; unique() as in pandas; filter.', None,
+     '250'),
+    (2, 'q4', 'With more than 10 elements it is truncated; map, filter, argwhere, concat, sorted, unique.',
+     'cut at ten', ''),
+    (3, 'q4', 'itemgot, map, filter, shuffle; and TitledTensorScalar uses it when L.tensored makes tensors.',
+     'tensored', ''),
+    (0, 'q5', 'Path.cwd(), p.is_dir(), then Path("test").mkdir(), and is_file for each of p.iterdir()', None,
+     'exist_ok'),
     (1, 'q5', 'iterdir over a folder, open a path, and glob', None, ''),
     (2, 'q5', 'Path.cwd() gives /content/sample_data, the path p; p.is_dir(); suffix', 'cwd', ''),
     (3, 'q5', 'p.parent gives all parent directories, p.stem the start of the name, p.suffix its end', 'parent', ''),
     (0, 'q6', 'Empty zones teach nothing; and interpolating pixels loses information.', None, ''),
-    (1, 'q6', 'Turned by 45 degrees, the corners are missing; brightened beyond the maximum, values are gone for good.', None, 'logits'),
+    (1, 'q6', 'Turned by 45 degrees, the corners are missing; brightened beyond the maximum, values are gone for good.',
+     None, 'logits'),
     (2, 'q6', 'Rotation gives black corners, zooming interpolates.', None, 'reflection'),
-    (3, 'q6', 'Triangles at the corners are lost; repeated resampling makes pixels muddy, upsampling being the most destructive.', None, 'larger'),
+    (3, 'q6', 'Triangles at the corners are lost; repeated resampling makes pixels muddy, upsampling being the most '
+              'destructive.', None, 'larger'),
     (4, 'q6', 'empty areas after rotation; interpolated pixels of lower quality', None, ''),
     (0, 'q7', 'one_batch lets you see activations and labels', 'one_batch', ''),
     (1, 'q7', 'show_batch(nrows, ncols)', None, ''),
     (2, 'q7', 'one_batch returns the two variables: x,y = dls.one_batch()', 'one_batch', ''),
     (3, 'q7', 'dls.show_batch(nrows, ncols)', None, ''), (4, 'q7', 'DataLoader.show_batch', None, ''),
-    (0, 'q8', 'summary shows each step of making a batch', None, ''), (1, 'q8', 'summary() tries to make a batch, verbosely', None, ''),
-    (2, 'q8', 'summary, which shows where it fails: pets.summary(path)', None, ''), (3, 'q8', 'summary(path), whose output is long', None, ''),
+    (0, 'q8', 'summary shows each step of making a batch', None, ''),
+    (1, 'q8', 'summary() tries to make a batch, verbosely', None, ''),
+    (2, 'q8', 'summary, which shows where it fails: pets.summary(path)', None, ''),
+    (3, 'q8', 'summary(path), whose output is long', None, ''),
     (4, 'q8', 'DataBlock.summary', None, ''),
-    (0, 'q9', 'No: results early, then improve step by step', None, ''), (1, 'q9', 'No, a benchmark soon is good, and motivates', None, ''),
+    (0, 'q9', 'No: results early, then improve step by step', None, ''),
+    (1, 'q9', 'No, a benchmark soon is good, and motivates', None, ''),
     (2, 'q9', 'We should train a simple baseline, which proves the pipeline', None, ''),
-    (3, 'q9', 'A baseline on data that just work; several targets are a multi class problem', None, 'multi-label'), (4, 'q9', 'No, create a baseline', None, ''),
+    (3, 'q9', 'A baseline on data that just work; several targets are a multi class problem', None, 'multi-label'),
+    (4, 'q9', 'No, create a baseline', None, ''),
     (0, 'q10', 'log_softmax, then nll_loss', None, ''), (1, 'q10', 'nll_loss after log_softmax', None, ''),
-    (2, 'q10', 'softmax together with negative log likelihood', None, 'log_softmax'), (3, 'q10', 'softmax and log likelihood are put together', 'sign dropped', ''),
+    (2, 'q10', 'softmax together with negative log likelihood', None, 'log_softmax'),
+    (3, 'q10', 'softmax and log likelihood are put together', 'sign dropped', ''),
     (4, 'q10', 'a softmax, and the negative log likelihood', None, 'log_softmax'),
-    (0, 'q11', 'always between 0 and 1, and a layer sums to 1', None, ''), (1, 'q11', 'sum of one, none negative; it favors a single class', None, ''),
-    (2, 'q11', 'range (0,1), sum equal to 1; exp amplifies', None, ''), (3, 'q11', 'larger than zero, and the sum of all always is zero', 'sum to zero', ''),
+    (0, 'q11', 'always between 0 and 1, and a layer sums to 1', None, ''),
+    (1, 'q11', 'sum of one, none negative; it favors a single class', None, ''),
+    (2, 'q11', 'range (0,1), sum equal to 1; exp amplifies', None, ''),
+    (3, 'q11', 'larger than zero, and the sum of all always is zero', 'sum to zero', ''),
     (4, 'q11', 'They add up to one; small changes are amplified.', None, 'positive'),
-    (0, 'q12', 'For weight on small changes we need values from minus to plus infinity, so the log is taken after softmax.', 'range of the log', ''),
+    (0, 'q12', 'For weight on small changes we need values from minus to plus infinity, so the log is taken after '
+               'softmax.', 'range of the log', ''),
     (1, 'q12', 'When it should not pick a class for a small lead, but be sure about it.', None, 'several labels'),
     (2, 'q12', 'At inference, to learn where it is unsure.', None, 'several labels'),
-    (3, 'q12', 'If there are cases where no label applies; one could add a label for that, as a fallback.', None, 'sigmoids'),
+    (3, 'q12', 'If there are cases where no label applies; one could add a label for that, as a fallback.', None,
+     'sigmoids'),
     (4, 'q12', 'in multi-label problems', None, 'none of the classes'),
     (0, 'q13', lambda x: nn.Softmax(dim=1)(x.exp()[:, None].T)[0], 'softmax of exp', ''),
-    (2, 'q13', pd.DataFrame(dict(output=[.9994148, 3.874889e-4] + [5.65e-6]*35)).assign(softmax=lambda df: np.exp(df.output)/np.exp(df.output).sum()), 'softmax twice', ''),
+    (2, 'q13', pd.DataFrame(dict(output=[.9994148, 3.874889e-4] + [5.65e-6]*35)).assign(
+         softmax=lambda df: np.exp(df.output)/np.exp(df.output).sum()), 'softmax twice', ''),
     (3, 'q13', [[1.02, .08, 3.49], [.22, .02, .76]], None, ''),
     (0, 'q14', 'It tests for true or false; with a value for every category, indexes select.', None, ''),
     (1, 'q14', 'It selects between two by a condition; nesting it for more is too hard.', None, ''),
-    (2, 'q14', 'With more than 2 categories each prediction has to be proportional to all, to be evenly compared.', 'normalization', ''),
+    (2, 'q14', 'With more than 2 categories each prediction has to be proportional to all, to be evenly compared.',
+     'normalization', ''),
     (3, 'q14', 'By design one condition, two actions; chaining is not usable for multilabel.', None, 'multi-class'),
     (4, 'q14', 'It selects between two, and there are many possibilities.', None, ''),
-    (0, 'q15', 'not defined for negative numbers; Python raises ValueError', None, 'numpy'), (2, 'q15', 'not defined: the domain is (0, infinity)', None, ''),
-    (3, 'q15', 'Its domain, be it ln or, in many libraries, log, the one to the base 10, is positive: undefined, an error.', 'base 10', ''),
+    (0, 'q15', 'not defined for negative numbers; Python raises ValueError', None, 'numpy'),
+    (2, 'q15', 'not defined: the domain is (0, infinity)', None, ''),
+    (3, 'q15', 'Its domain, be it ln or, in many libraries, log, the one to the base 10, is positive: undefined, an '
+               'error.', 'base 10', ''),
     (4, 'q15', 'not defined, for exp, its inverse, is always positive', None, ''),
     *[(s, 'q16', text, None, remark) for s, text, remark in [
-        (0, 'an order of magnitude below the minimum; the last point of decrease', ''), (1, 'minimum divided by 10; last clearly decreasing point', ''),
-        (2, 'one magnitude below the minimum; last point where it clearly fell', ''), (4, 'a tenth of where the loss is lowest; the last clear decrease', ''),
-        (3, 'Start small and raise it by 200% a batch. One order of magnitude under the minimum, or the last clear decrease.', '100%')]],
+        (0, 'an order of magnitude below the minimum; the last point of decrease', ''),
+        (1, 'minimum divided by 10; last clearly decreasing point', ''),
+        (2, 'one magnitude below the minimum; last point where it clearly fell', ''),
+        (4, 'a tenth of where the loss is lowest; the last clear decrease', ''),
+        (3, 'Start small and raise it by 200% a batch. One order of magnitude under the minimum, or the last clear '
+            'decrease.', '100%')]],
     (0, 'q17', 'New layers for one epoch, the others frozen; then unfreeze all and train.', None, 'freeze_epochs'),
-    (1, 'q17', 'self.freeze(); fit_one_cycle(freeze_epochs); base_lr /= 2; self.unfreeze(); fit_one_cycle(epochs): half the rate, all layers', None, 'BatchNorm'),
+    (1, 'q17', 'self.freeze(); fit_one_cycle(freeze_epochs); base_lr /= 2; self.unfreeze(); fit_one_cycle(epochs): '
+               'half the rate, all layers', None, 'BatchNorm'),
     (2, 'q17', 'the random layers for one epoch, all others frozen; then all, unfrozen', None, 'freeze_epochs'),
-    (3, 'q17', 'The random last layers for one epoch, the frozen ones not changing; then all, unfrozen. Parameters alter this default.', None, 'BatchNorm'),
+    (3, 'q17', 'The random last layers for one epoch, the frozen ones not changing; then all, unfrozen. Parameters '
+               'alter this default.', None, 'BatchNorm'),
     (4, 'q17', 'the new head, for one epoch; unfreeze, and all layers as long as asked', None, 'freeze_epochs'),
-    (0, 'q18', 'function??', None, ''), (2, 'q18', '??method_name', None, ''), (3, 'q18', 'learn.fine_tune??, without parentheses', None, ''), (4, 'q18', '?? after it: DataBlock.summary??', None, ''),
+    (0, 'q18', 'function??', None, ''), (2, 'q18', '??method_name', None, ''),
+    (3, 'q18', 'learn.fine_tune??, without parentheses', None, ''),
+    (4, 'q18', '?? after it: DataBlock.summary??', None, ''),
     *[(s, 'q19', text, None, 'three') for s, text in enumerate([
-        'Rates by layer: earlier layers, pretrained, learn slower than later ones.', 'Weights of the first, pretrained layers change more slowly than the last.',
-        'low rates for early layers, higher for later ones', 'General early layers get a relatively low rate; later layers a higher one.',
+        'Rates by layer: earlier layers, pretrained, learn slower than later ones.',
+        'Weights of the first, pretrained layers change more slowly than the last.',
+        'low rates for early layers, higher for later ones',
+        'General early layers get a relatively low rate; later layers a higher one.',
         'Each layer its rate: early layers with simple features a lower one, later ones a higher.'])],
-    (0, 'q20', 'First value for the earliest layer, second for the last, equidistant values for those between.', 'linear', ''),
-    (1, 'q20', 'As linspace, with as many values as layers.', 'linear', ''), (2, 'q20', 'first layer 1e-6, final layer 1e-4, between them equidistant rates', 'linear', ''),
-    (3, 'q20', 'earliest layers the smallest, final the largest, between them multiplicatively equidistant', None, 'three'),
+    (0, 'q20', 'First value for the earliest layer, second for the last, equidistant values for those between.',
+     'linear', ''),
+    (1, 'q20', 'As linspace, with as many values as layers.', 'linear', ''),
+    (2, 'q20', 'first layer 1e-6, final layer 1e-4, between them equidistant rates', 'linear', ''),
+    (3, 'q20', 'earliest layers the smallest, final the largest, between them multiplicatively equidistant', None,
+     'three'),
     (4, 'q20', 'first and last layer the two values, between them multiplicatively equidistant', None, 'three'),
-    (0, 'q21', 'The rate decreases at the end, and there the model gets best; rather train anew with fewer epochs.', None, ''),
-    (1, 'q21', 'Stopping early does give it the chance of fine tuning, as the rate is still large then.', 'negation lost', ''),
+    (0, 'q21', 'The rate decreases at the end, and there the model gets best; rather train anew with fewer epochs.',
+     None, ''),
+    (1, 'q21', 'Stopping early does give it the chance of fine tuning, as the rate is still large then.',
+     'negation lost', ''),
     (2, 'q21', 'The rate rises, then falls; small values might never be reached.', None, ''),
-    (3, 'q21', 'A practice not used any more, of saving the state each epoch and selecting the best model; the rate has not become small yet.', None, 'SaveModel'),
+    (3, 'q21', 'A practice not used any more, of saving the state each epoch and selecting the best model; the rate '
+               'has not become small yet.', None, 'SaveModel'),
     (4, 'q21', 'It may not get as far as the lower rates; retrain, choosing the number of epochs.', None, ''),
-    (0, 'q22', 'The number is its capacity: layers, hence parameters.', None, 'stage 3'), (1, 'q22', 'resnet100 has 17 more bottleneck blocks', None, 'resnet101'),
-    (2, 'q22', '50 layers and 101 layers', None, 'stage 3'), (3, 'q22', 'how deep it is: 101 layers instead of 50', None, 'stage 3'), (4, 'q22', 'the larger has more layers', None, 'stage 3'),
-    (0, 'q23', 'It converts the tensors of the model to fp16.', 'converts', ''), (1, 'q23', 'mixed-precision training: less precise numbers where possible', None, ''),
-    (2, 'q23', 'For less time, half-precision floating point.', 'half only', ''), (3, 'q23', 'It converts FP32 to FP16, which halves the size of tensors.', 'converts', ''),
+    (0, 'q22', 'The number is its capacity: layers, hence parameters.', None, 'stage 3'),
+    (1, 'q22', 'resnet100 has 17 more bottleneck blocks', None, 'resnet101'),
+    (2, 'q22', '50 layers and 101 layers', None, 'stage 3'),
+    (3, 'q22', 'how deep it is: 101 layers instead of 50', None, 'stage 3'),
+    (4, 'q22', 'the larger has more layers', None, 'stage 3'),
+    (0, 'q23', 'It converts the tensors of the model to fp16.', 'converts', ''),
+    (1, 'q23', 'mixed-precision training: less precise numbers where possible', None, ''),
+    (2, 'q23', 'For less time, half-precision floating point.', 'half only', ''),
+    (3, 'q23', 'It converts FP32 to FP16, which halves the size of tensors.', 'converts', ''),
     (4, 'q23', 'It enables mixed-precision training.', None, ''),
-    (0, 'fr1', 'Two papers: No more pesky learning rate guessing games (2015), Cyclical learning rates for training neural networks (2017)', 'two papers', '')]
+    (0, 'fr1', 'Two papers: No more pesky learning rate guessing games (2015), Cyclical learning rates for training '
+               'neural networks (2017)', 'two papers', '')]
 
 SEED_IDS = [f'{seed}-{q}' for seed, q, *_ in SEEDS]
 
@@ -886,8 +1057,10 @@ def check_seed(q, answer, mistake, remark):
 
 def test_the_sets_are_complete():
     asked = set(IDS) - {'q2', 'fr2'}
-    answered = [asked, asked - {'q13', 'q15', 'q18', 'fr1'}, asked - {'fr1'}, asked - {'fr1'}, asked - {'q4', 'q5', 'q13', 'fr1'}]
-    assert [{q for s, q, *_ in SEEDS if s == seed} for seed in range(5)] == answered and len(set(SEED_IDS)) == len(SEEDS)
+    answered = [asked, asked - {'q13', 'q15', 'q18', 'fr1'}, asked - {'fr1'}, asked - {'fr1'},
+                asked - {'q4', 'q5', 'q13', 'fr1'}]
+    assert [{q for s, q, *_ in SEEDS if s == seed} for seed in range(5)] == answered
+    assert len(set(SEED_IDS)) == len(SEEDS)
 
 
 @pytest.mark.parametrize('seed, q, answer, mistake, remark', SEEDS, ids=SEED_IDS)
@@ -910,8 +1083,12 @@ def passages(text, seed):
     elif seed == 1:
         parts = re.split(r'^\d+\. (?=\S)', text.partition('## Thoughts on selected Qs')[2], flags=re.M)[1:]
         bodies = dict(zip(RENUMBERED[1], (part.partition('\n')[2] for part in parts)))
-    elif seed == 3: bodies = {int(n): body.partition('\n---\n')[2] for n, body in re.findall(r'^## (\d+)\.\n(.*?)(?=^## \d+\.\n|\Z)', text, flags=re.S | re.M)}
-    else: bodies = dict(zip(RENUMBERED[4], (part.partition('\n')[2] for part in re.split('^## ', text, flags=re.M)[1:])))
+    elif seed == 3: bodies = {int(n): body.partition('\n---\n')[2]
+                              for n, body in re.findall(r'^## (\d+)\.\n(.*?)(?=^## \d+\.\n|\Z)', text,
+                                                        flags=re.S | re.M)}
+    else:
+        parts = re.split('^## ', text, flags=re.M)[1:]
+        bodies = dict(zip(RENUMBERED[4], (part.partition('\n')[2] for part in parts)))
     return {IDS[i-1]: body.strip('-\n ') for i, body in bodies.items()}
 
 
@@ -928,6 +1105,7 @@ def test_nothing_is_copied_from_the_sets(shared):
     def runs_of_8(text):
         tokens = re.findall(r'[a-z0-9]+', text.lower())
         return {tuple(tokens[i:i+8]) for i in range(len(tokens)-7)}
-    ours = runs_of_8(Path(__file__).read_text(encoding='utf-8')) | {run for q in QS for part in (q.text, q.hint, *q.points, *q.mistakes.values(), *sum(q.choices, ()))
+    ours = runs_of_8(Path(__file__).read_text(encoding='utf-8')) | {
+        run for q in QS for part in (q.text, q.hint, *q.points, *q.mistakes.values(), *sum(q.choices, ()))
                                                                   for run in runs_of_8(str(part))}
     for text in shared.glob('seeds/*.txt'): assert not ours & runs_of_8(text.read_text(encoding='utf-8')), text.name

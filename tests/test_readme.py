@@ -57,9 +57,9 @@ def test_another_measurement_is_another_table():
 
 def test_the_command_prints_what_is_said():
     said = re.search(r'Error rate (\S+ ± \S+) .* on (\d+) drawn photos of (\d+) breeds', readme.readme())
-    from pet_breeds.cli import _result
+    from pet_breeds.report import result_line
     m = dict(error_rate=float(said[1].split()[0]), error_rate_se=float(said[1].split()[-1]), n_valid=int(said[2]), photos='drawn', n_classes=int(said[3]))
-    assert _result(m) in readme.readme()
+    assert result_line(m) in readme.readme()
 
 
 # Commands and code, as they stand, with this environment in the place of the README's

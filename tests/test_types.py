@@ -63,10 +63,15 @@ def test_a_wrong_hint_is_found(mypy, tmp_path, code, error):
 
 
 def test_the_command_reads_what_the_hints_say(capsys):
-    from pet_breeds.cli import _spelled, anno_parser, main, run_pets
-    parser = anno_parser(run_pets)
-    read = lambda *words: parser.parse_args(_spelled(words, parser))
+    from argparse import ArgumentParser
+    from pet_breeds.cli import main
+    from pet_breeds.core import add_options
+    from pet_breeds.pets import Config
+    parser = ArgumentParser()
+    add_options(parser, Config)
+    read = lambda *words: parser.parse_args(words)
     assert (read('--epochs', '2').epochs, read().epochs, read('--valid_pct', '.3').valid_pct) == (2, None, .3)
+    assert (read('--no-flip').flip, read('--valid-pct', '.3').valid_pct, read('--cache').cache) == (False, .3, True)
     for words in (['--epochs', 'x'], ['--bs', '2.5'], ['--seed', 'x']):
         with pytest.raises(SystemExit): main(words)
         assert f"argument {words[0]}: invalid int value: '{words[1]}'" in capsys.readouterr().err

@@ -16,13 +16,15 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.exec_prefix)/'bin'
 WAYS = {'kernel': [BIN/'jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output', 'ran'], 'nbdev_test': [BIN/'nbdev_test', '--path']}
 
+def found(name): return next((ROOT/'nbs').rglob(f'{name}.ipynb'))
+
 def seconds(way, names, *options):
     "Wall time of a command on copies of notebooks, given their folder if there are several; RuntimeError with what it said if it fails"
     with TemporaryDirectory() as tmp:
         shutil.copytree(ROOT/'images', f'{tmp}/images')
         folder = Path(tmp, 'nbs')
         folder.mkdir()
-        for name in names: shutil.copy(ROOT/f'nbs/{name}.ipynb', folder)
+        for name in names: shutil.copy(found(name), folder)
         start = time.perf_counter() # the flags to leave out stand in settings.ini, which nbdev_test looks for where it is started
         done = subprocess.run([*WAYS[way], folder if len(names) > 1 else folder/f'{names[0]}.ipynb', *options], cwd=ROOT,
                               env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True)
@@ -51,7 +53,7 @@ def line(name, times): print(f'{name:<18}', *(f'{times[way]:10.1f}' if times[way
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--notebooks', nargs='+', metavar='NAME', default=[f.stem for f in sorted((ROOT/'nbs').glob('*.ipynb'))],
+    parser.add_argument('--notebooks', nargs='+', metavar='NAME', default=[f.stem for f in sorted((ROOT/'nbs').rglob('*.ipynb'))],
                         help='such as 04_loss; all if none is given')
     parser.add_argument('--workers', type=int, default=2, help='how many at once in the second part')
     parser.add_argument('--json', help='file to write the figures to')

@@ -1,0 +1,417 @@
+"A run and its options, in combination: few tiny photos, a network of one layer, seconds in all. The commands are in test_cli.py."
+import json
+import os
+import shutil
+from dataclasses import fields, replace
+from inspect import signature
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from allpairspy import AllPairs
+from PIL import Image
+from torch import nn
+
+from pet_breeds import model, pets, report, training
+from pet_breeds.core import comments
+from pet_breeds.pets import Config, Run, check_out, command, plan_run, predict_pets, run_pets, short_path
+
+QUICK = dict(arch='stub', epochs=1, freeze_epochs=0, size=32, bs=4, lr='1e-2', precision='fp32')
+
+
+class Stub(nn.Sequential):
+    "One convolution and a classifier"
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+
+
+@pytest.fixture(autouse=True)
+def stub(monkeypatch, tmp_path):
+    "The architecture 'stub', with weights that are found for it; a page without pictures; an empty folder to be in"
+    known, weights = model.new_network, tmp_path/'stub.pth'
+    torch.manual_seed(0)
+    torch.save(Stub().state_dict(), weights)
+    meta = dict(model.new_network('drawnet')[1], cut=1, split=lambda m: [list(m[0].parameters()), list(m[1].parameters())])
+    monkeypatch.setattr(model, 'new_network', lambda arch: (Stub(), meta) if arch == 'stub' else known(arch))
+    cached = model.cached_weights
+    monkeypatch.setattr(model, 'cached_weights', lambda arch: weights if arch == 'stub' else cached(arch))
+    monkeypatch.setattr(report, 'page', lambda run: run.shown_command or 'no command')
+    (tmp_path/'here').mkdir()
+    monkeypatch.chdir(tmp_path/'here')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path/'cache'))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    "Sixteen plain photos of two breeds, by name and by folder, and a table of them"
+    rng = np.random.default_rng(0)
+    for breed in ('cat', 'dog'):
+        (tmp_path/'folders'/breed).mkdir(parents=True)
+        (tmp_path/'names').mkdir(exist_ok=True)
+        for i in range(8):
+            pixels = rng.integers(0, 128, (40, 48, 3), np.uint8) + (np.uint8(90) if breed == 'dog' else 0)
+            for file in (tmp_path/'folders'/breed/f'{i}.png', tmp_path/'names'/f'{breed}_{i}.png'): Image.fromarray(pixels).save(file)
+    files = sorted(f.name for f in (tmp_path/'names').iterdir())
+    pd.DataFrame(dict(file=files, label=[f.split('_')[0] for f in files])).to_csv(tmp_path/'table.csv', index=False)
+    return tmp_path
+
+
+def source(photos, labels):
+    "`path` and `labels` of the same photos, by each label rule"
+    if labels == 'folder': return dict(path=str(photos/'folders'), labels='folder')
+    table = photos/'table.csv'
+    return dict(path=str(photos/'names'), labels={'name': 'name', 'csv': str(table), 'frame': pd.read_csv(table)}[labels])
+
+
+# One description of a run
+
+def test_every_field_is_an_option_with_a_comment():
+    assert list(comments(Config)) == [f.name for f in fields(Config)] == list(signature(Config).parameters)
+
+
+BAD = [dict(epochs=0), dict(epochs=1.5), dict(epochs=True), dict(freeze_epochs=-1), dict(size=4), dict(size='64'), dict(bs=1),
+       dict(lr='fast'), dict(lr='-1'), dict(lr='nan'), dict(lr=None), dict(precision='int8'), dict(presize='fast'),
+       dict(valid_pct=0.), dict(valid_pct=1.5), dict(valid_pct='a'), dict(head='round'), dict(seed=-1), dict(path=''),
+       dict(out=' '), dict(weights=''), dict(presize='stock', cache=True), dict(head='linear', freeze_epochs=1),
+       dict(out='~no-such-user/x'), dict(labels='')]
+
+
+@pytest.mark.parametrize('options', BAD, ids=str)
+def test_a_bad_value_is_no_config(options):
+    with pytest.raises(ValueError) as e: Config(**options)
+    assert '--' + list(options)[-1] in str(e.value) or '--' + list(options)[0] in str(e.value)
+    assert '\n' not in str(e.value)
+
+
+def test_unknown_options_get_the_nearest_name(photos):
+    with pytest.raises(ValueError, match="no option 'sise' .did you mean 'size'"): run_pets(photos/'names', sise=64)
+
+
+@pytest.mark.parametrize('options', [dict(arch='resnet43'), dict(weights='no.pth'), dict(arch='vit_b_16', size=96),
+                                     dict(resume=True), dict(out='no/such/folder')], ids=str)
+def test_what_cannot_work_is_refused_before_any_photo_is_read(options, monkeypatch):
+    monkeypatch.setattr(pets, '_usable_photos', lambda *_: pytest.fail('photos were read'))
+    with pytest.raises((ValueError, OSError)): run_pets(**options)
+
+
+def test_the_command_repeats_the_options(photos):
+    "Typed back, it gives the same `Config`"
+    from argparse import ArgumentParser
+    import shlex
+    from pet_breeds.core import add_options
+    config = Config(path=str(photos), labels='folder', flip=False, cache=True, epochs=3, lr='valley', out='a b', valid_pct=.3)
+    parser = ArgumentParser()
+    add_options(parser, Config)
+    prog, *words = shlex.split(command(config))
+    assert prog == 'pet_breeds' and Config(**vars(parser.parse_args(words))) == config
+    assert command(replace(config, labels=pd.DataFrame())) is None
+
+
+@pytest.mark.parametrize('here, path, shown', [
+    ('/home/ada/pets', '/home/ada/pets/mine', 'mine'), ('/home/ada/pets', '/home/ada/other', '~/other'),
+    ('/', '/home/ada/other', '~/other'), ('/home/ada/pets', '/data/pets', None), ('/home/ada/pets', '../more', '../more'),
+    ('/home/ada/pets', 'auto', 'auto')])
+def test_a_path_as_others_may_see_it(here, path, shown, monkeypatch):
+    monkeypatch.setattr(os, 'getcwd', lambda: here)
+    monkeypatch.setenv('HOME', '/home/ada')
+    assert short_path(path) == shown
+
+
+# Where a report may go
+
+def test_a_report_replaces_only_a_report(photos):
+    run = run_pets(photos/'names', **QUICK)
+    assert run.report == check_out('report') and sorted(os.listdir('report')) == ['index.html', 'metrics.json', 'model.json', 'model.safetensors']
+    assert json.loads(open('report/metrics.json').read())['seed'] == 42
+    run_pets(photos/'names', **QUICK, seed=1)
+    assert json.loads(open('report/metrics.json').read())['seed'] == 1 and os.listdir('.') == ['report']
+
+
+def spoil(kind):
+    "Make `report` a folder that is not wholly ours"
+    if kind == 'project':
+        os.makedirs('report/.git')
+        open('report/metrics.json', 'w').write('{}')
+    elif kind == 'only metrics':
+        os.mkdir('report')
+        open('report/metrics.json', 'w').write('{"error_rate": 0.1}')
+    elif kind == 'notes': open('report/notes.txt', 'w').write('mine')
+    elif kind == 'hidden': open('report/.gitignore', 'w').write('*')
+    elif kind == 'photos': shutil.copytree('../names', 'report/photos')
+    elif kind == 'link':
+        os.rename('report', 'elsewhere')
+        os.symlink('elsewhere', 'report')
+    elif kind == 'linked file':
+        os.rename('report/index.html', 'page.html')
+        os.symlink('../page.html', 'report/index.html')
+    elif kind == 'file': open('report', 'w').write('mine')
+
+
+def contents(): return {os.path.join(d, f): open(os.path.join(d, f), 'rb').read() for d, _, files in os.walk('.') for f in files}
+
+
+@pytest.mark.parametrize('kind', ['project', 'only metrics', 'notes', 'hidden', 'photos', 'link', 'linked file', 'file'])
+def test_what_is_not_ours_is_never_replaced(kind, photos):
+    if kind not in ('project', 'only metrics', 'file'): run_pets(photos/'names', **QUICK)
+    spoil(kind)
+    before = contents()
+    path = 'report/photos' if kind == 'photos' else photos/'names'
+    with pytest.raises(ValueError, match="--out report: this is .*, so I won't replace it"): run_pets(path, **QUICK)
+    assert contents() == before
+
+
+def test_a_file_that_came_during_the_run_stays(photos):
+    run_pets(photos/'names', **QUICK)
+    run = Run(path=str(photos/'names'), **QUICK)
+    run.measure()
+    open('report/notes.txt', 'w').write('mine')
+    assert run.write().name == 'report-2' and open('report/notes.txt').read() == 'mine'
+    assert sorted(os.listdir('.')) == ['report', 'report-2']
+
+
+@pytest.mark.parametrize('kind', ['folder', 'link', 'file'])
+def test_hidden_names_of_somebody_else_stay(kind, photos):
+    "Names such as earlier versions used, and such as ours"
+    os.mkdir('theirs')
+    open('theirs/a.txt', 'w').write('mine')
+    for name in ('.report-old', '.report.abc.part'):
+        if kind == 'folder': shutil.copytree('theirs', name)
+        elif kind == 'link': os.symlink('theirs', name)
+        else: shutil.copy('theirs/a.txt', name)
+    before = contents()
+    run_pets(photos/'names', **QUICK)
+    assert {k: v for k, v in contents().items() if not k.startswith('./report/')} == before
+
+
+# Options in combination
+
+WAYS = dict(labels=['name', 'folder', 'csv', 'frame'], presize=['composed', 'stock'], cache=[False, True], flip=[True, False],
+            head=['fastai', 'linear'], weights=['auto', 'none'], lr=['auto', '1e-2', 'valley'], finder=[False, True],
+            precision=['fp32', 'bf16'], full_memory=[None, 'finder', 'head', 'body'], epochs=[None, 2])
+
+
+def possible(values):
+    "Whether a combination, perhaps not complete yet, is one that a run can have"
+    c = dict(zip(WAYS, values))
+    return not (c.get('cache') and c.get('presize') == 'stock')
+
+
+PAIRS = [dict(zip(WAYS, values)) for values in AllPairs(list(WAYS.values()), filter_func=possible)]
+
+
+def fill_memory(monkeypatch, when):
+    "Let the memory be full for more than two photos a batch, in one of the phases"
+    forward, find_lr, phase = Stub.forward, training.find_lr, []
+    def finding(*args, **kwargs):
+        phase.append('finder')
+        try: return find_lr(*args, **kwargs)
+        finally: phase.pop()
+    def full(self, x):
+        frozen = not next(self.parameters()).requires_grad
+        now = 'finder' if phase else 'head' if frozen else 'body'
+        if now == when and self.training and len(x) > 2: raise torch.OutOfMemoryError('CUDA out of memory')
+        return forward(self, x)
+    monkeypatch.setattr(training, 'find_lr', finding)
+    monkeypatch.setattr(nn.Conv2d, 'forward', lambda self, x: full_conv(self, x))
+    conv = nn.Conv2d._conv_forward
+    def full_conv(self, x):
+        frozen = not self.weight.requires_grad
+        now = 'finder' if phase else 'head' if frozen else 'body'
+        if now == when and torch.is_grad_enabled() and len(x) > 2: raise torch.OutOfMemoryError('CUDA out of memory')
+        return conv(self, x, self.weight, self.bias)
+
+
+@pytest.mark.parametrize('options', PAIRS, ids=lambda o: '-'.join(map(str, o.values())))
+def test_any_two_options_together(options, photos, monkeypatch, capsys):
+    "What the report says was done was done, and new photos are predicted as those of the validation set were"
+    asked = {**options, **source(photos, options['labels'])}
+    full_memory = asked.pop('full_memory')
+    if full_memory: fill_memory(monkeypatch, full_memory)
+    autocast, threads, rng = torch.is_autocast_enabled('cpu'), torch.get_num_threads(), os.getcwd()
+    run = run_pets(**{**QUICK, 'freeze_epochs': None, **asked})
+    m = run.metrics
+    halved = 'starting again' in capsys.readouterr().out
+    assert m['bs'] == run.learn.dls.train.bs == (2 if halved else 4) and (full_memory or not halved)
+    assert {k: m[k] for k in ('presize', 'cache', 'flip', 'head', 'precision')} == {k: asked[k] for k in ('presize', 'cache', 'flip', 'head', 'precision')}
+    assert (m['weights'] == 'none') == (asked['weights'] == 'none')
+    epochs = 0 if run.epochs is None else len(run.epochs)
+    assert epochs == m['epochs'] + m['freeze_epochs'] and (epochs > 0) == bool(m['lr'])
+    assert (run.finder is not None) == (epochs > 0 and (asked['finder'] or asked['lr'] == 'valley'))
+    assert json.loads((run.report/'metrics.json').read_text()) == json.loads(json.dumps(m))
+    assert (m['command'] is None) == (options['labels'] == 'frame')
+    preds, bad = predict_pets(run.report, list(run.learn.dls.valid.items.file))
+    wrong = (preds.breed.to_numpy() != run.learn.dls.valid.items.label.to_numpy()).mean()
+    assert len(bad) == 0 and wrong == pytest.approx(m['error_rate'])
+    assert os.listdir('.') == ['report'] and not run.checkpoint.exists()
+    assert (torch.is_autocast_enabled('cpu'), torch.get_num_threads(), os.getcwd()) == (autocast, threads, rng)
+    assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.float32
+
+
+# Resume
+
+class Stopped(Exception): "Ends a run after an epoch"
+
+
+def stopped(monkeypatch, after, **options):
+    "Start a run and stop it after so many epochs"
+    from pet_breeds.checkpoint import Checkpoint
+    after_epoch, count = Checkpoint.after_epoch, []
+    def stop(self):
+        after_epoch(self)
+        count.append(1)
+        if len(count) == after: raise Stopped
+    with monkeypatch.context() as m:
+        m.setattr(Checkpoint, 'after_epoch', stop)
+        with pytest.raises(Stopped): run_pets(**options)
+
+
+OTHER = dict(arch='drawnet', weights='none', head='linear', epochs=5, freeze_epochs=2, lr='2e-2', size=48, bs=8, precision='bf16',
+             presize='stock', flip=False, valid_pct=.4, seed=1)
+KEPT = 'path', 'labels', 'finder', 'cache', 'resume', 'out' # a resumed run may have another value; photos and labels are compared one by one
+
+
+def test_every_option_is_in_one_of_the_two(): assert {*OTHER, *KEPT} == {f.name for f in fields(Config)}
+
+
+@pytest.fixture
+def begun(photos, monkeypatch):
+    "The options of a run that was stopped after its second of four epochs"
+    options = dict(path=str(photos/'names'), **{**QUICK, 'epochs': 3, 'freeze_epochs': 1})
+    stopped(monkeypatch, 2, **options)
+    return options
+
+
+@pytest.mark.parametrize('name', OTHER)
+def test_resume_refuses_what_differs_by_name(name, begun, monkeypatch):
+    monkeypatch.setattr(pets, '_usable_photos', lambda *_: pytest.fail('photos were read'))
+    before = contents()
+    with pytest.raises(ValueError, match=rf'\b{name}\b'): run_pets(**{**begun, name: OTHER[name]}, resume=True)
+    assert contents() == before
+
+
+def change(kind, photos):
+    "Another set of photos, in the same place"
+    a, b = (photos/'names'/f'{breed}_1.png' for breed in ('cat', 'dog'))
+    if kind == 'swapped':
+        a.rename(a.with_name('x.png'))
+        b.rename(a)
+        a.with_name('x.png').rename(b)
+        a.write_bytes(a.read_bytes() + b'\0')
+    elif kind == 'renamed': a.rename(a.with_name('cat_77.png'))
+    elif kind == 'another size': a.write_bytes(a.read_bytes() + b'\0')
+    elif kind == 'gone': a.unlink()
+    elif kind == 'more': shutil.copy(a, a.with_name('cat_78.png'))
+
+
+@pytest.mark.parametrize('kind', ['swapped', 'renamed', 'another size', 'gone', 'more'])
+def test_resume_refuses_other_photos_by_name(kind, begun, photos):
+    change(kind, photos)
+    with pytest.raises(ValueError, match=r'(cat|dog)_\d+\.png'): run_pets(**begun, resume=True)
+
+
+def test_resume_refuses_swapped_labels(photos, monkeypatch):
+    "The folders `cat` and `dog` change places: every photo has the other label"
+    options = dict(path=str(photos/'folders'), labels='folder', **{**QUICK, 'epochs': 3})
+    stopped(monkeypatch, 1, **options)
+    folders = photos/'folders'
+    (folders/'cat').rename(folders/'x')
+    (folders/'dog').rename(folders/'cat')
+    (folders/'x').rename(folders/'dog')
+    table = photos/'swapped.csv'
+    pd.DataFrame(dict(file=[f'{b}/{i}.png' for b in ('cat', 'dog') for i in range(8)], label=['dog']*8 + ['cat']*8)).to_csv(table, index=False)
+    with pytest.raises(ValueError, match='photo'): run_pets(**options, resume=True)
+    with pytest.raises(ValueError, match='photo'): run_pets(**{**options, 'labels': str(table)}, resume=True)
+
+
+@pytest.mark.parametrize('after', [1, 2, 3])
+@pytest.mark.parametrize('ways', [dict(), dict(precision='bf16'), dict(lr='valley'), dict(full_memory='head'), dict(full_memory='body'), dict(presize='stock'), dict(cache=True)], ids=str)
+def test_a_resumed_run_ends_where_a_whole_one_does(after, ways, photos, monkeypatch, capsys):
+    ways = dict(ways)
+    if full_memory := ways.pop('full_memory', None): fill_memory(monkeypatch, full_memory)
+    options = dict(path=str(photos/'names'), **{**QUICK, 'epochs': 3, 'freeze_epochs': 1, **ways})
+    whole = run_pets(**options, out='whole')
+    stopped(monkeypatch, after, **options)
+    resumed = run_pets(**options, resume=True)
+    for a, b in zip(whole.learn.model.parameters(), resumed.learn.model.parameters()): torch.testing.assert_close(a, b, rtol=0, atol=0)
+    timing = 'seconds', 'training_seconds', 'images_per_second', 'command'
+    assert {k: v for k, v in whole.metrics.items() if k not in timing} == {k: v for k, v in resumed.metrics.items() if k not in timing}
+    assert f'after {after} epoch' in capsys.readouterr().out and not resumed.checkpoint.exists()
+    pd.testing.assert_frame_equal(whole.epochs, resumed.epochs)
+
+
+def test_speed_is_that_of_what_was_run(photos, monkeypatch):
+    "A resumed run counts only the photos that it trained on itself"
+    options = dict(path=str(photos/'names'), **{**QUICK, 'epochs': 6})
+    stopped(monkeypatch, 5, **options)
+    run = run_pets(**options, resume=True)
+    one_epoch = len(run.learn.dls.train)*run.learn.dls.train.bs
+    assert run.metrics['images_per_second']*run.metrics['training_seconds'] < 2*one_epoch
+
+
+def test_a_checkpoint_of_somebody_else_stays(photos):
+    open('.report-run.safetensors', 'w').write('mine')
+    with pytest.raises(ValueError, match='report-run.safetensors'): run_pets(photos/'names', **QUICK)
+    assert open('.report-run.safetensors').read() == 'mine'
+
+
+# From one run to the next
+
+def test_each_step_leaves_what_it_made(photos):
+    run = Run(path=str(photos/'names'), **QUICK)
+    assert len(run.check()) == 0 and run.data().train.n == 13 and run.learner().arch == 'stub'
+    assert len(run.fit()) == 1 and run.measure()['n_valid'] == 3 and run.write() == run.out
+
+
+def test_steps_take_those_before_them(photos):
+    assert Run(path=str(photos/'names'), **QUICK).write().name == 'report'
+
+
+def test_training_starts_from_an_earlier_report(photos):
+    first = run_pets(photos/'names', **QUICK, out='first')
+    for i in range(8): shutil.copy(photos/'names'/f'cat_{i}.png', photos/'names'/f'third_{i+20}.png')
+    for i in range(8): (photos/'names'/f'third_{i+20}.png').write_bytes((photos/'names'/f'third_{i+20}.png').read_bytes() + bytes(i+1))
+    run = Run(path=str(photos/'names'), **{**QUICK, 'weights': 'first'})
+    learn = run.learner()
+    assert learn.dls.c == 3
+    for a, b in zip(learn.model[0].parameters(), first.learn.model[0].parameters()): assert torch.equal(a, b)
+    with pytest.raises(ValueError, match='stub'): run_pets(photos/'names', weights='first', arch='drawnet')
+
+
+# Predictions
+
+def forms(file):
+    "The same photo in each form in which it may be given"
+    im = Image.open(file).convert('RGB')
+    return dict(text=str(file), path=file, list=[file], generator=(f for f in [file]), bytes=file.read_bytes(), pil=im,
+                array=np.array(im), arrays=[np.array(im)], tuple=(str(file),), folder=file.parent)
+
+
+@pytest.fixture
+def trained(photos): return run_pets(photos/'names', **QUICK).report
+
+
+@pytest.mark.parametrize('form', forms.__defaults__ or ['text', 'path', 'list', 'generator', 'bytes', 'pil', 'array', 'arrays', 'tuple', 'folder'])
+def test_a_photo_in_any_form(form, trained, photos):
+    preds, bad = predict_pets(trained, forms(photos/'names'/'cat_1.png')[form])
+    one, _ = predict_pets(str(trained), [str(photos/'names'/'cat_1.png')])
+    assert len(bad) == 0 and len(preds) == (16 if form == 'folder' else 1)
+    row = preds[preds.file.str.endswith('cat_1.png')] if form == 'folder' else preds
+    assert row.breed.item() == one.breed.item() and row.prob.item() == pytest.approx(one.prob.item(), abs=1e-6)
+
+
+def test_home_and_mixed_lists(trained, photos, monkeypatch):
+    monkeypatch.setenv('HOME', str(photos))
+    preds, bad = predict_pets(trained, ['~/names/cat_1.png', b'no photo', photos/'folders'])
+    assert len(preds) == 17 and len(bad) == 1
+
+
+@pytest.mark.parametrize('given, error', [([], ValueError), ('gone.jpg', FileNotFoundError), (b'no photo', ValueError), ('', ValueError),
+                                          ('~no-such-user/a.jpg', ValueError), ([None], ValueError), ([3], ValueError)], ids=str)
+def test_what_is_no_photo_is_refused(given, error, trained):
+    with pytest.raises(error) as e: predict_pets(trained, given)
+    assert '\n' not in str(e.value)
+
+
+def test_plan_counts_steps():
+    assert plan_run(Config(), 5912, 37, True)['epochs'] == 4 and plan_run(Config(bs=8), 40, 4, False)['epochs'] == 96
