@@ -35,7 +35,7 @@ def one_line(
     most:int=200, # characters; a longer text is cut and ends in `...`
 )->str: # printable, without line breaks
     "Text as a message can show it. An exception without a text is shown by its name"
-    line = visible(' '.join(str(text).split())) or type(text).__name__
+    line = visible(' '.join(str(text).split())[:most+1]) or type(text).__name__
     return line if len(line) <= most else f'{line[:most-3]}...'
 
 def count_of(

@@ -27,14 +27,14 @@ STYLE = {'figure.figsize': (6, 3), 'figure.dpi': 100, 'figure.constrained_layout
          'axes.prop_cycle': f'cycler("color", {list(COLORS.values())})', 'image.cmap': 'viridis'}
 
 def set_style():
-    "Draw as the lessons do from here on: `COLORS` in their order, and `STYLE`"
+    "Draw as the lessons do from now on: with `COLORS` in their order, and with `STYLE`"
     from matplotlib import rcParams
     rcParams.update(STYLE)
 
 # %% ../nbs/internals/figures.ipynb #in-style-def
 @contextmanager
 def in_style():
-    "Draw as the lessons do, in a `with` block or a function; the caller's settings come back after it"
+    "Draw as the lessons do, in a `with` block or a function; afterwards the caller's settings are back"
     from matplotlib import interactive, is_interactive, style
     with style.context(STYLE, after_reset=True):
         yield
@@ -53,7 +53,7 @@ def explore(
     draw:Callable, # a function that returns a matplotlib Figure, made without pyplot, or a Pillow image
     **controls # for each argument a range, list or widget, as `ipywidgets.interact` takes them; starts at the default
 ):
-    "Show a picture with sliders that it follows; without a kernel, the picture as it was at first"
+    "Show a picture with sliders that change it; without a kernel, the first picture. Raises what `draw` raises"
     import ipywidgets as widgets
     from IPython.display import display
     image = widgets.Image(layout=widgets.Layout(max_width='100%', align_self='flex-start'))
@@ -66,13 +66,13 @@ def explore(
 
 # %% ../nbs/internals/figures.ipynb #wait-def
 def _waiting(lines):
-    "What IPython runs for a cell: its lines, or if it is flagged a line that says so"
+    "What IPython runs for a cell: its lines, or, if it is flagged, a line that says so"
     flag = re.match(r'#\|\s*(slow|cuda|net)\b', lines[0]) if lines else None
     if not flag: return lines
     return [f'print("Left out: a cell flagged {flag[1]}. To run it, delete its first line.")\n']
 
 def wait_to_be_asked():
-    "In Jupyter, leave out flagged cells from here on; the variable PET_BREEDS_LONG, set to anything, has them run"
+    "In Jupyter, leave out flagged cells from now on, unless the environment variable PET_BREEDS_LONG is set"
     from IPython import get_ipython
     shell = get_ipython()
     if not hasattr(shell, 'kernel') or os.environ.get('PET_BREEDS_LONG'): return
@@ -80,7 +80,7 @@ def wait_to_be_asked():
 
 # %% ../nbs/internals/figures.ipynb #docs-def
 def _code(name, value):
-    "How a function or class is called; a NamedTuple as it is written, a class that takes over `__init__` by its name"
+    "How a function or class is called; of a NamedTuple its source, of a class without its own `__init__` its name"
     from fastcore.docments import DocmentText
     if hasattr(value, '_fields'): return getsource(value).strip()
     if not isinstance(value, type): return str(DocmentText(value, docstring=False))
@@ -88,7 +88,7 @@ def _code(name, value):
     return str(DocmentText(value, docstring=False)).replace('def ', 'class ', 1).replace(')->None:', '):')
 
 def _doc(name, value):
-    "What is to be known of an export, in Markdown"
+    "The documentation of an export, in Markdown"
     if callable(value):
         said = '' if hasattr(value, '_fields') else f'\n\n{getdoc(value)}'
         return f'#### {name}\n\n```python\n{_code(name, value)}\n```{said}'
@@ -98,7 +98,7 @@ def _doc(name, value):
 def show_docs(
     module:str, # of ours, such as 'loss'
 ):
-    "Show the documentation of all that a module exports"
+    "Show the documentation of everything that a module exports. Raises ModuleNotFoundError"
     from IPython.display import Markdown, display
     found = import_module(f'pet_breeds.{module}')
     for name in found.__all__: display(Markdown(_doc(name, getattr(found, name))))

@@ -11,8 +11,11 @@ import os, re, unicodedata
 from pathlib import Path
 
 import pandas as pd
+from .core import one_line, user_path
 
 # %% ../nbs/01_labels.ipynb #try-regex-def
+def _quoted(value): return one_line(repr(value))
+
 def _verdict(want, got):
     if got == want: return 'right'
     if want is None: return 'should be refused'
@@ -23,10 +26,11 @@ def try_regex(
     pattern:str, # a regular expression; its first pair of brackets holds the answer
     cases:dict # each text with the answer wanted from it, or None where the pattern should find nothing
 )->pd.DataFrame: # one row per text: `text`, `want`, `got`, `verdict` ('right', 'too much', 'not found', ...)
-    "What `re.search(pattern, text)` finds in each text of `cases`, judged; ValueError for a pattern wrong in itself."
+    "What `re.search(pattern, text)` finds in each text, judged. Raises ValueError if `pattern` is no pattern"
     try: regex = re.compile(pattern)
-    except re.error as e: raise ValueError(f"{pattern!r} is not a regular expression: {e}") from None
-    if not regex.groups: raise ValueError(f"{pattern!r} keeps nothing: put round brackets around the part you want")
+    except re.error as e: raise ValueError(f'{_quoted(pattern)} is not a regular expression: {one_line(e)}') from None
+    if not regex.groups:
+        raise ValueError(f'{_quoted(pattern)} keeps nothing: put round brackets around the part you want')
     found = {text: regex.search(text) for text in cases}
     got = {text: match and match.group(1) for text, match in found.items()}
     rows = [(text, want, got[text], _verdict(want, got[text])) for text, want in cases.items()]
@@ -39,52 +43,49 @@ photo_suffixes = tuple('.jpg .jpeg .jpe .jfif .jp2 .png .gif .bmp .dib .tif .tif
 _breed_number = re.compile(r'(.+)_\d+(?:%s)' % '|'.join(map(re.escape, photo_suffixes)), re.IGNORECASE)
 
 def _nfc(label):
-    "An accented letter as one sign, as most write it: macOS writes two, and that would be another breed."
+    "A label with each accented letter as one sign; macOS writes two, and that would be another breed"
     return unicodedata.normalize('NFC', label)
 
 def name_label(
     file:str|os.PathLike # a photo named `breed_number.jpg`, with or without its folders; any photo suffix in any case
 )->str: # the breed, spelled as in the name: 'great_pyrenees'
-    "The breed in a file's name; ValueError for another form. Chapter 5, 'From Dogs and Cats to Pet Breeds'; Q2."
-    name = Path(file).name
-    match = _breed_number.fullmatch(name)
-    if not match:
-        raise ValueError(f"no breed in the file name {name!r}: "
-                         "expected breed_number.jpg, such as great_pyrenees_173.jpg")
-    return _nfc(match.group(1))
+    "The breed in a file's name. Raises ValueError for another form of name (Q2)"
+    if match := _breed_number.fullmatch(Path(file).name): return _nfc(match[1])
+    raise ValueError(f'no breed in the file name {_quoted(Path(file).name)}: '
+                     'expected breed_number.jpg, such as great_pyrenees_173.jpg')
 
 # %% ../nbs/01_labels.ipynb #folder-label-def
 def folder_label(
     file:str|os.PathLike # a photo inside a folder that is named after its breed: 'pets/beagle/0001.jpg'
 )->str: # the folder's name: 'beagle'
-    "The name of the folder that holds the file; ValueError where the path has none."
+    "The name of the folder that holds the file. Raises ValueError if the path has none"
     label = Path(file).parent.name
-    if not label or label == '..':
-        raise ValueError(f"no folder to read the breed from in {str(file)!r}: "
-                         "expected breed/photo.jpg, such as beagle/0001.jpg")
-    return _nfc(label)
+    if label not in ('', '..'): return _nfc(label)
+    raise ValueError(f'no folder to read the breed from in {_quoted(str(file))}: '
+                     'expected breed/photo.jpg, such as beagle/0001.jpg')
 
 def label_or_none(
     rule, # a function from a file to its label, which raises ValueError where there is none
     file:str|os.PathLike # a photo
-)->str|None:  # the label, or None
-    "The label that a rule reads from a file, if any"
+)->str|None: # the label, or None
+    "The label that a rule reads from a file, if there is one"
     try: return rule(file)
     except ValueError: return None
 
 # %% ../nbs/01_labels.ipynb #read-table-def
 def _read_table(table):
-    "The rows of a CSV file as text, numbered as a spreadsheet numbers them; a DataFrame as it is."
+    "The rows of a CSV file as text, numbered as a spreadsheet numbers them; a DataFrame as it is"
     if isinstance(table, pd.DataFrame): return table
-    if not Path(table).is_file():
-        raise FileNotFoundError(f"no table {str(table)!r}: "
-                                "expected a CSV file with a column for the photo and one for its label")
+    file = user_path(table, 'table')
+    if not file.is_file():
+        raise FileNotFoundError(f'no table {_quoted(str(table))}: '
+                                'expected a CSV file with a column for the photo and one for its label')
     try:
-        if b'\0' in Path(table).read_bytes(): raise ValueError('it holds zero bytes') # there pandas 2 cuts a cell
-        df = pd.read_csv(table, dtype=str, keep_default_na=False, skip_blank_lines=False, header=None)
+        if b'\0' in file.read_bytes(): raise ValueError('it holds zero bytes') # there pandas 2 cuts a cell
+        df = pd.read_csv(file, dtype=str, keep_default_na=False, skip_blank_lines=False, header=None)
     except ValueError as e:
-        advice = 'save it as CSV, UTF-8, with a header row and the same columns in each row'
-        raise ValueError(f"cannot read {str(table)!r} as a table ({str(e).strip()}): {advice}") from None
+        raise ValueError(f'cannot read {_quoted(str(table))} as a table ({one_line(e)}): save it as CSV, UTF-8, '
+                         'with a header row and the same columns in each row') from None
     rows = df[1:].set_axis(list(df.iloc[0]), axis=1)
     rows.index += 1
     return rows[rows.ne('').any(axis=1)]
@@ -93,54 +94,47 @@ def _read_table(table):
 file_names = 'file', 'filename', 'fname', 'path', 'image', 'photo', 'name'
 label_names = 'label', 'breed', 'category', 'class'
 
-def _line(text):
-    "Of a text what fits into a message."
-    text = ' '.join(text.split())
-    return text if len(text) < 200 else f'{text[:200]}...'
-
-def _column(df, given, names, what):
-    "The place of the one column called `given`, or else of the first of `names` that is there."
+def _place_of_column(df, given, names, what):
+    "The place of the column with the name `given`, or else of the first of `names` that is there. Raises ValueError"
     columns = [c if given is not None else str(c).strip().lower() for c in df.columns]
-    wanted = names if given is None else [given]
-    name = next((n for n in wanted if n in columns), None)
+    name = next((n for n in (names if given is None else [given]) if n in columns), None)
     if name is None:
-        raise ValueError(f"no column for the {what}: found {_line(str(list(df.columns)))}, "
-                         f"expected {' or '.join(names) if given is None else repr(given)}")
-    if columns.count(name) > 1: raise ValueError(f"{columns.count(name)} columns {name!r} for the {what}: keep one")
+        raise ValueError(f'no column for the {what}: found {_quoted(list(df.columns))}, '
+                         f"expected {' or '.join(names) if given is None else _quoted(given)}")
+    if (n := columns.count(name)) > 1: raise ValueError(f'{n} columns {_quoted(name)} for the {what}: keep one')
     return columns.index(name)
 
-def _cells(df, column, what):
-    "A column as stripped text, none of it empty."
-    cells = df.iloc[:, column].map(lambda v: '' if pd.isna(v) else str(v).strip())
+def _filled_column(df, place, what):
+    "A column as stripped text. Raises ValueError if a cell is empty"
+    cells = df.iloc[:, place].map(lambda v: '' if pd.isna(v) else str(v).strip())
     empty = cells.index[cells == '']
     if len(empty):
-        where = f"in column {df.columns[column]!r}, the first is row {empty[0]}"
-        raise ValueError(f"{len(empty)} of {len(cells)} rows have no {what} {where}: fill it in or delete the row")
+        where = f'in column {_quoted(df.columns[place])}, the first is row {one_line(empty[0])}'
+        raise ValueError(f'{len(empty)} of {len(cells)} rows have no {what} {where}: fill it in or delete the row')
     return cells
 
 # %% ../nbs/01_labels.ipynb #inside-def
 def _inside(file, root):
-    "The way from `root` to `file`, written with either kind of slash; ValueError where that leads outside."
+    "The path from `root` to `file`, which may have either kind of slash. Raises ValueError if it leads outside"
     path = os.path.normpath(file.replace('\\', '/'))
     if os.path.isabs(path) or path.startswith('..'): path = os.path.relpath(os.path.join(root, path), root)
     if path.split(os.sep)[0] == '..':
-        raise ValueError(f"{_line(file)!r} lies outside the folder {str(root)!r}: "
-                         "photos in a table are given relative to that folder")
+        raise ValueError(f'{_quoted(file)} lies outside the folder {_quoted(str(root))}: '
+                         'photos in a table are given relative to that folder')
     return path
 
 # %% ../nbs/01_labels.ipynb #checked-def
 def _checked(pets, root):
-    "The rows with whole paths, if every file has one label and is there."
+    "The rows with whole paths. Raises ValueError for a file with two labels, FileNotFoundError if a file is missing"
     twice = pets[pets.file.duplicated(keep=False)]
     if len(twice):
         first = twice.file.iloc[0]
-        labels = _line(', '.join(twice.label[twice.file == first]))
-        raise ValueError(f"{os.path.basename(first)!r} has more than one label: {labels}; keep one row for each photo")
+        labels = one_line(', '.join(twice.label[twice.file == first]))
+        raise ValueError(f'{_quoted(os.path.basename(first))} has more than one label: {labels}; keep one row a photo')
     missing = [f for f in pets.file if not os.path.isfile(os.path.join(root, f))]
     if missing:
-        count = f"{len(missing)} of {len(pets)} photos in the table"
-        shown = ', '.join(map(_line, missing[:3]))
-        raise FileNotFoundError(f"{count} are missing under {str(root)!r}: {shown}")
+        raise FileNotFoundError(f'{len(missing)} of {len(pets)} photos in the table are missing under '
+                                f"{_quoted(str(root))}: {', '.join(map(one_line, missing[:3]))}")
     return pets.assign(file=pets.file.map(Path(root).joinpath))
 
 # %% ../nbs/01_labels.ipynb #table-labels-def
@@ -150,11 +144,11 @@ def table_labels(
     file_col=None, # column with the photo; default: the first of `file_names` that is there
     label_col=None # column with the label; default: the first of `label_names` that is there
 )->pd.DataFrame: # `file` (Path that starts with `root`) and `label` (str), in the table's order
-    "Photos and labels from a table; ValueError or FileNotFoundError names the column, rows or files that are wrong."
+    "Photos and labels from a table. Raises ValueError or FileNotFoundError for columns, rows or files that are wrong"
     df = _read_table(table)
-    if root is None: root = '.' if isinstance(table, pd.DataFrame) else Path(table).parent
-    files = _cells(df, _column(df, file_col, file_names, 'photo'), 'photo')
-    labels = _cells(df, _column(df, label_col, label_names, 'label'), 'label')
-    if not len(files): raise ValueError("the table has no rows: expected one for each photo")
+    if root is None: root = '.' if isinstance(table, pd.DataFrame) else user_path(table).parent
+    files = _filled_column(df, _place_of_column(df, file_col, file_names, 'photo'), 'photo')
+    labels = _filled_column(df, _place_of_column(df, label_col, label_names, 'label'), 'label')
+    if not len(files): raise ValueError('the table has no rows: expected one for each photo')
     pets = pd.DataFrame(dict(file=[_inside(f, root) for f in files], label=labels.map(_nfc)))
     return _checked(pets.drop_duplicates(ignore_index=True), root)

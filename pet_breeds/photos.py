@@ -158,7 +158,7 @@ def shape_of(
     file:str|Path, # a photo
     item:int|None=None, # as in `decode_photo`
 )->list: # [height, width, 3]
-    "The shape that `read_photo` will give, from the head of the file. Raises OSError or ValueError as `read_photo` does"
+    "The shape that `read_photo` will give, from the head of the file. Raises the errors of `read_photo`"
     plain_file(file)
     try:
         with Image.open(file) as im: size, turn = im.size, _orientation(im)

@@ -1,0 +1,192 @@
+"Photos are found, read upright and checked; what each file in a folder may be is in test_bad_photos."
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageOps
+
+from pet_breeds.data import photo_table
+from pet_breeds.photos import check_photos, find_photos, photo_top, photos_in, read_photo, shape_of
+
+
+def photo(path, color=0, size=(40, 40), mode='RGB', **kw):
+    "A photo in one color, but for its first pixel"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    im = Image.new(mode, size)
+    im.putpixel((0, 0), color if mode == 'L' else (color % 256, color // 256, 0)+(0,)*(len(mode)-3))
+    im.save(path, kw.pop('format', 'PNG'), **kw)
+    return path
+
+
+def turned(turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    return exif
+
+
+# Finding
+
+def test_find_photos(tmp_path):
+    for f in ['b/2.JPG', 'b/10.jpeg', 'a.webp', '.hidden.jpg', '.git/x.jpg', 'b/._2.jpg', 'c.mat', 'labels.csv', 'jpg']:
+        (tmp_path/f).parent.mkdir(exist_ok=True)
+        (tmp_path/f).touch()
+    assert [f.relative_to(tmp_path).as_posix() for f in find_photos(tmp_path)] == ['a.webp', 'b/10.jpeg', 'b/2.JPG']
+    assert find_photos(str(tmp_path)) == find_photos(tmp_path) == photos_in(tmp_path)
+    assert photo_top(tmp_path) == tmp_path
+    photo(tmp_path/'images'/'x.png')
+    assert [f.name for f in find_photos(tmp_path)] == ['x.png'] and photo_top(str(tmp_path)) == tmp_path/'images'
+
+
+def test_photos_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    photo(tmp_path/'pets'/'images'/'x.png')
+    assert find_photos('~/pets') == photos_in('~/pets') == [tmp_path/'pets'/'images'/'x.png']
+    assert photo_top('~/pets') == tmp_path/'pets'/'images'
+    assert check_photos('~/pets', progress=False).problem.tolist() == ['mislabelled']
+
+
+@pytest.mark.parametrize('path, error, says', [
+    ('', ValueError, 'expected a path, got nothing'), ('~nobody-at-all', ValueError, 'there is no such user'),
+    ('none', FileNotFoundError, "no such folder: 'none'"), ('notes.txt', NotADirectoryError, "'notes.txt' is a file"),
+    ('.', ValueError, r"no photos in '\.': expected files ending in \.jpg"),
+    ('\x1b[31m', FileNotFoundError, r"no such folder: '\\x1b\[31m'")])
+def test_find_photos_says_why_there_are_none(path, error, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'notes.txt').touch()
+    with pytest.raises(error, match=says) as e: find_photos(path)
+    assert str(e.value).isprintable()
+
+
+def test_photos_in_gives_none_where_there_are_none(tmp_path):
+    (tmp_path/'notes.txt').touch()
+    for path in (tmp_path, tmp_path/'none', tmp_path/'notes.txt'): assert photos_in(path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root may open every folder')
+def test_a_closed_folder_is_named_in_a_line(tmp_path):
+    (tmp_path/'a\x1b[31m').mkdir(mode=0)
+    with pytest.warns(UserWarning, match=r'a\\x1b\[31m is left out: Permission denied'): photos_in(tmp_path)
+
+
+# Reading
+
+@pytest.mark.parametrize('kind', ['jpg', 'png'])
+@pytest.mark.parametrize('turn', [1, 6])
+def test_the_shape_is_known_from_the_head_of_the_file(kind, turn, tmp_path):
+    "By either decoder, at every size near one where a photo is halved once more"
+    file = tmp_path/f'x.{kind}'
+    for short in (1, 40, 79, 80, 81, 159, 160, 319, 320, 639, 640, 641):
+        for size in ((short, short), (short, 650), (651, short)):
+            Image.new('L', size).save(file, exif=turned(turn))
+            part = 1
+            while min(size) >= 2*part*40: part *= 2
+            width, height = size if turn == 1 else size[::-1]
+            assert read_photo(file).shape == (height, width, 3) and shape_of(file) == [height, width, 3]
+            assert shape_of(file, 40) == [-(-height//part), -(-width//part), 3] == [*read_photo(file, 40).shape], size
+
+
+def test_without_an_item_a_photo_keeps_its_size(tmp_path):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8))
+    noise.save(tmp_path/'x.png', exif=turned(3))
+    assert (read_photo(tmp_path/'x.png') == np.asarray(ImageOps.exif_transpose(Image.open(tmp_path/'x.png')))).all()
+
+
+def test_who_cannot_be_read_is_named(tmp_path):
+    (tmp_path/'a\x1b[31m.jpg').write_bytes(b'no photo')
+    for read in (read_photo, shape_of):
+        with pytest.raises(ValueError, match=r'a\\x1b\[31m.jpg is not a photo') as e: read(tmp_path/'a\x1b[31m.jpg')
+        assert str(e.value).isprintable()
+        with pytest.raises(FileNotFoundError, match='none.jpg'): read(tmp_path/'none.jpg')
+    os.mkfifo(tmp_path/'pipe.jpg')
+    for read in (read_photo, shape_of):
+        with pytest.raises(OSError, match='not a plain file.*pipe.jpg'): read(tmp_path/'pipe.jpg')
+
+
+# Checking
+
+FOUND = { # the problem, and whether the photo can be used
+    'a_2.jpg': ('wrong suffix', True), 'a_3.png': ('odd mode', True), 'a_4.jpg': ('odd mode', True),
+    'a_5.jpg': ('odd mode', True), 'a_6.jpg': ('turned', True), 'a_7.png': ('too small', False),
+    'a_8.png': ('truncated', False), 'a_9.png': ('empty', False), 'a_10.png': ('not an image', False),
+    'a_11.png': ('duplicate', True), 'b_1.png': ('mislabelled', True), 'c_1.png': ('mislabelled', True),
+    'D_3.png': ('mislabelled', True), 'x/a_1.png': ('same name', True), 'holiday.PNG': ('mislabelled', False)}
+
+
+def test_check_photos_finds_what_is_wrong(tmp_path):
+    good = photo(tmp_path/'a_1.png', 1)
+    photo(tmp_path/'a_2.jpg', 2)
+    photo(tmp_path/'a_3.png', 3, mode='RGBA')
+    photo(tmp_path/'a_4.jpg', 4, mode='L', format='JPEG')
+    photo(tmp_path/'a_5.jpg', 5, mode='CMYK', format='JPEG')
+    photo(tmp_path/'a_6.jpg', 6, format='JPEG', exif=turned(6))
+    photo(tmp_path/'a_7.png', 7, size=(31, 400))
+    (tmp_path/'a_8.png').write_bytes(good.read_bytes()[:-30])
+    (tmp_path/'a_9.png').touch()
+    (tmp_path/'a_10.png').write_bytes(b'GIF? no.')
+    shutil.copy(good, tmp_path/'a_11.png')
+    photo(tmp_path/'b_1.png', 21)
+    shutil.copy(tmp_path/'b_1.png', tmp_path/'c_1.png')
+    photo(tmp_path/'d_1.png', 22), photo(tmp_path/'d_2.png', 23), photo(tmp_path/'D_3.png', 24)
+    photo(tmp_path/'x'/'a_1.png', 25)
+    photo(tmp_path/'holiday.PNG', 26)
+    bad = check_photos(tmp_path, progress=False)
+    found = {f.relative_to(tmp_path).as_posix(): (p, u) for f, p, u in zip(bad.file, bad.problem, bad.usable)}
+    assert found == FOUND and len(bad) == len(FOUND)
+    order = find_photos(tmp_path)
+    assert [order.index(f) for f in bad.file] == sorted(order.index(f) for f in bad.file)
+    for n in (0, 1, 4): assert check_photos(tmp_path, n_workers=n, progress=False).equals(bad)
+    assert 'too small' not in set(check_photos(tmp_path, min_side=20, progress=False).problem)
+
+
+def test_copies_are_found_in_any_order(tmp_path):
+    "Of equal photos all but the first are duplicates; if two labels differ, every one of them is in doubt"
+    files = [photo(tmp_path/f'{i}.png', color) for i, color in enumerate([1, 2, 1, 1, 2, 3])]
+    def problems(labels):
+        bad = check_photos(pd.DataFrame(dict(file=files, label=labels)), progress=False)
+        return {int(f.stem): (p, d[-3:]) for f, p, d in zip(bad.file, bad.problem, bad.detail)}
+    same = {2: ('duplicate', 'png'), 3: ('duplicate', 'png'), 4: ('duplicate', 'png')}
+    assert problems(list('aaaaaa')) == same
+    one, two = {i: ('mislabelled', "'b'") for i in (0, 2)}, {3: ('mislabelled', "'a'")}
+    assert problems(list('aaabaa')) == {**one, **two, 4: ('duplicate', 'png')}
+    assert problems(list('baabaa')) == {0: ('mislabelled', "'a'"), 2: ('mislabelled', "'b'"),
+                                        3: ('mislabelled', "'a'"), 4: ('duplicate', 'png')}
+
+
+def test_what_is_said_of_odd_names_is_printable(tmp_path):
+    for i, name in enumerate(['a\x1b[31m_1.png', 'A\x1b[31m_2.png', 'pug_\u202e.png', 'b_1.png', 'x/b_1.png']):
+        photo(tmp_path/name, i//2)
+    bad = check_photos(tmp_path, progress=False)
+    assert {'mislabelled', 'same name'} == set(bad.problem) and bad.detail.map(str.isprintable).all()
+
+
+def test_check_photos_of_a_table_and_of_a_list(tmp_path):
+    for i, name in enumerate(['a_0', 'a_1', 'b_0', 'b_1', 'holiday']): photo(tmp_path/f'{name}.png', i)
+    (tmp_path/'a_0.png').write_bytes(b'')
+    t, holiday = photo_table(tmp_path), tmp_path/'holiday.png'
+    bad = check_photos(t, progress=False)
+    assert bad[['file', 'problem', 'usable']].values.tolist() == [
+        [tmp_path/'a_0.png', 'empty', False], [holiday, 'mislabelled', False]]
+    assert check_photos(t.file, progress=False).problem.tolist() == ['empty']
+    gone = check_photos([holiday, str(tmp_path/'gone.png')], progress=False)
+    assert gone[['problem', 'usable']].values.tolist() == [['unreadable', False]]
+    clean = check_photos([holiday], progress=False)
+    assert clean.columns.tolist() == ['file', 'problem', 'detail', 'usable']
+    assert len(clean) == 0 and clean.usable.dtype == bool
+
+
+def test_what_is_called_usable_can_be_read_and_the_rest_cannot(tmp_path):
+    from pet_breeds.drawn import draw_pets
+    pets = draw_pets(tmp_path/'p', n_per_breed=2, breeds=['pug', 'beagle', 'Bengal'], dirt=True, progress=False)
+    files = find_photos(pets)
+    bad = check_photos(files, progress=False)
+    assert set(bad.problem[~bad.usable]) == {'truncated', 'empty', 'too small'}
+    for f in set(files) - set(bad.file[~bad.usable]): assert read_photo(f).shape[2] == 3
+    for f in bad.file[bad.problem.isin(['truncated', 'empty'])]:
+        with pytest.raises(ValueError, match=f.name): read_photo(f)
+
+
+def test_real_photos_are_fine(shared):
+    files = find_photos(shared/'pets')
+    assert len(files) == 259 and check_photos(files, progress=False).usable.all()
