@@ -10,40 +10,47 @@ import contextlib, hashlib, os, unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from pathlib import Path
-from .batches import photo_parts
+from .batches import PhotoBlock, photo_block
+from .core import check_number, nearest, one_line, refuse_unknown, user_path
 from .labels import folder_label, label_or_none, name_label, table_labels
 from .photos import find_photos, photo_bytes, photo_top
-from .warp import Prep
+from .warp import AUGS, SIZE, STOCK_AUGS, Prep
 import pandas as pd
-from fastai.data.block import CategoryBlock, DataBlock
+from fastai.data.block import CategoryBlock
 from fastai.data.core import DataLoaders
 from fastai.data.transforms import ColReader
 from fastcore.basics import noop
+from fastcore.meta import delegates
 
 # %% ../nbs/03_data.ipynb #by-rule-def
-def _by_rule(path, rule, form):
-    "Files and labels by a rule, which sees each path from the top folder on."
+def _no_label(files, top, labels):
+    "What to tell somebody none of whose photos has a label"
+    n, some = len(files), ', '.join(one_line(f.name, 60) for f in files[:3])
+    if labels == 'name': return (f"{one_line(top)}: none of {n} photos is named breed_number.jpg: {some}, ...; "
+                                 "rename them, or take labels from 'folder' or a CSV file")
+    if labels == 'folder': return (f"{one_line(top)}: all {n} photos lie directly in this folder, so there is no breed "
+                                   "folder to read: give the folder above it, or take labels from 'name' or a CSV file")
+    return f"{one_line(top)}: labels() gives none of {n} photos a label: {some}, ..."
+
+def _by_rule(path, labels):
+    "Files and labels by a rule: 'name', 'folder', which sees a path from the top folder on, or a function of a path"
     files, top = find_photos(path), photo_top(path)
-    labels = [label_or_none(rule, f.relative_to(top)) for f in files]
-    found = [(f, l) for f, l in zip(files, labels) if l]
-    skipped = [f for f, l in zip(files, labels) if not l]
-    if not found:
-        some = ', '.join(repr(f.name) for f in skipped[:3])
-        raise ValueError(f"none of {len(files)} photos in {str(path)!r} is named {form}: {some}, ...; "
-                         "rename them, or take labels from 'name', 'folder' or a CSV file")
-    table = pd.DataFrame(found, columns=['file', 'label'])
-    table.attrs['skipped'] = skipped
+    rule = {'name': name_label, 'folder': lambda f: folder_label(f.relative_to(top))}.get(labels, labels)
+    found = [(f, label_or_none(rule, f)) for f in files]
+    table = pd.DataFrame([(f, str(l)) for f, l in found if l is not None], columns=['file', 'label'])
+    if not len(table): raise ValueError(_no_label(files, top, labels))
+    table.attrs['skipped'] = [f for f, l in found if l is None]
     return table
 
 # %% ../nbs/03_data.ipynb #by-table-def
 def _by_table(path, table):
-    "Files and labels from a table; its paths start at `path` or at `path`/images."
+    "Files and labels from a table; its paths start at `path` or at `path`/images"
     if not isinstance(table, pd.DataFrame):
-        csv = [p for p in (Path(table).expanduser(), path/table) if p.is_file()]
-        if not csv:
-            raise FileNotFoundError(f"labels={str(table)!r}: "
-                                    "expected name, folder or a CSV file, and there is no such file")
+        csv = [p for p in (user_path(table, 'labels'), path/table) if p.is_file()]
+        if not csv: raise FileNotFoundError(f"labels={one_line(table)!r}: expected name, folder or a CSV file, and there "
+                                            f"is no such file{nearest(table, ('name', 'folder'))}")
         table = csv[0]
     try: return table_labels(table, path)
     except FileNotFoundError:
@@ -51,23 +58,23 @@ def _by_table(path, table):
         raise
 
 # %% ../nbs/03_data.ipynb #photo-table-def
+def _is_rule(labels): return callable(labels) or isinstance(labels, str) and labels in ('name', 'folder')
+
 def photo_table(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
-    labels='name' # 'name' (`name_label`), 'folder' (`folder_label`), a CSV file or a DataFrame (`table_labels`)
+    labels='name' # 'name' (`name_label`), 'folder' (`folder_label`), a function, a CSV file or a DataFrame
 )->pd.DataFrame: # `file` and `label`; `attrs['skipped']` lists the photos without a label by that rule
-    "Photos and their labels; ValueError for no photos, no labels or one breed only, FileNotFoundError for no file."
-    path, by_table = Path(path), not isinstance(labels, str) or labels not in ('name', 'folder')
-    if by_table: table = _by_table(path, labels)
-    elif labels == 'name': table = _by_rule(path, name_label, 'breed_number.jpg')
-    else: table = _by_rule(path, folder_label, 'breed/photo.jpg')
-    if table.label.nunique() < 2:
-        raise ValueError(f"only one breed, {table.label[0]!r}, in {str(path)!r}: expected two or more; "
-                         "if each has a folder of its own, say labels='folder' (--labels folder)")
-    return table
+    "Photos and their labels. Raises ValueError for no photos, no labels or one breed only, FileNotFoundError for no file"
+    path = user_path(path)
+    table = _by_rule(path, labels) if _is_rule(labels) else _by_table(path, labels)
+    if table.label.nunique() > 1: return table
+    by_folder = isinstance(labels, str) and labels == 'folder'
+    remedy = '' if by_folder else "; if each has a folder of its own, say labels='folder' (--labels folder)"
+    raise ValueError(f"only one breed, {one_line(table.label[0])!r}, in {one_line(path)!r}: expected two or more{remedy}")
 
 # %% ../nbs/03_data.ipynb #quotas-def
 def _quotas(n, least, most, share, total, rank):
-    "How many of `n[c]` each class gives, by largest remainder: `total` where the bounds allow; `rank` breaks ties."
+    "How many of `n[c]` each class gives, by largest remainder: `total` where the bounds allow; `rank` breaks ties"
     quota = {c: min(max(int(share*n[c]), least[c]), most[c]) for c in n}
     while gap := total-sum(quota.values()):
         step = 1 if gap > 0 else -1
@@ -77,13 +84,13 @@ def _quotas(n, least, most, share, total, rank):
     return quota
 
 # %% ../nbs/03_data.ipynb #queues-def
-def _place(seed, label, name=''):
-    "A number as text that is the same on every system, however that writes accented letters."
+def _rank(seed, label, name=''):
+    "A number as text that is the same on every system, however that writes accented letters"
     return hashlib.sha256(unicodedata.normalize('NFC', f'{seed}\0{label}\0{name}')
                           .encode('utf-8', 'surrogateescape')).hexdigest()
 
 def _same_bytes(files):
-    "Positions of the files in groups with equal bytes; only files of equal size are read."
+    "Positions of the files in groups with equal bytes; only files of equal size are read"
     sizes = [f.stat().st_size for f in files]
     shared = {s for s, k in Counter(sizes).items() if k > 1}
     groups = defaultdict(list)
@@ -93,20 +100,20 @@ def _same_bytes(files):
     return groups.values()
 
 def _queues(files, labels, seed):
-    "For each label, its groups of equal photos in the order in which they are taken for validation."
-    place = lambda i: (_place(seed, labels[i], files[i].name), files[i].as_posix())
+    "For each label, its groups of equal photos in the order in which they are taken for validation"
+    def rank(i): return _rank(seed, labels[i], files[i].name), files[i].as_posix()
     queues = {l: [] for l in labels}
     for group in _same_bytes(files):
-        if len({labels[i] for i in group}) == 1: queues[labels[group[0]]].append(sorted(group, key=place))
-    return {l: sorted(q, key=lambda g: (len(g), place(g[0]))) for l, q in queues.items()}
+        if len({labels[i] for i in group}) == 1: queues[labels[group[0]]].append(sorted(group, key=rank))
+    return {l: sorted(q, key=lambda g: (len(g), rank(g[0]))) for l, q in queues.items()}
 
 # %% ../nbs/03_data.ipynb #take-def
-def _share(valid_pct):
-    if not 0 < valid_pct < 1:
-        raise ValueError(f"valid_pct={valid_pct!r}: expected a share between 0 and 1, such as 0.2")
+def _check_fraction(valid_pct):
+    check_number('valid_pct', valid_pct, whole=False)
+    if not 0 < valid_pct < 1: raise ValueError(f'valid_pct {valid_pct}: expected a fraction between 0 and 1, such as 0.2')
 
 def _take(groups, quota):
-    "The groups at the head of a queue that fit into `quota` photos; at least one if `quota` is not 0."
+    "The groups at the head of a queue that fit into `quota` photos; at least one if `quota` is not 0"
     taken = []
     for g in groups:
         if quota and (not taken or len(taken)+len(g) <= quota): taken += g
@@ -116,16 +123,16 @@ def _take(groups, quota):
 def stratified_split(
     files:list, # photos
     labels:list, # the label of each
-    valid_pct:float=0.2, # share for validation, between 0 and 1
+    valid_pct:float=.2, # fraction for validation, between 0 and 1
     seed:int=42 # another seed, another split
 )->tuple: # positions for training and for validation, ascending
-    "Split each breed alike in any order of files, copies on one side; ValueError for a bad share or no photo to spare."
-    _share(valid_pct)
+    "Split each breed alike, copies on one side. Raises ValueError for a bad fraction or no photo to spare"
+    _check_fraction(valid_pct)
     queues = _queues([Path(f) for f in files], [str(l) for l in labels], seed)
     most = {l: sum(map(len, q[:-1])) for l, q in queues.items()}
     least = {l: min(1, k) for l, k in most.items()}
     n, total = Counter(map(str, labels)), round(valid_pct*len(files))
-    quota = _quotas(n, least, most, valid_pct, total, partial(_place, seed))
+    quota = _quotas(n, least, most, valid_pct, total, partial(_rank, seed))
     valid = {i for l, q in queues.items() for i in _take(q, quota[l])}
     if not valid:
         raise ValueError(f"{len(files)} photos and none to spare for validation: "
@@ -136,67 +143,81 @@ def stratified_split(
 def StratifiedSplitter(
     get_y:Callable, # reads the label from an item, as in `DataBlock(get_y=...)`
     get_x:Callable=noop, # reads the file from an item
-    valid_pct:float=0.2, # as in `stratified_split`
+    valid_pct:float=.2, # as in `stratified_split`
     seed:int=42 # as in `stratified_split`
 )->Callable: # function from files, or from a DataFrame's rows, to the positions for training and validation
-    "`stratified_split` as the splitter of a DataBlock. Errors as there."
-    _share(valid_pct)
+    "`stratified_split` as the splitter of a DataBlock. Raises ValueError as that does"
+    _check_fraction(valid_pct)
     def split(items):
         rows = items.to_dict('records') if isinstance(items, pd.DataFrame) else list(items)
         return stratified_split([get_x(r) for r in rows], [get_y(r) for r in rows], valid_pct, seed)
     return split
 
 # %% ../nbs/03_data.ipynb #block-def
-def _block(photos, valid_pct, seed, get_y, get_x=noop, get_items=find_photos, vocab=None):
-    return DataBlock(blocks=(photos['block'], CategoryBlock(vocab=vocab, sort=vocab is None)),
-                     get_items=get_items, get_x=get_x, get_y=get_y,
-                     splitter=StratifiedSplitter(get_y, get_x, valid_pct, seed),
-                     item_tfms=photos['item_tfms'], batch_tfms=photos['batch_tfms'])
-
-# %% ../nbs/03_data.ipynb #pets-block-def
 def pets_block(
-    item:int|None=None, # side of the first square, in pixels; from `size` unless given, see `Prep`
-    size:int=224, # side of the square the model sees, in pixels, as in `presize`
-    min_scale:float=0.75, # smallest share of the area that a crop keeps, as in `presize`
-    valid_pct:float=0.2, # share for validation, as in `stratified_split`
+    item:int|None=None, # side of the first square, in pixels; it follows from `size` unless given, see `Prep`
+    size:int=SIZE, # side of the square the model sees, in pixels
+    min_scale:float=.75, # smallest fraction of the area that a random crop keeps
+    valid_pct:float=.2, # fraction for validation, as in `stratified_split`
     seed:int=42, # of the split
     presize:str='composed', # 'composed': one warp a photo; 'stock': as the book does it
     cache:bool|Path=False, # keep decoded photos in a file, in the usual folder or in this one; see `cache_photos`
-    **aug # more for `aug_transforms`: `max_rotate`, `do_flip`, ...
-)->DataBlock: # to call with a folder: `.dataloaders(path)`
-    "The book's block: label in the photo's name, presized; but the split is stratified. ValueError for bad numbers."
-    return _block(photo_parts(Prep(presize, item, size, min_scale, aug), cache), valid_pct, seed, name_label)
+    vocab:list|None=None, # the breeds in the order of the model's outputs; sorted unless given
+    item_tfms:list|None=None, # more transforms of single photos, only with presize='stock'
+    batch_tfms:list|None=None, # more transforms of whole batches
+    get_items:Callable|None=find_photos, get_x:Callable=noop, get_y:Callable=name_label, # as for `DataBlock`
+    **aug # more for training: `max_rotate`, `do_flip`, ..., as for `draw_augs`
+)->PhotoBlock: # to call with a folder: `.dataloaders(path)`
+    "The book's block: label in the photo's name, presized; but the split is stratified. Raises ValueError"
+    refuse_unknown('a photo block', aug, [*signature(pets_block).parameters, *AUGS, *STOCK_AUGS])
+    if item_tfms and presize == 'composed':
+        raise ValueError("item_tfms: presize='composed' has no single photos: give batch_tfms, or use presize='stock'")
+    return PhotoBlock((photo_block(Prep(presize, item, size, min_scale, aug), cache),
+                       CategoryBlock(vocab=vocab, sort=vocab is None)),
+                      get_items=get_items, get_x=get_x, get_y=get_y, item_tfms=item_tfms, batch_tfms=batch_tfms,
+                      splitter=StratifiedSplitter(get_y, get_x, valid_pct, seed))
 
 # %% ../nbs/03_data.ipynb #folder-block-def
-def folder_block(
-    item:int|None=None, size:int=224, min_scale:float=0.75, # as in `pets_block`
-    valid_pct:float=0.2, seed:int=42, # as in `pets_block`
-    presize:str='composed', cache:bool|Path=False, # as in `pets_block`
-    **aug # more for `aug_transforms`
-)->DataBlock: # to call with a folder: `.dataloaders(path)`
-    "As `pets_block`, with the label in the name of the photo's folder: beagle/0001.jpg. ValueError as there."
-    return _block(photo_parts(Prep(presize, item, size, min_scale, aug), cache), valid_pct, seed, folder_label)
+def _in_folders(path):
+    "The photos in a folder. Raises ValueError if one has no folder of its own"
+    files, top = find_photos(path), photo_top(user_path(path))
+    loose = [f for f in files if f.parent == top]
+    if not loose: return files
+    raise ValueError(f'{one_line(top)}: {len(loose)} of {len(files)} photos lie directly in this folder, so there is no '
+                     f'breed folder to read: {one_line(loose[0].name)}, ...; move them, or give the folder above it')
 
-# %% ../nbs/03_data.ipynb #table-block-def
-def table_block(
-    item:int|None=None, size:int=224, min_scale:float=0.75, # as in `pets_block`
-    valid_pct:float=0.2, seed:int=42, # as in `pets_block`
-    presize:str='composed', cache:bool|Path=False, # as in `pets_block`
-    vocab:list|None=None, # the breeds in the order of the model's outputs; the table's labels, sorted, unless told
-    **aug # more for `aug_transforms`
-)->DataBlock: # to call with a table: `.dataloaders(table)`
-    "As `pets_block`, for a DataFrame with columns `file` and `label`, as `photo_table` and `table_labels` make it."
-    return _block(photo_parts(Prep(presize, item, size, min_scale, aug), cache), valid_pct, seed,
-                  get_y=ColReader('label'), get_x=ColReader('file'), get_items=None, vocab=vocab)
+@delegates(pets_block)
+def folder_block(**kwargs)->PhotoBlock: # to call with a folder: `.dataloaders(path)`
+    "As `pets_block`, with the label in the name of the photo's folder: beagle/0001.jpg"
+    return pets_block(**{**dict(get_items=_in_folders, get_y=folder_label), **kwargs})
+
+@delegates(pets_block)
+def table_block(**kwargs)->PhotoBlock: # to call with a table: `.dataloaders(table)`
+    "As `pets_block`, for a DataFrame with columns `file` and `label`, as `photo_table` and `table_labels` make it"
+    return pets_block(**{**dict(get_items=None, get_x=ColReader('file'), get_y=ColReader('label')), **kwargs})
 
 # %% ../nbs/03_data.ipynb #pets-dls-def
+def _source(photos, labels):
+    "What a block is called with, and the block"
+    if isinstance(photos, pd.DataFrame):
+        if not isinstance(labels, str) or labels != 'name': raise ValueError('labels: this table has labels already')
+        return photos, table_block
+    if not _is_rule(labels): return photo_table(photos, labels), table_block
+    if callable(labels): return user_path(photos), partial(pets_block, get_y=labels)
+    return user_path(photos), folder_block if labels == 'folder' else pets_block
+
+@delegates(pets_block, but=['get_items', 'get_x', 'get_y'])
 def pets_dls(
-    photos:str|os.PathLike|pd.DataFrame, # a folder (labels by `name_label`) or a table of `photo_table`
+    photos:str|os.PathLike|pd.DataFrame, # a folder, or a table of `photo_table`
     bs:int=64, # photos in a batch
-    device=None, # where batches go; fastai's choice unless told
+    device=None, # where batches go; fastai's choice unless given
     num_workers:int|None=None, # processes that read photos with presize='stock'; with 'composed' threads do
-    **block # for `pets_block` or `table_block`: `size`, `presize`, `cache`, `valid_pct`, ...
+    labels='name', # of a folder: 'name', 'folder', a CSV file, a DataFrame, or a function from a path to a label
+    val_bs:int|None=None, # photos in a batch of validation; `bs` unless given
+    **kwargs # for `pets_block`: `size`, `presize`, `cache`, `valid_pct`, ...
 )->DataLoaders: # `train` and `valid`
-    "Batches of photos and labels in one call. Errors as in the blocks."
-    plan = table_block if isinstance(photos, pd.DataFrame) else pets_block
-    return plan(**block).dataloaders(photos, bs=bs, device=device, num_workers=num_workers)
+    "Batches of photos and labels in one call. Raises errors as `pets_block` and `photo_table` do"
+    refuse_unknown('pets_dls', kwargs, [*signature(pets_dls).parameters, *AUGS, *STOCK_AUGS])
+    for name, value in dict(bs=bs, val_bs=bs if val_bs is None else val_bs).items(): check_number(name, value, 1)
+    source, block = _source(photos, labels)
+    return block(**kwargs).dataloaders(source, bs=bs, val_bs=val_bs, device=device, num_workers=num_workers)
