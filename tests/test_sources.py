@@ -372,7 +372,8 @@ def test_two_downloads_at_once(tmp_path, serve, check):
     "The second is refused in the middle of the first, which goes on"
     refused = []
     def second():
-        with pytest.raises(FileExistsError, match='another run is making f'): quiet(serve(content).url, tmp_path/'f', *check)
+        with pytest.raises(FileExistsError, match='another run is making f'):
+            quiet(serve(content).url, tmp_path/'f', *check)
         refused.append(True)
         yield content[10**6:]
     first = serve(content, cut=10**6, more=second)
