@@ -98,7 +98,7 @@ def _is_right(dest, size, md5):
     if not os.path.lexists(dest): return False
     raise _in_the_way(dest, f'the file of {size:,} bytes')
 
-def _part(dest, work, note):
+def _unfinished(dest, work, note):
     "The file for what has come of `dest`. Raises FileExistsError if something else is in its place"
     folder = dest.with_name(f'{dest.name}.part')
     about, part = folder/'about.txt', folder/'data'
@@ -128,7 +128,7 @@ def download(
     if _is_right(dest, size, md5): return dest
     dest.parent.mkdir(parents=True, exist_ok=True)
     with hidden_beside(dest, alone=True) as work:
-        part = _part(dest, work, f'pet_breeds downloads {size} bytes, md5 {md5}\n'.encode())
+        part = _unfinished(dest, work, f'pet_breeds downloads {size} bytes, md5 {md5}\n'.encode())
         _fetch_rest(url, part, size, progress)
         right = path_stats(part) == (size, md5)
         if right and not _is_right(dest, size, md5): part.rename(dest)

@@ -369,14 +369,16 @@ def test_a_file_that_appears_during_a_download_stays(begun, serve, check):
 
 
 def test_two_downloads_at_once(tmp_path, serve, check):
-    "The second is refused while the first goes on"
-    seen = []
+    "The second is refused in the middle of the first, which goes on"
+    refused = []
     def second():
         with pytest.raises(FileExistsError, match='another run is making f'):
             quiet(serve(content).url, tmp_path/'f', *check)
-        return seen.append(1) or []
-    first = serve(content, more=second)
-    assert quiet(first.url, tmp_path/'f', *check).read_bytes() == content and seen == [1]
+        refused.append(True)
+        yield content[10**6:]
+    first = serve(content, cut=10**6, more=second)
+    assert quiet(first.url, tmp_path/'f', *check).read_bytes() == content
+    assert refused == [True] and first.asked == [None] and sorted(os.listdir(tmp_path)) == ['f', 'whole']
 
 
 # Unpacking
