@@ -6,7 +6,7 @@
 __all__ = ['get_pets', 'is_drawn', 'download', 'download_pets']
 
 # %% ../nbs/internals/sources.ipynb #imports
-import errno, gzip, os, tarfile, zlib
+import errno, gzip, os, tarfile, warnings, zlib
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -14,8 +14,10 @@ from urllib.request import Request, urlopen
 from .core import hidden_beside, one_line, user_path, writing
 from .drawn import VERSION, draw_pets, drawn_settings
 from .photos import find_photos, photos_in
-import fastai.data
-from fastai.data.external import URLs, fastai_path
+with warnings.catch_warnings():
+    warnings.filterwarnings('ignore', '`torch.jit.script`', FutureWarning) # fastai still uses it
+    import fastai.data
+    from fastai.data.external import URLs, fastai_path
 from fastdownload.core import checks_module, path_stats, read_checks
 from fastprogress.fastprogress import progress_bar
 
