@@ -191,10 +191,11 @@ def write_whole(
 def refuse_foreign(
     file:str|Path, # where something will be written
     is_ours:Callable, # whether the file that is there may be replaced
+    advice:str='choose another name', # what to do
 ):
     "Raises FileExistsError if something else than a file of ours is there"
     if os.path.lexists(file) and not is_ours(file):
-        raise FileExistsError(errno.EEXIST, "this is not ours, so I won't replace it: choose another name", str(file))
+        raise FileExistsError(errno.EEXIST, f"this is not ours, so I won't replace it: {advice}", str(file))
 
 def _free_name(dest):
     return next(d for i in range(2, 10**6) if not os.path.lexists(d := dest.with_name(f'{dest.name}-{i}')))
