@@ -165,16 +165,19 @@ def pets_block(
     vocab:list|None=None, # the breeds in the order of the model's outputs; sorted unless given
     item_tfms:list|None=None, # more transforms of single photos, only with presize='stock'
     batch_tfms:list|None=None, # more transforms of whole batches
+    prep:Prep|None=None, # how photos are prepared, in one; instead of `item`, `size`, `min_scale`, `presize` and `aug`
     get_items:Callable|None=find_photos, get_x:Callable=noop, get_y:Callable=name_label, # as for `DataBlock`
     **aug # more for training: `max_rotate`, `do_flip`, ..., as for `draw_augs`
 )->PhotoBlock: # to call with a folder: `.dataloaders(path)`
     "The book's block: label in the photo's name, presized; but the split is stratified. Raises ValueError"
     refuse_unknown('a photo block', aug, [*signature(pets_block).parameters, *AUGS, *STOCK_AUGS])
-    if item_tfms and presize == 'composed':
+    said = Prep(presize, item, size, min_scale, aug)
+    if prep and said != Prep(): raise ValueError('prep: it gives the size and all the rest: leave out other options of it')
+    prep = prep or said
+    if item_tfms and prep.presize == 'composed':
         raise ValueError("item_tfms: presize='composed' has no single photos: give batch_tfms, or use presize='stock'")
-    return PhotoBlock((photo_block(Prep(presize, item, size, min_scale, aug), cache),
-                       CategoryBlock(vocab=vocab, sort=vocab is None)),
-                      get_items=get_items, get_x=get_x, get_y=get_y, item_tfms=item_tfms, batch_tfms=batch_tfms,
+    return PhotoBlock((photo_block(prep, cache), CategoryBlock(vocab=vocab, sort=vocab is None)), get_items=get_items,
+                      get_x=get_x, get_y=get_y, item_tfms=item_tfms, batch_tfms=batch_tfms,
                       splitter=StratifiedSplitter(get_y, get_x, valid_pct, seed))
 
 # %% ../nbs/03_data.ipynb #folder-block-def

@@ -187,7 +187,7 @@ def fineness(
     "How many samples each way an output pixel needs: as many as the middle one covers pixels, less a tenth"
     depth = abs(matrix[2] @ [(size-1)/2, (size-1)/2, 1])
     wanted = math.ceil((abs(np.linalg.det(matrix))/max(depth, 1e-6)**3)**.5 - .1)
-    return max(1, min(wanted, 8192//size)) # the limit is for wild options: it keeps the samples within 300 MB
+    return max(1, min(wanted, 2**14//size)) # the limit is for wild options: it keeps the samples within a gigabyte
 
 def _finer(matrix, k): return matrix @ [[1/k, 0, .5/k-.5], [0, 1/k, .5/k-.5], [0, 0, 1]]
 
