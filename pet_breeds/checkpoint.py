@@ -11,7 +11,7 @@ import json, reprlib
 from collections import Counter
 from pathlib import Path
 from .core import count_of, one_line, refuse_foreign, refusing, say, visible, write_whole
-from .model import random_states, read_tensors, set_random_states
+from .model import random_states, read_tensors, restore_random
 from .saving import check_entries, digest, plain
 import torch
 from fastai.callback.core import Callback, CancelEpochException
@@ -38,7 +38,7 @@ def _set_scaler(learn, state):
 
 def _set_random(learn, states):
     "In the first process; in a distributed run the others keep their own, or all would draw the same"
-    if not rank_distrib(): set_random_states(states, learn.dls)
+    if not rank_distrib(): restore_random(states, learn.dls)
 
 # %% ../nbs/internals/checkpoint.ipynb #record-def
 def _doubles(numbers): return torch.tensor(numbers, dtype=torch.float64)
