@@ -292,15 +292,15 @@ def fit(self:Run):
     "Train; returns the epochs as a DataFrame, or None if the head was fitted in one step"
     from pet_breeds import report, training
     if self.learn is None: self.learner()
-    say(report.plan_line(self._described()))
+    say(report.plan_line(self._entries()))
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
     with training.Meter(self.learn) as meter: rate, self.epochs = training.fit_in_memory(self.learn, self._train)
-    self.metrics = {**self._described(), 'lr': rate, **meter.speed()}
+    self.metrics = {**self._entries(), 'lr': rate, **meter.speed()}
     return self.epochs
 
 @patch
-def _described(self:Run):
+def _entries(self:Run):
     "The run as it is, for `metrics.json`: options with the values really used, and what they were used on"
     from fastai.torch_core import num_distrib
     c, learn = self.config, self.learn

@@ -13,10 +13,10 @@ from hashlib import sha256
 from pathlib import Path
 from .core import one_line, refuse_foreign, refusing, write_whole
 from .model import MOST_BYTES, learner_for, make_model, random_kept, read_tensors
-from .batches import photo_parts
+from .batches import PhotoBlock, photo_block
 from .warp import Prep
 import numpy as np, torch
-from fastai.data.block import CategoryBlock, DataBlock
+from fastai.data.block import CategoryBlock
 from fastai.data.core import DataLoaders
 from fastai.data.transforms import ItemGetter, Normalize
 from fastai.learner import Learner
@@ -194,10 +194,8 @@ def is_report(
 # %% ../nbs/internals/saving.ipynb #report-learner
 def _no_photos(about):
     "Loaders without photos that prepare what `test_dl` gives them; items may also be pairs of photo and label"
-    parts = photo_parts(about['prep'])
-    blocks = parts['block'], CategoryBlock(about['vocab'], sort=False)
-    block = DataBlock(blocks, get_x=ItemGetter(0), get_y=ItemGetter(1), splitter=lambda items: ([0], [0]),
-                      item_tfms=parts['item_tfms'], batch_tfms=parts['batch_tfms'])
+    block = PhotoBlock((photo_block(about['prep']), CategoryBlock(about['vocab'], sort=False)), get_x=ItemGetter(0),
+                       get_y=ItemGetter(1), splitter=lambda items: ([0], [0]))
     gray = np.full((64, 64, 3), 128, np.uint8)
     return block.dataloaders([(gray, about['vocab'][0])], bs=about['bs'], num_workers=0).new_empty()
 
