@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['cores', 'visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say', 'check_number', 'check_choice',
-           'user_path', 'hidden_beside', 'writing', 'write_whole', 'put_in_place', 'is_out_of_memory', 'explain',
-           'stoppable', 'comments', 'add_options', 'run_command', 'shell_line']
+           'user_path', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign', 'put_in_place', 'is_out_of_memory',
+           'explain', 'refusing', 'import_quietly', 'stoppable', 'comments', 'add_options', 'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
-import difflib, errno, inspect, math, os, re, shlex, shutil, sys, tempfile, unicodedata, warnings
+import difflib, errno, importlib, inspect, math, os, re, shlex, shutil, sys, tempfile, unicodedata, warnings
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
@@ -188,6 +188,15 @@ def write_whole(
             os.fsync(f.fileno())
         os.replace(work/'new', file)
 
+def refuse_foreign(
+    file:str|Path, # where something will be written
+    is_ours:Callable, # whether the file that is there may be replaced
+    advice:str='choose another name', # what to do
+):
+    "Raises FileExistsError if something else than a file of ours is there"
+    if os.path.lexists(file) and not is_ours(file):
+        raise FileExistsError(errno.EEXIST, f"this is not ours, so I won't replace it: {advice}", str(file))
+
 def _free_name(dest):
     return next(d for i in range(2, 10**6) if not os.path.lexists(d := dest.with_name(f'{dest.name}-{i}')))
 
@@ -207,9 +216,9 @@ def is_out_of_memory(
     e:BaseException, # any error
 )->bool: # also for PyTorch's, of a graphics card or of the CPU
     "Whether an error means that the memory is full"
-    text = str(e)
+    said = 'DefaultCPUAllocator', 'CUDA out of memory', 'Cannot allocate memory' # the last by safetensors
     return (isinstance(e, MemoryError) or type(e).__name__ == 'OutOfMemoryError'
-            or isinstance(e, RuntimeError) and ('DefaultCPUAllocator' in text or 'CUDA out of memory' in text))
+            or isinstance(e, RuntimeError) and any(words in str(e) for words in said))
 
 def explain(
     e:BaseException, # any error
@@ -224,6 +233,27 @@ def explain(
     # fastai and worker processes put lines before the message
     if isinstance(e, (OSError, ValueError, FloatingPointError)): return one_line(text.strip().rpartition('\n')[2], 600)
     return None
+
+# %% ../nbs/internals/core.ipynb #refusing-def
+@contextmanager
+def refusing(
+    file:str|Path, # what is being read
+    what:str, # what is wrong if that fails, such as 'is not a whole cache'
+): # a context
+    "Any error within becomes a ValueError with the file's name and the reason, or a MemoryError if the memory is full"
+    try: yield
+    except Exception as e:
+        file = one_line(file, 300)
+        if is_out_of_memory(e): raise MemoryError(f'{file}: the memory is full: close other programs') from e
+        raise ValueError(f'{file} {what}: {one_line(e)}') from e
+
+def import_quietly(
+    module:str, # such as 'fastai.learner'
+):
+    "Import a library whose warnings at import are not for our users; no filter is left behind"
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        importlib.import_module(module)
 
 # %% ../nbs/internals/core.ipynb #stop-def
 def _interrupt_again(lost):

@@ -237,8 +237,10 @@ def data(self:Run):
     from pet_breeds.data import pets_dls
     if self.table is None: self.check()
     c = self.config
-    def batches(): return pets_dls(self.table, self.plan['bs'], prep=self.prep, valid_pct=c.valid_pct, seed=c.seed,
-                                   cache=c.cache, num_workers=_n_workers(c.presize))
+    prep = {**vars(self.prep), **self.prep.aug}
+    prep.pop('aug')
+    def batches(): return pets_dls(self.table, self.plan['bs'], valid_pct=c.valid_pct, seed=c.seed, cache=c.cache,
+                                   num_workers=_n_workers(c.presize), **prep)
     if c.cache: on_main(lambda: batches() and None) # one process fills the cache
     set_seed(c.seed)
     self.dls = batches()
@@ -290,15 +292,15 @@ def fit(self:Run):
     "Train; returns the epochs as a DataFrame, or None if the head was fitted in one step"
     from pet_breeds import report, training
     if self.learn is None: self.learner()
-    say(report.plan_line(self._described()))
+    say(report.plan_line(self._entries()))
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
     with training.Meter(self.learn) as meter: rate, self.epochs = training.fit_in_memory(self.learn, self._train)
-    self.metrics = {**self._described(), 'lr': rate, **meter.speed()}
+    self.metrics = {**self._entries(), 'lr': rate, **meter.speed()}
     return self.epochs
 
 @patch
-def _described(self:Run):
+def _entries(self:Run):
     "The run as it is, for `metrics.json`: options with the values really used, and what they were used on"
     from fastai.torch_core import num_distrib
     c, learn = self.config, self.learn
@@ -333,6 +335,7 @@ def measure(self:Run):
 def write(self:Run)->Path: # the folder
     "Write the report: index.html, metrics.json and the model; returns where it is"
     from pet_breeds import report, saving
+    from pet_breeds.checkpoint import remove_checkpoint
     if 'error_rate' not in self.metrics: self.measure()
     if is_main():
         with hidden_beside(self.out) as work, writing(self.out):
@@ -342,7 +345,7 @@ def write(self:Run)->Path: # the folder
             (new/'metrics.json').write_text(json.dumps(self.metrics, indent=1), encoding='utf-8')
             saving.save_model(self.learn, new)
             self.report = put_in_place(new, self.out, _replaceable)
-        if self.plan['epochs']: self.checkpoint.unlink(missing_ok=True)
+        remove_checkpoint(self.checkpoint)
         if self.report != self.out: say(f'{self.out.name} holds something else by now, so it stays as it is')
     say(report.result_line(self.metrics))
     return self.report
@@ -376,49 +379,69 @@ def left_behind(
     return '; no report was written' + (', but --resume goes on after the last epoch' if kept else '')
 
 # %% ../nbs/internals/pets.ipynb #predict-pets
+def _pixels_of(photo, item):
+    "A photo that is not a file, as an array. Raises ValueError if it is none"
+    import numpy as np
+    from PIL import Image
+    from pet_breeds.photos import decode_photo, photo_pixels
+    if isinstance(photo, bytes): return decode_photo(photo, item)
+    if isinstance(photo, Image.Image): return photo_pixels(photo, item)
+    array = np.asarray(photo)
+    if array.dtype != np.uint8 or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] in (3, 4)):
+        raise ValueError(f'expected a path, bytes, a PIL image, or an array (height, width, 3) of uint8; got '
+                         f'{type(photo).__name__} {array.dtype} {array.shape}')
+    return photo_pixels(Image.fromarray(array), item)
+
 def _listed(photos):
-    "One photo or several, folders opened: a list of what `PhotoReader` reads, and a name for each"
+    "The name and the photo for each one given, with folders opened"
     from PIL.Image import Image
     from pet_breeds.photos import find_photos
     one = isinstance(photos, (str, os.PathLike, bytes, Image)) or getattr(photos, 'ndim', 0) in (2, 3)
-    items, names = [], []
     for i, p in enumerate([photos] if one else photos, 1):
         if isinstance(p, (str, os.PathLike)):
             path = user_path(p, 'photo')
             if not path.exists(): raise FileNotFoundError(f'{one_line(p)}: no such photo or folder')
-            found = list(find_photos(path)) if path.is_dir() else [path]
-        else: found = [p]
-        items += found
-        names += [str(f) if isinstance(f, Path) else f'photo {i}' for f in found]
-    if not items: raise ValueError('no photos given: expected paths, folders, bytes, PIL images or arrays')
-    return items, names
+            yield from ((str(f), f) for f in (find_photos(path) if path.is_dir() else [path]))
+        else: yield f'photo {i}', p
+
+def _readable(photos, item):
+    "Names and photos that can be read, and a DataFrame of those that can't"
+    import pandas as pd
+    from pet_breeds.photos import check_photos
+    given = list(_listed(photos))
+    found = check_photos([p for _, p in given if isinstance(p, Path)], progress=False)
+    bad = found[~found.usable].drop_duplicates('file')[['file', 'problem', 'detail']]
+    skipped, names, good = set(bad.file), [], []
+    for name, p in given:
+        try:
+            if isinstance(p, Path) and p in skipped: continue
+            good.append(p if isinstance(p, Path) else _pixels_of(p, item))
+            names.append(name)
+        except ValueError as e: bad.loc[len(bad)] = [name, 'damaged', one_line(e)]
+    if not good and len(bad):
+        raise ValueError(f'no photo can be read; the first is {one_line(bad.file.iloc[0])}: {one_line(bad.detail.iloc[0])}')
+    if not good: raise ValueError('no photos given: expected paths, folders, bytes, PIL images or arrays')
+    return names, good, bad
 
 def predict_pets(
     model:str, # a folder that `pet_breeds --out` wrote
-    photos:list, # one photo or several: paths, folders, bytes, PIL images, arrays (height, width, 3)
+    photos:list, # one photo or several: paths, folders, bytes, PIL images, arrays (height, width, 3) of uint8
 )->tuple: # two DataFrames: file, breed, prob; and what could not be read: file, problem, detail
     "The most probable breed for each photo. Raises FileNotFoundError, or ValueError if no photo can be read"
     import pandas as pd, torch
     from pet_breeds import batches, loss, saving
-    from pet_breeds.photos import check_photos
     net, about = saving.load_model(model)
-    items, names = _listed(photos)
-    problems = check_photos(items, progress=False)
-    bad = problems[~problems.usable].drop_duplicates('file')
-    keep = [i for i, p in enumerate(items) if not any(p is f for f in bad.file)]
-    if not keep:
-        raise ValueError(f'no photo can be read; the first is {one_line(names[0])}: {one_line(bad.detail.iloc[0])}')
-    dl = batches.photo_dl([items[i] for i in keep], about['prep'], about['mean'], about['std'])
+    names, good, bad = _readable(photos, about['prep'].item)
+    dl = batches.photo_dl(good, about['prep'], about['mean'], about['std'], about['bs'])
     with torch.no_grad(): probs = torch.cat([loss.softmax(net(x), dim=1) for x, in dl])
     prob, pred = probs.max(1)
-    table = pd.DataFrame(dict(file=[names[i] for i in keep], breed=[about['vocab'][i] for i in pred], prob=prob))
-    return table, bad[['file', 'problem', 'detail']]
+    return pd.DataFrame(dict(file=names, breed=[about['vocab'][i] for i in pred], prob=prob)), bad
 
 def print_predictions(
-    model:str, # as in `predict_pets`
+    model:str, # a folder that `pet_breeds --out` wrote
     photos:list, # paths of photos or folders
 ):
     "Print a prediction for each photo, as CSV: file,breed,prob"
     preds, bad = predict_pets(model, photos)
     say(preds.to_csv(index=False, float_format='%.4f', lineterminator='\n').rstrip('\n'))
-    for r in bad.itertuples(): say(f'pet_breeds_predict: skipped {r.file}: {r.detail}', file=sys.stderr)
+    for r in bad.itertuples(): say(f'pet_breeds_predict: skipped {one_line(r.file)}: {r.detail}', file=sys.stderr)

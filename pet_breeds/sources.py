@@ -6,14 +6,15 @@
 __all__ = ['get_pets', 'is_drawn', 'download', 'download_pets']
 
 # %% ../nbs/internals/sources.ipynb #imports
-import errno, gzip, os, tarfile, zlib
+import gzip, os, tarfile, zlib
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import Request, urlopen
-from .core import hidden_beside, one_line, user_path, writing
+from .core import hidden_beside, import_quietly, one_line, refuse_foreign, user_path, writing
 from .drawn import VERSION, draw_pets, drawn_settings
 from .photos import find_photos, photos_in
+import_quietly('fastai.data.external')
 import fastai.data
 from fastai.data.external import URLs, fastai_path
 from fastdownload.core import checks_module, path_stats, read_checks
@@ -89,16 +90,14 @@ def _fetch_rest(url, part, size, progress):
         raise OSError(f'{one_line(url)}: {_size(part):,} of {size:,} bytes came ({why}); run it again to get the rest')
 
 # %% ../nbs/internals/sources.ipynb #part-def
-def _in_the_way(path, wanted):
-    return FileExistsError(errno.EEXIST, f'not {wanted} that belongs here: rename or remove it', str(path))
+_ADVICE = 'rename or remove it'
 
-def _is_right(dest, size, md5):
-    "Whether the whole file is there already. Raises FileExistsError if anything else is"
-    if dest.is_file() and path_stats(dest) == (size, md5): return True
-    if not os.path.lexists(dest): return False
-    raise _in_the_way(dest, f'the file of {size:,} bytes')
+def _is_there_already(dest, size, md5):
+    "Whether `dest` is the right file. Raises FileExistsError if it is anything else"
+    refuse_foreign(dest, lambda f: f.is_file() and path_stats(f) == (size, md5), _ADVICE)
+    return dest.exists()
 
-def _part(dest, work, note):
+def _unfinished(dest, work, note):
     "The file for what has come of `dest`. Raises FileExistsError if something else is in its place"
     folder = dest.with_name(f'{dest.name}.part')
     about, part = folder/'about.txt', folder/'data'
@@ -106,9 +105,11 @@ def _part(dest, work, note):
         (work/'new').mkdir()
         (work/'new'/'about.txt').write_bytes(note)
         (work/'new').rename(folder)
-    known = not folder.is_symlink() and about.is_file() and _size(about) == len(note) and about.read_bytes() == note
-    if known and not part.is_symlink() and (part.is_file() or not part.exists()): return part
-    raise _in_the_way(folder, 'the unfinished download')
+    def is_ours(folder):
+        known = not folder.is_symlink() and about.is_file() and _size(about) == len(note) and about.read_bytes() == note
+        return known and not part.is_symlink() and (part.is_file() or not part.exists())
+    refuse_foreign(folder, is_ours, _ADVICE)
+    return part
 
 def _forget(part):
     "Remove the folder of a finished download, but not what somebody else put into it"
@@ -125,13 +126,13 @@ def download(
 )->Path: # `dest`
     "Fetch a file unless it is there, going on from an earlier attempt. Raises OSError, or ValueError for another file"
     dest = user_path(dest, 'dest')
-    if _is_right(dest, size, md5): return dest
+    if _is_there_already(dest, size, md5): return dest
     dest.parent.mkdir(parents=True, exist_ok=True)
     with hidden_beside(dest, alone=True) as work:
-        part = _part(dest, work, f'pet_breeds downloads {size} bytes, md5 {md5}\n'.encode())
+        part = _unfinished(dest, work, f'pet_breeds downloads {size} bytes, md5 {md5}\n'.encode())
         _fetch_rest(url, part, size, progress)
         right = path_stats(part) == (size, md5)
-        if right and not _is_right(dest, size, md5): part.rename(dest)
+        if right and not _is_there_already(dest, size, md5): part.rename(dest)
         _forget(part)
     if not right:
         raise ValueError(f'{one_line(url)}: what came is not the file expected ({size:,} bytes, md5 {md5}) and was '
@@ -180,7 +181,7 @@ def download_pets(
     "The full Oxford-IIIT Pet set, downloaded unless it is there. Raises OSError or ValueError that say what to do"
     dest, archive = _folder(data, 'data')/'oxford-iiit-pet', _folder(archive, 'archive')
     if photos_in(dest): return dest
-    if os.path.lexists(dest): raise _in_the_way(dest, 'the folder of photos')
+    refuse_foreign(dest, photos_in, _ADVICE)
     size, md5 = check or read_checks(checks_module(fastai.data))[url]
     tgz = download(url, archive/url.split('/')[-1], size, md5, progress)
     dest.parent.mkdir(parents=True, exist_ok=True)

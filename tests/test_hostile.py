@@ -1,7 +1,10 @@
-"""The whole house once, in a process that is watched and, where Linux lets us, has no network: draw, train, stop, go on, predict, ask, hand out.
+"""Everything once, in a process that is watched and, if Linux allows it, has no network.
 
-It asks nothing of the network, opens no pickle, and writes nothing that tells about the machine or its user. Names of photos and breeds stay text."""
+It draws, trains, stops, resumes, predicts, asks questions and writes handouts. It asks nothing of the network, opens no
+pickle, and writes nothing that tells about the machine or its user. Names of photos and breeds stay text.
+"""
 import base64
+import html
 import json
 import os
 import platform
@@ -17,25 +20,26 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from pet_breeds import cli
+from pet_breeds.pets import short_path
 
 HOUSE = '''
 import os, pickle, socket, sys
 LOG = os.open(sys.argv[1], os.O_WRONLY|os.O_APPEND|os.O_CREAT)
 
 def ours():
-    "Processes and threads talk in pickles: what they read from each other is no file"
-    frame = sys._getframe(2)
+    "Whether something is read from a file: processes and threads also talk to each other in pickles"
+    frame, talk = sys._getframe(2), ('multiprocessing.', 'concurrent.futures.', 'torch.multiprocessing.')
     while frame:
-        if frame.f_globals.get('__name__', '').startswith(('multiprocessing.', 'concurrent.futures.', 'torch.multiprocessing.')): return False
+        if frame.f_globals.get('__name__', '').startswith(talk): return False
         frame = frame.f_back
     return True
 
 def note(*what): os.write(LOG, (' '.join(map(repr, what))+'\\n').encode())
 
-NETWORK = 'socket.connect', 'socket.sendto', 'socket.sendmsg', 'socket.getaddrinfo', 'socket.gethostbyname', 'urllib.Request', 'http.client.connect'
+NETWORK = ('socket.connect', 'socket.sendto', 'socket.sendmsg', 'socket.getaddrinfo', 'socket.gethostbyname',
+           'urllib.Request', 'http.client.connect')
 def watch(event, args):
-    if event in NETWORK and getattr(args[0], 'family', None) != socket.AF_UNIX: # that one leads to another process of ours
+    if event in NETWORK and getattr(args[0], 'family', None) != socket.AF_UNIX: # AF_UNIX leads to processes of ours
         note('request', event, args)
         raise OSError('no request was asked for')
     if event == 'pickle.find_class' and ours(): note('pickle', event, args)
@@ -65,11 +69,12 @@ for m in pkgutil.iter_modules(pet_breeds.__path__):
     if not m.name.startswith('_'): import_module(f'pet_breeds.{m.name}')
 note('interfaces', [name for _, name in socket.if_nameindex()])
 
-from pet_breeds import cli, handout, quiz
-from pet_breeds.cli import main, main_predict, predict_pets, run_pets
-from pet_breeds.data import get_pets
+from pet_breeds import quiz
+from pet_breeds.cli import main, main_cards, main_predict, main_quiz, main_student
 from pet_breeds.drawn import draw_pets
 from pet_breeds.model import cached_weights, drawnet
+from pet_breeds.pets import Run, predict_pets, run_pets
+from pet_breeds.sources import get_pets
 here = Path.cwd()
 get_pets('auto', n_per_breed=1, progress=False)
 pets = draw_pets(here/'plain', 8, breeds=['pug', 'Bengal', 'beagle', 'Sphynx'], progress=False)
@@ -82,20 +87,21 @@ for i, label in enumerate(LABELS):
 
 quick = dict(path=sys.argv[2], labels='folder', epochs=2, size=32, bs=8, seed=3, cache=True, out=str(here/'report'))
 def stop(*args): raise KeyboardInterrupt
-with patch.object(cli, '_measure', stop):
+with patch.object(Run, 'measure', stop):
     try: run_pets(**quick)
     except KeyboardInterrupt: note('stopped', (here/'.report-run.safetensors').exists())
 run_pets(**quick, resume=True)
-main(['--path', str(pets), '--arch', 'resnet18', '--presize', 'stock', '--epochs', '1', '--size', '32', '--bs', '8', '--lr', '1e-3', '--out', 'stock'])
+options = '--arch resnet18 --presize stock --epochs 1 --size 32 --bs 8 --lr 1e-3 --out stock'
+main(['--path', str(pets), *options.split()])
 torch.save(drawnet().state_dict(), 'own.pth')
 run_pets(path=str(pets), weights='own.pth', out=str(Path.home()/'own'), size=32, bs=8)
 assert cached_weights('resnet18') is None and cached_weights('resnet10t') is None
 assert len(predict_pets('report', [sys.argv[2]])[0]) == 32
 main_predict(['report', str(photos[0])])
-with patch('sys.stdin', io.StringIO('hint\\nanswer\\nshow_batch\\n')): quiz.main_quiz(['q7'])
+with patch('sys.stdin', io.StringIO('hint\\nanswer\\nshow_batch\\n')): main_quiz(['q7'])
 assert quiz.q13.check([.22, .02, .76]) and quiz.show()
-handout.main_student(['student', *sys.argv[3:]])
-handout.main_cards(['deck.apkg', *sys.argv[3:]])
+main_student(['student', *sys.argv[3:]])
+main_cards(['deck.apkg', *sys.argv[3:]])
 note('done')
 '''
 LABELS = ['<script>alert(1)<', '"&\'', r'$\frac{$', '<b>_$x^2$_&amp;']
@@ -106,24 +112,26 @@ CHROMIUM = next(filter(None, map(shutil.which, ('google-chrome', 'chromium'))), 
 
 @pytest.fixture(scope='module')
 def house(tmp_path_factory, root):
-    "The folder that it ran in, what was noted, and the words that must not be in what it wrote"
+    "The folder in which everything ran, what was noted, and the words that nothing it wrote may contain"
     top = tmp_path_factory.mktemp('house')
     home, elsewhere, here = (top/name for name in ('home-of-zwerg7', 'riesen-disk/pets', 'keller9/work'))
     for folder in (home, here): folder.mkdir(parents=True)
-    env = dict(PATH=os.environ['PATH'], HOME=str(home), USER='zwerg7', LOGNAME='zwerg7', SECRET_TOKEN='hokuspokus3', OMP_NUM_THREADS='1', TORCH_HOME=str(home/'torch'), HF_HOME=str(home/'hf'))
+    env = dict(PATH=os.environ['PATH'], HOME=str(home), USER='zwerg7', LOGNAME='zwerg7', SECRET_TOKEN='hokuspokus3',
+               OMP_NUM_THREADS='1', TORCH_HOME=str(home/'torch'), HF_HOME=str(home/'hf'))
     cut = shutil.which('unshare') and subprocess.run([*NO_NETWORK, 'true'], capture_output=True).returncode == 0
     nbs = ['--nbs', root/'nbs'] if (root/'nbs').is_dir() else []
-    done = subprocess.run([*NO_NETWORK*bool(cut), sys.executable, '-W', 'ignore', '-c', HOUSE, top/'log', elsewhere, *nbs], cwd=here, env=env, capture_output=True, text=True, timeout=300)
+    words = [*NO_NETWORK*bool(cut), sys.executable, '-W', 'ignore', '-c', HOUSE, top/'log', elsewhere, *nbs]
+    done = subprocess.run(words, cwd=here, env=env, capture_output=True, text=True, timeout=300)
     noted = [line.split(' ', 1) for line in (top/'log').read_text().splitlines()]
     assert done.returncode == 0, (noted[-5:], done.stderr[-3000:])
-    words = ['zwerg7', 'riesen-disk', 'keller9', 'hokuspokus3', str(top), str(root), sys.prefix, *(w for w in [platform.node()] if len(w) > 3)]
-    return here, noted, words
+    words = ['zwerg7', 'riesen-disk', 'keller9', 'hokuspokus3', str(top), str(root), sys.prefix]
+    return here, noted, words + [platform.node()]*(len(platform.node()) > 3)
 
 
 def noted(house, what): return [rest for word, *rest in house[1] if word == repr(what)]
 
 
-def test_the_house_was_run_to_its_end(house):
+def test_everything_was_run_to_its_end(house):
     assert noted(house, 'done') == [[]] and noted(house, 'stopped') == [['True']], house[1]
     assert len(json.loads((house[0]/'report'/'model.json').read_text())['vocab']) == 4
 
@@ -132,13 +140,13 @@ def test_no_request_is_made_unasked(house): assert noted(house, 'request') == []
 
 
 def test_the_network_was_cut(house):
-    "With `unshare`: no interface but the loop, and that is down"
+    "With `unshare` there is no interface but the loop, and that is down"
     interfaces = noted(house, 'interfaces')[0][0]
     if interfaces != "['lo']": pytest.skip(f'not allowed to cut the network here: {interfaces}')
 
 
 def test_no_pickle_is_opened(house):
-    "But for a `.pth` of one's own, which torch reads in its mode for numbers"
+    "Except a `.pth` of the user's own, which torch reads in its mode for numbers"
     assert noted(house, 'pickle') == []
     assert set(map(tuple, noted(house, 'torch.load'))) == {('True',)}
 
@@ -167,8 +175,9 @@ def page(house): return (house[0]/'report'/'index.html').read_text(encoding='utf
 def test_names_stay_text(page):
     got = Page(page)
     assert set(got.tags) <= TAGS and 'table' in got.tags and got.tags.count('img') >= 4
-    assert {(tag, name) for tag, name, _ in got.attrs} <= {('html', 'lang'), ('meta', 'charset'), ('meta', 'name'), ('meta', 'content'), ('a', 'href'), ('h2', 'id'), ('div', 'class'),
-                                                          ('img', 'alt'), ('img', 'src'), ('table', 'border'), ('table', 'class'), ('tr', 'style')}
+    known = ('html lang, meta charset, meta name, meta content, a href, h2 id, div class, img alt, img src, '
+             'table border, table class, tr style')
+    assert {f'{tag} {name}' for tag, name, _ in got.attrs} <= set(known.split(', '))
     text = ''.join(got.text)
     for label in LABELS: assert label in text
     assert '<b onmouseover=alert()>bad_0.jpg' in text
@@ -184,42 +193,51 @@ def test_the_page_points_nowhere_else(page):
 def test_a_browser_asks_for_nothing(house, page):
     from playwright.sync_api import sync_playwright
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'])
+        args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage']
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=args)
         tab, asked, told = browser.new_page(), [], []
         tab.on('request', lambda r: asked.append(r.url))
         tab.on('dialog', lambda d: (told.append(d.message), d.dismiss()))
         tab.goto((house[0]/'report'/'index.html').as_uri())
         tags = set(tab.evaluate("[...document.querySelectorAll('*')].map(e => e.localName)"))
         browser.close()
-    assert told == [] and tags <= TAGS and all(url.startswith(('file:', 'data:')) for url in asked) and sum(url.startswith('file:') for url in asked) == 1
+    assert told == [] and tags <= TAGS and all(url.startswith(('file:', 'data:')) for url in asked)
+    assert sum(url.startswith('file:') for url in asked) == 1
 
 
 @pytest.mark.parametrize('report', ['report', 'stock', 'own'])
 def test_nothing_tells_of_the_machine(house, report):
-    "In the page and its pictures, the numbers, the model: no path from the root, no user, no name of the machine, nothing from the environment"
+    """In the page and its pictures, the numbers and the model: no path from the root, no user, no name of the machine,
+    nothing from the environment. Only the command in metrics.json, which repeats the run, is kept as it was given"""
     here, _, words = house
     folder = here.parents[1]/'home-of-zwerg7'/'own' if report == 'own' else here/report
-    page = (folder/'index.html').read_text(encoding='utf-8')
+    page, metrics = (folder/'index.html').read_text(encoding='utf-8'), json.loads((folder/'metrics.json').read_text())
+    assert metrics.pop('command').startswith('pet_breeds ')
     with safe_open(folder/'model.safetensors', 'pt') as f: said = str(f.metadata()) + ' '.join(f.keys())
-    said += page + (folder/'metrics.json').read_text() + (folder/'model.json').read_text()
+    said += page + str(metrics) + (folder/'model.json').read_text()
     pictures = b''.join(map(base64.b64decode, re.findall('base64,([^"]+)"', page)))
     assert [w for w in words if w in said or w.encode() in pictures] == []
-    assert not re.search(r'(?<![\w.<])/(home|root|Users|tmp|private|work|opt|var|mnt)\b', re.sub('base64,[^"]+', '', said))
+    paths = r'(?<![\w.<])/(home|root|Users|tmp|private|work|opt|var|mnt)\b'
+    assert not re.search(paths, re.sub('base64,[^"]+', '', said))
 
 
 def test_how_to_do_it_again(house):
-    "From the same folder; what lies in it or at home is shown from there, of what lies elsewhere only the name"
+    "The page shows a command that works from the same folder, or none if the photos lie elsewhere"
     here = house[0]
-    commands = {d: re.search(r'<p>(pet_breeds .*?)</p>', (d/'index.html').read_text()).group(1) for d in (here/'report', here/'stock', here.parents[1]/'home-of-zwerg7'/'own')}
-    report, stock, own = commands.values()
-    assert '--path=.../pets ' in report and '--out' not in report
-    assert '--path=plain ' in stock and '--out=stock' in stock
-    assert "'--out=~/own'" in own.replace('&#x27;', "'") and '--weights=own.pth' in own
+    def command(folder):
+        paragraphs = re.findall('<p>(.*?)</p>', html.unescape((folder/'index.html').read_text(encoding='utf-8')))
+        return next(p for p in paragraphs if p.startswith(('pet_breeds ', 'metrics.json holds the command')))
+    assert command(here/'report').startswith('metrics.json')
+    assert '--path=plain ' in command(here/'stock') and '--out=stock' in command(here/'stock')
+    own = command(here.parents[1]/'home-of-zwerg7'/'own')
+    assert "'--out=~/own'" in own and '--weights=own.pth' in own and '--path=plain ' in own
 
 
-@pytest.mark.parametrize('here, value, shown', [('/home/ada/pets', '/home/ada/pets/mine', 'mine'), ('/home/ada/pets', '/home/ada/other', '~/other'), ('/', '/home/ada/other', '~/other'), ('/home/ada/pets', '/data/pets', '.../pets'),
-                                                ('/home/ada/pets', '../more', '../more'), ('/home/ada/pets', 'auto', 'auto'), ('/home/ada/pets', 3, 3), ('/home/ada/pets', None, None)])
+@pytest.mark.parametrize('here, value, shown', [
+    ('/home/ada/pets', '/home/ada/pets/mine', 'mine'), ('/home/ada/pets', '/home/ada/other', '~/other'),
+    ('/', '/home/ada/other', '~/other'), ('/home/ada/pets', '/data/pets', None),
+    ('/home/ada/pets', '../more', '../more'), ('/home/ada/pets', 'auto', 'auto')])
 def test_a_path_as_others_may_see_it(here, value, shown, monkeypatch):
-    monkeypatch.setattr(Path, 'cwd', lambda: Path(here))
+    monkeypatch.setattr(os, 'getcwd', lambda: here)
     monkeypatch.setenv('HOME', '/home/ada')
-    assert cli._shown(value) == shown
+    assert short_path(value) == shown

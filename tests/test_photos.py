@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
+from pet_breeds import photos
 from pet_breeds.data import photo_table
 from pet_breeds.photos import check_photos, find_photos, photo_top, photos_in, read_photo, shape_of
 
@@ -96,12 +97,20 @@ def test_without_an_item_a_photo_keeps_its_size(tmp_path):
 def test_who_cannot_be_read_is_named(tmp_path):
     (tmp_path/'a\x1b[31m.jpg').write_bytes(b'no photo')
     for read in (read_photo, shape_of):
-        with pytest.raises(ValueError, match=r'a\\x1b\[31m.jpg is not a photo') as e: read(tmp_path/'a\x1b[31m.jpg')
+        with pytest.raises(ValueError, match=r'a\\x1b\[31m.jpg cannot be read as a photo: it is in no format') as e: read(tmp_path/'a\x1b[31m.jpg')
         assert str(e.value).isprintable()
         with pytest.raises(FileNotFoundError, match='none.jpg'): read(tmp_path/'none.jpg')
     os.mkfifo(tmp_path/'pipe.jpg')
     for read in (read_photo, shape_of):
         with pytest.raises(OSError, match='not a plain file.*pipe.jpg'): read(tmp_path/'pipe.jpg')
+
+
+def test_a_full_memory_is_not_called_a_bad_photo(tmp_path, monkeypatch):
+    def full(*args): raise MemoryError
+    photo(tmp_path/'pug_1.png')
+    monkeypatch.setattr(photos, 'photo_pixels', full)
+    with pytest.raises(MemoryError, match='pug_1.png: the memory is full'): read_photo(tmp_path/'pug_1.png')
+    with pytest.raises(MemoryError): check_photos(tmp_path, n_workers=0, progress=False)
 
 
 # Checking

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from functools import cache
 
@@ -130,6 +131,19 @@ def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
     [wheel] = (tmp_path/'wheels').iterdir()
     with zipfile.ZipFile(wheel) as z: packed = {n for n in z.namelist() if n.startswith('pet_breeds/')}
     assert packed == {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()}
+
+
+def test_an_sdist_holds_the_package_and_no_tests(tmp_path):
+    "Tests need the notebooks and the site, which it does not hold"
+    for name in ('setup.py', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE', 'CONTRIBUTING.md'):
+        shutil.copy(ROOT/name, tmp_path)
+    for name in ('pet_breeds', 'tests'):
+        shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns('__pycache__'))
+    subprocess.run([sys.executable, 'setup.py', '-q', 'sdist'], cwd=tmp_path, check=True, capture_output=True)
+    [sdist] = (tmp_path/'dist').iterdir()
+    with tarfile.open(sdist) as tar: packed = {m.name.partition('/')[2] for m in tar if m.isfile()}
+    assert {n for n in packed if n.startswith('tests/')} == set()
+    assert {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()} <= packed
 
 
 def test_training_does_not_know_data(): assert 'data' not in {name for name,_ in own_imports('training')}

@@ -1,169 +1,503 @@
-"Training: nothing is changed by looking, bad numbers stop it, a full memory gets half a batch, comparisons are held against scipy."
-import random
+"Training: what only looks changes nothing, errors leave nothing behind, a full memory gets half the batch, comparisons are held against scipy."
+import gc
+import os
+import weakref
 from copy import deepcopy
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fastai.vision.all import Callback, set_seed, tensor
+from fastai.callback.core import Callback
+from fastai.learner import Learner
+from fastai.losses import LabelSmoothingCrossEntropy
+from fastai.metrics import accuracy, error_rate
+from fastai.optimizer import OptimWrapper
+from fastai.torch_core import set_seed
+from matplotlib.figure import Figure
 from scipy import stats
+from tiny import FULL, Raise, assert_clean, assert_let_go, random_states, tiny_files, tiny_learner, weights
+from torch import nn
 
-from pet_breeds.data import pets_dls
-from pet_breeds.drawn import draw_pets
-from pet_breeds.model import cached_weights, make_learner
-from pet_breeds.training import compare, find_lr, probe_head, repeat, train
+from pet_breeds import training
+from pet_breeds.interpret import plot_training
+from pet_breeds.precision import mixed_precision
+from pet_breeds.training import Meter, compare, find_lr, fit_in_memory, probe_head, repeat, train
 
-
-@pytest.fixture(scope='module')
-def photos(tmp_path_factory): return draw_pets(tmp_path_factory.mktemp('data')/'pets', 8, breeds=['Bombay', 'pug', 'samoyed'], progress=False)
+PRECISIONS = 'fp32', 'bf16'
 
 
 @pytest.fixture
-def learner(photos):
-    def make(weights='none', size=64, bs=6, presize='composed', **kwargs):
-        set_seed(0)
-        dls = pets_dls(photos, bs=bs, size=size, item=96, presize=presize, device='cpu')
-        learn = make_learner(dls, weights=weights, size=size, **kwargs)
-        learn.remove_cbs([cb for cb in learn.cbs if cb.name == 'progress'])
-        learn.logger = lambda row: None
-        return learn
-    return make
+def files(tmp_path): return tiny_files(tmp_path/'files')
 
 
-def states(learn):
-    loaders = [dl.rng.getstate() for dl in learn.dls.loaders]
-    return ({k: v.clone() for k,v in learn.model.state_dict().items()}, deepcopy(learn.opt.state_dict()) if learn.opt else None,
-            [random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist(), loaders], [cb.name for cb in learn.cbs],
-            [p.requires_grad for p in learn.model.parameters()])
+def same(a, b): torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
-def assert_same(a, b):
-    torch.testing.assert_close(a[0], b[0], rtol=0, atol=0)
-    assert str(a[1]) == str(b[1]) and a[2:] == b[2:]
+def learner(files, precision='fp32', **kwargs):
+    learn = tiny_learner(files, **kwargs)
+    mixed_precision(learn, precision)
+    return learn
 
 
-# find_lr
+def seeded(func, *args, **kwargs):
+    "What `func` returns, from the same random numbers each time"
+    set_seed(1)
+    return func(*args, **kwargs)
 
-@pytest.mark.parametrize('weights', ['none', 'auto'])
-@pytest.mark.parametrize('before', ['new', 'trained'])
-def test_find_lr_leaves_everything_as_it_was(learner, weights, before):
-    learn = learner(weights)
+
+def everything(learn):
+    "What training depends on"
+    opt = str(learn.opt.state_dict()) if learn.opt else None
+    trainable = [p.requires_grad for p in learn.model.parameters()]
+    return opt, random_states(learn), trainable, sorted(cb.name for cb in learn.cbs), learn.path, learn.model
+
+
+# the finder
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('before', ['new', 'frozen', 'trained'])
+def test_find_lr_leaves_everything_as_it_was(files, precision, before):
+    learn = learner(files, precision)
+    if before == 'frozen': learn.freeze()
     if before == 'trained': train(learn, 1)
-    was = states(learn)
+    was, state = weights(learn), everything(learn)
     find_lr(learn, num_it=8, show_plot=False)
-    assert_same(states(learn), was)
+    same(weights(learn), was)
+    assert everything(learn) == state
+    assert_clean(learn, learn.model)
+    assert_let_go(learn)
 
 
-def test_a_run_after_the_finder_is_the_run_without(learner):
-    one, two = learner(), learner()
-    set_seed(5)
-    find_lr(one, num_it=8, show_plot=False)
-    train(one, 2)
-    set_seed(5)
-    train(two, 2)
-    torch.testing.assert_close(dict(one.model.state_dict()), dict(two.model.state_dict()), rtol=0, atol=0)
+def test_a_run_after_the_finder_is_the_run_without(files):
+    one, two = learner(files), learner(files)
+    def with_finder():
+        find_lr(one, num_it=8, show_plot=False)
+        return train(one, 2)
+    pd.testing.assert_frame_equal(seeded(with_finder), seeded(train, two, 2))
+    same(weights(one), weights(two))
 
 
-def test_find_lr_leaves_everything_when_it_is_interrupted(learner):
-    class Stop(Callback):
-        def after_step(self): raise KeyboardInterrupt
-    learn = learner()
-    was = states(learn)
-    with pytest.raises(KeyboardInterrupt), learn.added_cbs(stop := Stop()): find_lr(learn, show_plot=False)
-    learn.remove_cb(stop)
-    assert_same(states(learn), was)
+@pytest.mark.parametrize('opt_func', [partial(OptimWrapper, opt=torch.optim.SGD), partial(OptimWrapper, opt=torch.optim.AdamW)])
+def test_find_lr_with_an_optimizer_of_pytorch(files, opt_func):
+    assert len(find_lr(learner(files, opt_func=opt_func), num_it=8, show_plot=False)[0]) == 8
 
 
 @pytest.mark.parametrize('settings', [dict(num_it=1), dict(num_it=6), dict(start_lr=1e4, end_lr=1e30), dict(start_lr=1e-12, end_lr=1e-11, num_it=20)])
-def test_find_lr_never_raises(learner, settings):
-    lrs, losses, suggested = find_lr(learner(), show_plot=False, **settings)
+@pytest.mark.parametrize('bs', [2, 16])
+def test_find_lr_never_raises(files, settings, bs):
+    from matplotlib import pyplot as plt
+    lrs, losses, suggested = find_lr(learner(files, bs=bs), **settings)
+    plt.close('all')
     assert len(lrs) == len(losses) >= 1 and len(suggested) == 4
 
 
-def test_fewer_photos_than_a_batch(learner):
-    with pytest.raises(ValueError, match='19 photos to train on are fewer than a batch of 64'): find_lr(learner(bs=64))
+def test_fewer_photos_than_a_batch(files):
+    with pytest.raises(ValueError, match='24 photos to train on are fewer than a batch of 64'): find_lr(learner(files, bs=64))
 
 
-# train
+# the fits
 
-@pytest.mark.parametrize('presize', ['composed', 'stock'])
-@pytest.mark.parametrize('epochs,freeze', [(2, 1), (1, 2)])
-def test_train_is_fine_tune(learner, presize, epochs, freeze):
-    ours, theirs = learner('auto', presize=presize), learner('auto', presize=presize)
-    set_seed(1)
-    train(ours, epochs, 3e-3, freeze)
-    set_seed(1)
-    theirs.fine_tune(epochs, 3e-3, freeze)
-    torch.testing.assert_close(dict(ours.model.state_dict()), dict(theirs.model.state_dict()), rtol=0, atol=0)
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('epochs, freeze', [(2, 1), (1, 2)])
+def test_train_is_fine_tune(files, precision, epochs, freeze):
+    ours, theirs = learner(files, precision), learner(files, precision)
+    seeded(train, ours, epochs, 3e-3, freeze)
+    seeded(theirs.fine_tune, epochs, 3e-3, freeze)
+    same(weights(ours), weights(theirs))
 
 
-def test_one_fit_without_frozen_epochs(learner):
-    ours, theirs = learner(), learner()
-    for learn, fit in ((ours, lambda: train(ours, 2, 3e-3)), (theirs, lambda: theirs.fit_one_cycle(2, 3e-3))):
-        set_seed(1)
-        fit()
-    torch.testing.assert_close(dict(ours.model.state_dict()), dict(theirs.model.state_dict()), rtol=0, atol=0)
+def test_one_fit_without_frozen_epochs(files):
+    ours, theirs = learner(files), learner(files)
+    seeded(train, ours, 2, 3e-3)
+    seeded(theirs.fit_one_cycle, 2, 3e-3)
+    same(weights(ours), weights(theirs))
 
+
+def test_a_slice_is_for_one_fit(files):
+    train(learner(files), 1, slice(1e-4, 1e-3))
+    with pytest.raises(ValueError, match='expected one rate'): train(learner(files), 1, slice(1e-4, 1e-3), 1)
+
+
+# metrics and the picture of them
+
+def lines(y, t): return torch.tensor(7.)
+
+
+lines.__name__ = '_lines'
+METRICS = {'none': [], 'error_rate': [error_rate], 'accuracy': [accuracy], 'several': [accuracy, error_rate, lines]}
+
+
+@pytest.mark.parametrize('freeze', [0, 1])
+@pytest.mark.parametrize('metrics', METRICS.values(), ids=METRICS)
+def test_any_metrics_have_a_picture(files, metrics, freeze):
+    table = train(learner(files, metrics=metrics), 2, freeze_epochs=freeze)
+    names = [m.__name__ for m in metrics]
+    assert list(table.columns) == ['phase', 'epoch', 'train_loss', 'valid_loss', *names]
+    fig = plot_training(table)
+    assert isinstance(fig, Figure) and len(fig.axes) == (2 if metrics else 1)
+    assert [list(line.get_ydata()) for line in fig.axes[0].lines[:2]] == [list(table.train_loss), list(table.valid_loss)]
+    if metrics:
+        assert [list(line.get_ydata()) for line in fig.axes[1].lines[:len(metrics)]] == [list(table[name]) for name in names]
+        assert [t.get_text() for t in fig.axes[1].get_legend().get_texts()][:len(names)] == [n.strip('_') for n in names]
+        assert (fig.axes[1].get_ylim()[1] == 1) == (max(table[names].max()) <= 1)
+    fig.canvas.draw()
+
+
+def test_a_fit_that_a_callback_ends_early(files):
+    "No validation, no epoch at all: the table has what there is, and a picture"
+    from fastai.callback.core import CancelFitException, CancelValidException
+    table = train(learner(files, cbs=Raise('before_validate', CancelValidException())), 2)
+    assert len(table) == 2
+    class NoValid(Callback):
+        def before_validate(self): raise CancelValidException
+    table = train(learner(files, cbs=NoValid()), 2)
+    assert list(table.columns) == ['phase', 'epoch', 'train_loss'] and len(plot_training(table).axes) == 1
+    table = train(learner(files, cbs=Raise('before_batch', CancelFitException())), 2)
+    assert len(table) == 0
+    plot_training(table)
+
+
+# bad numbers
 
 class Spoil(Callback):
-    "A photo that is not made of numbers, in a batch of an epoch"
-    def __init__(self, place, batch=1, epoch=1): self.place, self.batch, self.at = place, batch, epoch
+    "The third photo of the second batch of the second epoch becomes NaN"
     def before_batch(self):
-        if self.training and (self.iter, self.epoch) == (self.batch, self.at): self.learn.xb = (self.xb[0].index_fill(0, tensor([self.place]), float('nan')),)
+        if self.training and (self.iter, self.epoch) == (1, 1):
+            self.learn.label = self.dl.vocab[self.yb[0][2]]
+            self.learn.xb = (self.xb[0].index_fill(0, torch.tensor([2]), float('nan')),)
 
 
-@pytest.mark.parametrize('presize', ['composed', 'stock'])
-def test_the_photo_that_is_no_numbers_is_named(learner, presize):
-    seen = []
-    class Look(Callback):
-        def before_batch(self):
-            if self.training and (self.iter, self.epoch) == (1, 1): seen.extend(self.yb[0].tolist())
-    learn = learner(presize=presize, cbs=[Look(), Spoil(place=2)])
-    with pytest.raises(FloatingPointError) as e: train(learn, 3)
-    named = str(e.value).split('photos ')[1].split(':')[0]
-    assert 'batch 2 of 3, epoch 2 of 3' in str(e.value) and named.endswith('.jpg') and ',' not in named
-    assert named.rpartition('_')[0] == learn.dls.vocab[seen[2]], 'the name belongs to the label that the batch had there'
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('way', ['spoiled', 'rate'])
+def test_a_number_that_is_not_finite_ends_the_run(files, precision, way):
+    learn = learner(files, precision, bs=4, cbs=Spoil() if way == 'spoiled' else None)
+    model = learn.model
+    with pytest.raises(FloatingPointError) as e: train(learn, 3, 1e-3 if way == 'spoiled' else 1e30)
+    message = str(e.value).strip().rpartition('\n')[2]
+    assert_clean(learn, model)
+    assert_let_go(learn)
+    if way == 'rate': assert 'try a third of the rate' in message and 'bf16' not in message
+    else:
+        named = message.split('photos ')[1].split(':')[0]
+        assert 'batch 2 of 6, epoch 2 of 3' in message and 'check how they are read' in message
+        [file] = [f for f in files if f.name == named]
+        assert file.parent.name == learn.label, 'the name belongs to the label that the batch had there'
 
 
-def test_a_rate_too_high(learner):
-    with pytest.raises(FloatingPointError, match='try a third of the rate'): train(learner(), 3, 1e30)
+def test_the_remedy_with_a_scaler(files):
+    learn = learner(files)
+    learn.add_cb(Callback(before_fit=lambda cb: setattr(cb.learn, 'scaler', torch.amp.GradScaler('cpu'))))
+    with pytest.raises(FloatingPointError, match='try a third of the rate, or bf16'): train(learn, 3, 1e30)
 
 
-def test_nan_in_validation_is_no_reason_to_stop(learner):
+def test_it_is_said_without_files_too():
+    from fastai.data.core import DataLoaders
+    data = [(torch.randn(3), torch.randn(1)) for _ in range(8)]
+    dls = DataLoaders.from_dsets(data, data, bs=4, num_workers=0, device=torch.device('cpu'))
+    learn = Learner(dls, nn.Linear(3, 1), nn.functional.mse_loss)
+    learn.logger = lambda row: None
+    with pytest.raises(FloatingPointError, match=r'photos no\. \d'), learn.no_bar(): train(learn, 3, 1e30)
+
+
+def test_nan_in_validation_is_no_reason_to_stop(files):
     class Last(Callback):
         def after_pred(self):
             if not self.training: self.learn.pred = self.pred*float('nan')
-    assert train(learner(cbs=Last()), 1).valid_loss.isna().all()
+    assert train(learner(files, cbs=Last()), 1).valid_loss.isna().all()
 
 
-class Card(Callback):
-    def __init__(self, room): self.room, self.sizes = room, []
-    def before_batch(self):
-        self.sizes.append(len(self.xb[0]))
-        if len(self.xb[0]) > self.room: raise torch.OutOfMemoryError('CUDA out of memory')
+# errors
+
+EVENTS = 'before_batch', 'after_pred', 'after_loss', 'before_backward', 'after_backward', 'before_step', 'after_step', 'after_batch'
 
 
-def test_half_the_batch_starts_again_from_the_start(learner, capsys):
-    "As if it had been asked for at once"
-    learn, half = learner(bs=6, cbs=Card(3)), learner(bs=3)
-    half.dls.valid.bs = learn.dls.valid.bs//2
-    for l in (learn, half):
-        set_seed(1)
-        train(l, 1)
-    assert '6 photos a batch are too many' in capsys.readouterr().out
-    torch.testing.assert_close(dict(learn.model.state_dict()), dict(half.model.state_dict()), rtol=0, atol=0)
+@pytest.mark.parametrize('func', [lambda learn: train(learn, 2), lambda learn: find_lr(learn, 8, show_plot=False)], ids=['train', 'find_lr'])
+@pytest.mark.parametrize('error', [ValueError('mine'), KeyboardInterrupt('mine')], ids=['error', 'interrupt'])
+@pytest.mark.parametrize('order', [-20, 200])
+@pytest.mark.parametrize('event', EVENTS)
+@pytest.mark.parametrize('precision', PRECISIONS)
+def test_an_error_leaves_nothing_behind(files, precision, event, order, error, func):
+    learn = learner(files, precision)
+    model, was, state = learn.model, weights(learn), everything(learn)
+    with learn.added_cbs(Raise(event, error, order)):
+        with pytest.raises(type(error), match='mine'): func(learn)
+    assert_clean(learn, model)
+    assert_let_go(learn)
+    error.__traceback__ = None # its frames hold the batch, too
+    if learn.opt is None:
+        same(weights(learn), was)
+        assert everything(learn) == state
+    assert len(train(learn, 1)) == 1
 
 
-def test_no_room_at_all(learner):
-    with pytest.raises(MemoryError, match='try bs=1'): train(learner(cbs=Card(0)), 1)
+# a full memory
+
+def is_frozen(room): return not room.model[0][1].weight.requires_grad
+
+
+WHERE = {'finder': lambda room: room.finding, 'head': lambda room: room.training and is_frozen(room),
+         'body': lambda room: room.training and not is_frozen(room) and not room.finding, 'validation': lambda room: not room.training}
+
+
+def limit(learn, where='any', photos=4, error='cuda'):
+    "Let the memory be full for more photos, in one phase"
+    room = learn.model[0][0]
+    object.__setattr__(room, 'model', learn.model)
+    room.error, room.photos, room.when, room.finding = FULL[error], photos, WHERE.get(where, lambda room: True), False
+    return room
+
+
+def run_all(learn, **kwargs):
+    "The finder, and two fits"
+    room = learn.model[0][0]
+    def finder():
+        room.finding = True
+        try: return find_lr(learn, 8, show_plot=False)[1]
+        finally: room.finding = False
+    losses = fit_in_memory(learn, finder)
+    return losses, train(learn, 2, 1e-2, 1, **kwargs)
+
+
+@pytest.mark.parametrize('checkpoint', [False, True], ids=['alone', 'checkpoint'])
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('error', FULL)
+@pytest.mark.parametrize('where', WHERE)
+def test_half_the_batch_is_as_if_it_had_been_asked_for(files, tmp_path, capsys, where, error, precision, checkpoint):
+    kwargs = dict(checkpoint=tmp_path/'run') if checkpoint else {}
+    learn, half = learner(files, precision), learner(files, precision, bs=8-4*(where == 'finder'))
+    limit(learn, where, 8 if where == 'validation' else 4, error)
+    model, state = learn.model, random_states(half)
+    losses, table = seeded(run_all, learn, **kwargs)
+    expected = seeded(run_all, half)
+    same(losses, expected[0])
+    if where != 'finder': # which ran with all
+        half = learner(files, precision, bs=4)
+        expected = seeded(run_all, half)
+    pd.testing.assert_frame_equal(table, expected[1])
+    same(weights(learn), weights(half))
+    assert random_states(learn) == random_states(half) != state
+    assert learn.dls.train.bs == 4 and learn.dls.valid.bs == 8
+    assert capsys.readouterr().out == '8 photos a batch are too many for the memory of cpu: starting again with 4\n'
+    limit(learn, photos=2**60)
+    assert_clean(learn, model)
+
+
+@pytest.mark.parametrize('where, after', [('finder', 2), ('head', 2), ('body', 1), ('body', 2), ('validation', 2)])
+@pytest.mark.parametrize('precision', PRECISIONS)
+def test_a_halved_run_can_be_resumed(files, tmp_path, where, after, precision):
+    "Who resumes asks for the same as at first; what fitted is in the file"
+    whole = learner(files, precision)
+    limit(whole, where)
+    table = seeded(run_all, whole)[1]
+    first, second = learner(files, precision), learner(files, precision)
+    for learn in (first, second): limit(learn, where)
+    done = []
+    class Stop(Callback):
+        order = 99
+        def after_epoch(self):
+            done.append(self.dls.train.bs)
+            if done.count(4) == after: raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), first.added_cbs(Stop()): seeded(run_all, first, checkpoint=tmp_path/'run')
+    resumed = train(second, 2, 1e-2, 1, checkpoint=tmp_path/'run', resume=True)
+    pd.testing.assert_frame_equal(resumed, table)
+    same(weights(second), weights(whole))
+    assert second.dls.train.bs == 4
+
+
+def test_memory_that_is_full_only_when_resumed(files, tmp_path):
+    "The run starts again with half, as one that was not interrupted would"
+    whole, first, second = learner(files), learner(files), learner(files)
+    for learn in (whole, second): limit(learn)
+    table = seeded(train, whole, 2, 1e-2, 1)
+    class Stop(Callback):
+        def before_epoch(self):
+            if self.epoch: raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), first.added_cbs(Stop()): seeded(train, first, 2, 1e-2, 1, checkpoint=tmp_path/'run')
+    resumed = seeded(train, second, 2, 1e-2, 1, checkpoint=tmp_path/'run', resume=True)
+    pd.testing.assert_frame_equal(resumed, table)
+    same(weights(second), weights(whole))
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('error', FULL)
+def test_a_probe_with_half_the_batch(files, error, precision):
+    learn, free = learner(files, precision), learner(files, precision)
+    limit(learn, photos=8, error=error) # its batches are those of validation, 16
+    assert fit_in_memory(learn, lambda: probe_head(learn)) is learn
+    probe_head(free)
+    torch.testing.assert_close(weights(learn), weights(free), rtol=2e-2, atol=2e-2)
+    assert learn.dls.valid.bs == 8 and isinstance(learn.model[1][-1], nn.Linear)
+    assert_let_go(learn)
+
+
+@pytest.mark.parametrize('func', [lambda learn: train(learn, 1), lambda learn: fit_in_memory(learn, lambda: find_lr(learn)),
+                                  lambda learn: fit_in_memory(learn, lambda: train(learn, 1))], ids=['train', 'finder', 'nested'])
+def test_no_room_at_all(files, func, capsys):
+    learn = learner(files)
+    limit(learn, photos=1)
+    with pytest.raises(MemoryError, match='^the memory of cpu is too small for 2 photos: try smaller ones, or a smaller network$'): func(learn)
+    assert capsys.readouterr().out.count('starting again') == 2 and learn.dls.train.bs == learn.dls.valid.bs//2 == 2
+    assert_let_go(learn)
+
+
+@pytest.mark.parametrize('bs', [2, 3, 5])
+def test_batches_never_have_a_single_photo(files, bs):
+    learn = learner(files, bs=bs)
+    limit(learn, photos=2)
+    learn.dls.loaders = [learn.dls.train, learn.dls.train]
+    train(learn, 1)
+    assert learn.dls.train.bs == 2
+
+
+def test_in_several_processes_it_is_raised(files, monkeypatch):
+    learn = learner(files)
+    limit(learn)
+    monkeypatch.setattr(training, 'num_distrib', lambda: 2)
+    with pytest.raises(torch.OutOfMemoryError): train(learn, 1)
+    assert learn.dls.train.bs == 8
+
+
+def test_what_the_failed_step_held_is_free(files):
+    "Before the second try nothing of the first one is left"
+    learn, batches, alive = learner(files), [], []
+    class Watch(Callback):
+        order = 99
+        def after_loss(self):
+            alive.append(sum(b() is not None for b in batches))
+            batches.extend(weakref.ref(t) for t in (self.xb[0], self.learn.pred, self.learn.loss_grad))
+            if len(self.xb[0]) > 4: raise torch.OutOfMemoryError
+    with learn.added_cbs(Watch()): train(learn, 1)
+    assert alive[:2] == [0, 0]
+
+
+def test_another_error_is_not_taken_for_it(files):
+    learn = learner(files)
+    with pytest.raises(RuntimeError, match='mat1'), learn.added_cbs(Raise('after_pred', RuntimeError('mat1 and mat2'))): train(learn, 1)
+    assert learn.dls.train.bs == 8
+
+
+def test_loaders_that_are_one_are_halved_once(files):
+    learn = learner(files)
+    learn.dls.loaders = [learn.dls.train]*2
+    limit(learn)
+    train(learn, 1)
+    assert learn.dls.train.bs == 4
+
+
+# the same run
+
+CHANGES = dict(epochs=dict(epochs=3), freeze_epochs=dict(freeze_epochs=2), lr=dict(lr=2e-2), run=dict(run=dict(seed=1)))
+LEARNERS = dict(bs=dict(bs=4), wd=dict(wd=.1), loss=dict(loss_func=LabelSmoothingCrossEntropy()),
+                opt=dict(opt_func=partial(OptimWrapper, opt=torch.optim.SGD)))
+
+
+def interrupted(files, tmp_path, **kwargs):
+    "A run that was stopped after its first epoch"
+    learn = learner(files, **kwargs)
+    class Stop(Callback):
+        order = 99
+        def after_epoch(self): raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), learn.added_cbs(Stop()): go(learn, tmp_path, resume=False)
+
+
+def go(learn, tmp_path, resume=True, **changes):
+    return train(learn, **{**dict(epochs=2, lr=1e-2, freeze_epochs=1, run=dict(seed=0)), **changes}, checkpoint=tmp_path/'run', resume=resume)
+
+
+@pytest.mark.parametrize('name', CHANGES)
+def test_another_call_is_refused_by_name(files, tmp_path, name):
+    interrupted(files, tmp_path)
+    with pytest.raises(ValueError, match='seed' if name == 'run' else name): go(learner(files), tmp_path, **CHANGES[name])
+
+
+@pytest.mark.parametrize('name', LEARNERS)
+def test_another_learner_is_refused_by_name(files, tmp_path, name):
+    interrupted(files, tmp_path)
+    with pytest.raises(ValueError, match=name): go(learner(files, **LEARNERS[name]), tmp_path)
+
+
+def test_another_precision_or_head_is_refused(files, tmp_path):
+    interrupted(files, tmp_path)
+    with pytest.raises(ValueError, match='precision'): go(learner(files, 'bf16'), tmp_path)
+    learn = learner(files)
+    learn.head = 'fastai'
+    with pytest.raises(ValueError, match='head'): go(learn, tmp_path)
+
+
+def swapped(files):
+    "The two folders change their names: other labels for files that are named alike"
+    top = files[0].parent.parent
+    for a, b in (('a', 'c'), ('b', 'a'), ('c', 'b')): (top/a).rename(top/b)
+    return sorted(top.glob('*/*'), key=lambda f: int(f.stem))
+
+
+def longer(files):
+    files[3].write_bytes(b'another photo')
+    return files
+
+
+def renamed(files): return [*files[:-1], files[-1].rename(files[-1].with_name('99.bin'))]
+
+
+@pytest.mark.parametrize('change', [swapped, longer, renamed, lambda files: files[::-1], lambda files: files[:-1], lambda files: [*files, files[0]]],
+                         ids=['swapped', 'longer', 'renamed', 'turned', 'fewer', 'more'])
+def test_other_photos_are_refused(files, tmp_path, change):
+    interrupted(files, tmp_path)
+    with pytest.raises(ValueError, match='photo'): go(learner(change(files)), tmp_path)
+
+
+def test_the_same_photos_elsewhere_are_the_same(files, tmp_path):
+    interrupted(files, tmp_path)
+    whole = go(learner(files), tmp_path/'whole', resume=False)
+    os.rename(tmp_path/'files', tmp_path/'moved')
+    moved = [tmp_path/'moved'/f.relative_to(tmp_path/'files') for f in files]
+    pd.testing.assert_frame_equal(go(learner(moved), tmp_path), whole)
+
+
+def test_a_line_for_each_photo(files):
+    lines = training._photo_lines(tiny_learner(files).dls)
+    assert len(lines) == len(set(lines)) == 36
+    assert lines[3] == 'train\tb/3.bin\tb\t3' and lines[-1] == 'valid\tb/35.bin\tb\t35'
+
+
+# speed
+
+def test_meter_counts_what_is_trained_on(files, monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr(training, 'perf_counter', lambda: next(clock))
+    learn = learner(files, bs=4)
+    with Meter(learn) as meter: train(learn, 2)
+    assert meter.photos == 2*24 and meter not in learn.cbs
+    assert meter.speed() == dict(training_seconds=meter.seconds, images_per_second=round(48/meter.seconds, 1))
+    with Meter(learn) as meter: learn.validate()
+    assert meter.photos == 0 and meter.speed() == dict(training_seconds=0., images_per_second=0.)
+    with Meter(learn) as meter: probe_head(learn)
+    assert meter.photos == 24
+
+
+def test_meter_does_not_count_epochs_of_an_earlier_process(files, tmp_path):
+    interrupted(files, tmp_path)
+    learn = learner(files)
+    with Meter(learn) as meter: go(learn, tmp_path)
+    assert meter.photos == 2*24
+
+
+def test_meter_counts_for_all_processes(files, monkeypatch):
+    learn = learner(files)
+    monkeypatch.setattr(training, 'num_distrib', lambda: 3)
+    with Meter(learn) as meter: train(learn, 1)
+    assert meter.photos == 3*24
 
 
 # noise
 
 def test_repeat_takes_the_ways_in_turn():
     calls = []
-    runs = repeat({'a': lambda s: calls.append(('a', s)) or s, 'b': lambda s: calls.append(('b', s)) or 2*s}, seeds=[3, 5], progress=False)
+    def way(name, factor): return lambda seed: calls.append((name, seed)) or factor*seed
+    runs = repeat({'a': way('a', 1), 'b': way('b', 2)}, seeds=[3, 5], progress=False)
     assert calls == [('a', 3), ('b', 3), ('a', 5), ('b', 5)]
     assert runs.to_dict('index') == {3: {'a': 3, 'b': 6}, 5: {'a': 5, 'b': 10}}
 
@@ -181,46 +515,3 @@ def test_compare_is_the_paired_t_test():
 def test_compare_and_repeat_refuse():
     with pytest.raises(ValueError, match='two or more'): repeat(float, seeds=[1], progress=False)
     with pytest.raises(ValueError, match="baseline='z'"): compare(pd.DataFrame(dict(a=[1, 2])), 'z')
-
-
-# the shipped body
-
-def test_the_shipped_body_transfers(learner):
-    "Three breeds it has never seen, 19 photos to learn from, three epochs: better than from scratch"
-    runs = repeat({w: lambda seed, w=w: train(learner(w, size=96), 2, 4e-3, 0 if w == 'none' else 1).error_rate.iloc[-1] for w in ('auto', 'none')}, seeds=2, progress=False)
-    assert cached_weights('drawnet').stat().st_size < 2e6
-    assert runs['auto'].mean() < runs['none'].mean()
-
-
-# the probe
-
-@pytest.mark.parametrize('breeds', [['Bombay', 'pug', 'samoyed'], ['Bombay', 'pug']], ids=['three', 'two'])
-def test_the_probe_is_scikit_learns(tmp_path, breeds):
-    "The same probabilities, also for two breeds, of which scikit-learn fits one row"
-    from sklearn.linear_model import LogisticRegression
-    dls = pets_dls(draw_pets(tmp_path/'pets', 8, breeds=breeds, progress=False), bs=6, size=64, item=96, device='cpu')
-    learn = make_learner(dls, size=64, head='linear')
-    body = learn.model[0].eval()
-    def feats(dl): return torch.cat([body(x.as_subclass(torch.Tensor)).mean((2, 3)) for x, *_ in dl]).detach().numpy()
-    train_dl = dls.test_dl(dls.train.items, with_labels=True)
-    theirs = LogisticRegression(max_iter=1000).fit(feats(train_dl), torch.cat([y for _, y in train_dl]).numpy())
-    with probe_head(learn).no_bar(): probs, _ = learn.get_preds()
-    np.testing.assert_allclose(probs.numpy(), theirs.predict_proba(feats(dls.valid)), atol=2e-3)
-
-
-def test_the_probe_needs_one_layer(learner):
-    with pytest.raises(ValueError, match="head='linear'"): probe_head(learner())
-
-
-@pytest.mark.parametrize('head, kept', [('linear', True), ('fastai', False)])
-def test_statistics_are_kept_with_the_linear_head(learner, head, kept):
-    learn = learner('auto', head=head)
-    before = {k: v.clone() for k,v in learn.model[0].state_dict().items() if 'running' in k}
-    train(learn, 1, freeze_epochs=1)
-    after = learn.model[0].state_dict()
-    assert all(after[k].equal(v) for k,v in before.items()) == kept
-
-
-def test_a_slice_is_for_one_fit(learner):
-    train(learner('auto'), 1, slice(1e-4, 1e-3))
-    with pytest.raises(ValueError, match='expected one rate'): train(learner('auto'), 1, slice(1e-4, 1e-3), 1)
