@@ -51,8 +51,7 @@ class PhotoCache:
         file:str|Path, # the file; it is mapped into memory, so that processes share it
         item:int=ITEM, # as in `read_photo`
     ):
-        self.file, self.item = Path(file), item
-        try: self.photos = safe_open(file, 'pt')
+        try: self.file, self.item, self.photos = Path(file), item, safe_open(file, 'pt')
         except SafetensorError as e: raise ValueError(f'{file} is not a whole cache of photos ({one_line(e)})') from e
         self.keys = set(self.photos.keys())
 
@@ -70,6 +69,7 @@ def _open_cache(file, item):
     try: return PhotoCache(file, item)
     except (OSError, ValueError): return None
 
+# %% ../nbs/internals/batches.ipynb #write-cache-def
 def _layout(shapes):
     "The head of a safetensors file for photos of these shapes, and the bytes of all"
     ends = np.cumsum([math.prod(s) for s in shapes.values()]).tolist()
@@ -105,7 +105,7 @@ def _write_photos(out, head, files, shapes, item, progress):
     out.flush()
     os.fsync(out.fileno())
 
-def _build(dest, files, item, progress):
+def _build_cache(dest, files, item, progress):
     "A new cache, which gets its name only when it is whole"
     shapes = {key: shape_of(f, item) for key, f in files.items()}
     head, size = _layout(shapes)
@@ -134,7 +134,7 @@ def cache_photos(
     named = {_cached_name(f, item): f for f in files}
     cache = _open_cache(dest, item)
     if cache and cache.keys >= named.keys(): return cache
-    try: return _build(dest, named, item, progress)
+    try: return _build_cache(dest, named, item, progress)
     except OSError as e: warnings.warn(f'going on without a cache of photos: {one_line(e, 300)}')
     return None
 
@@ -239,14 +239,14 @@ class ComposedDL(PhotoDL):
         self.threads, self.resident, self.epoch_seed, self.kept = threads or cores(), resident, 0, None
         after_item = [f for f in Pipeline(after_item).fs if not isinstance(f, (ToTensor, NoSingles))]
         super().__init__(dataset, *args, num_workers=0, after_item=after_item, **kwargs)
-        self.after_batch = TablePipeline(self.after_batch)
+        self.after_batch:Pipeline = TablePipeline(self.after_batch)
         self.refuse_items()
 
     def refuse_items(self):
         "Raises ValueError for a transform of single photos"
         for f in [*self.after_item.fs, *self.before_batch.fs]:
-            raise ValueError(f"{type(f).__name__} works on single photos, and presize='composed' has none: "
-                             "give it in batch_tfms, or use presize='stock'")
+            raise ValueError(f"{type(f).__name__}: presize='composed' has no single photos: give batch_tfms, "
+                             "or use presize='stock'")
 
     def new(self, dataset=None, cls=None, **kwargs):
         dl = super().new(dataset, cls, **kwargs)
@@ -300,11 +300,11 @@ def _part(self:ComposedDL, i, aug, grid, train):
     "What the warp of a photo needs of it, the matrix into this part's pixels, and what else belongs to the item"
     photo, *rest = i if isinstance(i, tuple) else self.kept[i] if self.kept else self.dataset[i]
     photo = photo.as_subclass(torch.Tensor) # slicing a TensorImage costs seven times as much
-    left, top, side = crop_box(*photo.shape[1:], aug.crop_x, aug.crop_y)
-    box = left, top, left+side, top+side
-    if train: box = seen_box(to_pixels(grid, side, self.prep.item, left, top), *photo.shape[1:], self.prep.size)
-    part = photo[:, box[1]:box[3], box[0]:box[2]]
-    return part, to_pixels(grid, side, self.prep.item, left-box[0], top-box[1]), tuple(rest)
+    prep, (height, width) = self.prep, photo.shape[1:]
+    left, top, side = crop_box(height, width, aug.crop_x, aug.crop_y)
+    x0, y0, x1, y1 = left, top, left+side, top+side
+    if train: x0, y0, x1, y1 = seen_box(to_pixels(grid, side, prep.item, left, top), height, width, prep.size)
+    return photo[:, y0:y1, x0:x1], to_pixels(grid, side, prep.item, left-x0, top-y0), tuple(rest)
 
 @patch
 def _on_cores(self:ComposedDL, pool, parts, tables):

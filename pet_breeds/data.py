@@ -49,8 +49,8 @@ def _by_table(path, table):
     "Files and labels from a table; its paths start at `path` or at `path`/images"
     if not isinstance(table, pd.DataFrame):
         csv = [p for p in (user_path(table, 'labels'), path/table) if p.is_file()]
-        if not csv: raise FileNotFoundError(f"labels={one_line(table)!r}: expected name, folder or a CSV file, and there "
-                                            f"is no such file{nearest(table, ('name', 'folder'))}")
+        if not csv: raise FileNotFoundError(f"labels={one_line(table)!r}: expected name, folder or a CSV file, and "
+                                            f"there is no such file{nearest(table, ('name', 'folder'))}")
         table = csv[0]
     try: return table_labels(table, path)
     except FileNotFoundError:

@@ -22,12 +22,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from pet_breeds.batches import cache_photos, photo_parts, read_photo
-from pet_breeds.data import find_photos, get_pets, is_drawn
+from pet_breeds.batches import PhotoBlock, cache_photos, photo_block
+from pet_breeds.core import cores
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_learner
-from pet_breeds.presize import crop_box, draw_augs, no_augs, to_pixels, warp, warp_matrices
+from pet_breeds.photos import find_photos, read_photo
 from pet_breeds.precision import mixed_precision
+from pet_breeds.sources import get_pets, is_drawn
+from pet_breeds.warp import Prep, crop_box, draw_augs, no_augs, to_pixels, warp, warp_matrices
 import cv2, fastai, numpy as np, pandas as pd, PIL, scipy, simplejpeg, torch
 from fastai.vision.all import *
 from concurrent.futures import ThreadPoolExecutor # fastai's name for another one
@@ -42,13 +44,15 @@ def sample(files, most, seed=0):
     "At most `most` files, drawn without order, given in order"
     return sorted(random.Random(seed).sample(list(files), min(most, len(files))))
 
+def prep(presize, args): return Prep(presize, args.item, args.size)
+
 def loaders(files, way, args, valid=(0,), bs=64, normalize=True, **kwargs):
     "`way` is 'stock', 'composed', or a folder: composed from the cache in it"
     cached = isinstance(way, Path)
-    parts = photo_parts('composed' if cached else way, args.item, args.size, **(dict(cache=way) if cached else {}))
+    part = photo_block(prep('composed' if cached else way, args), way if cached else False)
     norm = [Normalize.from_stats(*imagenet_stats, cuda=False)] if normalize else []
-    block = DataBlock((parts['block'], CategoryBlock(vocab=sorted({name_label(f) for f in files}))), get_y=name_label,
-                      splitter=IndexSplitter(list(valid)), item_tfms=parts['item_tfms'], batch_tfms=[*L(parts['batch_tfms']), *norm])
+    block = PhotoBlock((part, CategoryBlock(vocab=sorted({name_label(f) for f in files}))), get_y=name_label,
+                       splitter=IndexSplitter(list(valid)), batch_tfms=norm)
     kwargs = dict(num_workers=0, device=torch.device('cpu')) | kwargs
     return block.dataloaders(files, bs=min(bs, len(files)-len(valid)), **kwargs).to(kwargs['device'])
 
@@ -150,11 +154,11 @@ def stock_train(x, aug, args):
 
 def stock(file, aug, train, args):
     "As fastai prepares a photo, but for lighting"
-    parts = photo_parts('stock', args.item, args.size)
-    resize = parts['item_tfms'][0]
+    block = photo_block(prep('stock', args))
+    resize = next(f for f in block.item_tfms if isinstance(f, Resize))
     resize.pcts = aug.crop_x, aug.crop_y
     x = IntToFloatTensor()(TensorImage(image2tensor(resize.encodes(PILImage.create(file))))[None])
-    x = stock_train(x, aug, args) if train else compose_tfms(x, Pipeline(parts['batch_tfms']).fs, split_idx=1)
+    x = stock_train(x, aug, args) if train else compose_tfms(x, Pipeline(block.batch_tfms[1:]).fs, split_idx=1)
     return 255*x[0].permute(1, 2, 0).numpy().astype(float)
 
 def psnr(a, b): return 10*np.log10(255**2/np.mean((a-b)[4:-4, 4:-4]**2))
@@ -186,7 +190,7 @@ def fidelity(args, files, tmp):
     out = dict(n=len(files), seed=0)
     for draws, augs in (('train', draw_augs(len(files), 0)), ('valid', no_augs(len(files)))):
         grids, train = warp_matrices(augs, args.size, args.item), draws == 'train'
-        with torch_threads(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+        with torch_threads(1), ThreadPoolExecutor(cores()) as pool:
             figures = pd.DataFrame(list(pool.map(lambda *a: judge(*a, train, args), files, augs, grids)), [f.name for f in files])
         table, better = fidelity_table(figures), figures['composed', 'PSNR cubic'] > figures['stock', 'PSNR cubic']
         worst = {way: figures[way, 'PSNR cubic'].nsmallest(3).round(2).to_dict() for way in table.index}
@@ -228,7 +232,7 @@ def fit(seed, way, files, arch, weights, lr, args):
     valid = random.Random(seed).sample(range(len(files)), round(.4*len(files)))
     dls = loaders(files, way, args, valid, bs=32, device=torch.device(args.device))
     set_seed(seed)
-    learn = make_learner(dls, arch, weights, args.size, train_bn=False)
+    learn = make_learner(dls, arch, weights, train_bn=False)
     with learn.no_bar(), learn.no_logging(): _, seconds = timed(learn.fit_one_cycle, args.epochs, lr)
     return learn.recorder.values[-1][-1], seconds[0], seconds[1:].sum()
 
@@ -272,7 +276,7 @@ def epoch_of(learn):
 
 def epochs_of(dls, args):
     "The same for resnet50, in half precision on CUDA"
-    learn = make_learner(dls, 'resnet50', 'none', args.size)
+    learn = make_learner(dls, 'resnet50', 'none')
     mixed_precision(learn, 'fp16' if args.device.startswith('cuda') else 'fp32')
     return epoch_of(learn)
 
@@ -307,13 +311,13 @@ def find(photos, tmp):
 
 def about():
     versions = {m.__name__: m.__version__ for m in (torch, fastai, cv2, PIL, simplejpeg, np, scipy)}
-    return dict(versions=versions, python=platform.python_version(), machine=platform.machine(), cpus=os.cpu_count(),
+    return dict(versions=versions, python=platform.python_version(), machine=platform.machine(), cpus=cores(),
                 threads=torch.get_num_threads(), load=os.getloadavg(), seed=0)
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ('photos', 'json'): parser.add_argument(f'--{name}', type=Path)
-    for name, default in dict(rounds=5, n=None, seeds=5, epochs=8, workers=os.cpu_count(), item=460, size=224).items():
+    for name, default in dict(rounds=5, n=None, seeds=5, epochs=8, workers=cores(), item=460, size=224).items():
         parser.add_argument(f'--{name}', type=int, default=default)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     parser.add_argument('--device', default=device, help='for training and gpu')
