@@ -330,7 +330,8 @@ def test_a_resumed_run_ends_where_a_whole_one_does(after, ways, photos, monkeypa
     for a, b in zip(whole.learn.model.parameters(), resumed.learn.model.parameters()): torch.testing.assert_close(a, b, rtol=0, atol=0)
     timing = 'seconds', 'training_seconds', 'images_per_second', 'command'
     assert {k: v for k, v in whole.metrics.items() if k not in timing} == {k: v for k, v in resumed.metrics.items() if k not in timing}
-    assert f'after {after} epoch' in capsys.readouterr().out and not resumed.checkpoint.exists()
+    done = after - (full_memory == 'body' and after > 1) # after the epoch of the head it started again
+    assert f'after {done} epoch' in capsys.readouterr().out and not resumed.checkpoint.exists()
     pd.testing.assert_frame_equal(whole.epochs, resumed.epochs)
 
 
