@@ -245,7 +245,7 @@ class ComposedDL(PhotoDL):
     def refuse_items(self):
         "Raises ValueError for a transform of single photos"
         for f in [*self.after_item.fs, *self.before_batch.fs]:
-            raise ValueError(f"{f.name} works on single photos, and presize='composed' has none: "
+            raise ValueError(f"{type(f).__name__} works on single photos, and presize='composed' has none: "
                              "give it in batch_tfms, or use presize='stock'")
 
     def new(self, dataset=None, cls=None, **kwargs):

@@ -1,17 +1,29 @@
 "Photos get labels from names, folders and tables, are split, and become batches."
+import inspect
+import itertools
+import pickle
 import shutil
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from fastai.data.core import DataLoaders
+from fastai.data.transforms import Normalize
+from fastai.torch_core import TensorImage, set_seed
+from fasttransform import Transform
 from PIL import Image
 
 from pet_breeds import data
-from pet_breeds.data import (StratifiedSplitter, folder_block, pets_block, photo_table, stratified_split, table_block)
+from pet_breeds.batches import ComposedDL, PhotoBlock, PhotoDL
+from pet_breeds.data import (StratifiedSplitter, folder_block, pets_block, pets_dls, photo_table, stratified_split,
+                             table_block)
 from pet_breeds.labels import name_label
 from pet_breeds.photos import check_photos, find_photos
 from pet_breeds.sources import is_drawn
+from pet_breeds.warp import Prep
 
 
 def photo(path, colour=0, size=(40, 40), mode='RGB', **kw):
@@ -65,10 +77,34 @@ def test_photo_table_from_a_table(many, tmp_path):
     long['file'] = 'images/'+long.file
     for i, t in enumerate((short, long)): t.to_csv(tmp_path/f'{i}.csv', index=False)
     want = photo_table(tmp_path, short)
-    assert want.file.tolist() == find_photos(tmp_path) and set(want.label) == set('ABCDE') and not want.attrs.get('skipped')
-    for labels in (long, '1.csv', tmp_path/'0.csv', str(tmp_path/'1.csv')): assert photo_table(tmp_path, labels).equals(want)
-    with pytest.raises(FileNotFoundError, match="labels='folders'"): photo_table(tmp_path, 'folders')
-    with pytest.raises(FileNotFoundError, match='1 of 1 photos'): photo_table(tmp_path, pd.DataFrame(dict(file=['x.png'], label=['a'])))
+    assert want.file.tolist() == find_photos(tmp_path) and set(want.label) == set('ABCDE')
+    assert not want.attrs.get('skipped')
+    for labels in (long, '1.csv', tmp_path/'0.csv', str(tmp_path/'1.csv')):
+        assert photo_table(tmp_path, labels).equals(want)
+    with pytest.raises(FileNotFoundError, match="labels='folders'.*did you mean 'folder'"):
+        photo_table(tmp_path, 'folders')
+    missing = pd.DataFrame(dict(file=['x.png'], label=['a']))
+    with pytest.raises(FileNotFoundError, match='1 of 1 photos'): photo_table(tmp_path, missing)
+
+
+def test_a_rule_that_finds_nothing_is_told_what_to_do_instead(tmp_path):
+    "Never to do what was asked already"
+    top = tmp_path/'Dime'
+    for i in range(3): photo(top/f'img{i}.png', i)
+    with pytest.raises(ValueError, match='none of 3 photos is named .*img0.png.*from .folder. or a CSV') as by_name:
+        photo_table(top, 'name')
+    with pytest.raises(ValueError, match='Dime: all 3 photos lie directly in this folder.*above it.*name') as by_folder:
+        photo_table(top, 'folder')
+    assert "'name'" not in str(by_name.value) and "'folder'" not in str(by_folder.value)
+    with pytest.raises(ValueError, match='gives none of 3 photos a label'): photo_table(top, lambda f: None)
+    photo(top/'Dime'/'1.png')
+    with pytest.raises(ValueError, match='only one breed') as by_folder: photo_table(top, 'folder')
+    assert 'labels=' not in str(by_folder.value)
+
+
+def test_photo_table_by_a_function(many):
+    t = photo_table(many, lambda f: {'a': 1, 'b': 2}.get(name_label(f)))
+    assert t.label.tolist() == ['1']*10+['2']*7 and len(t.attrs['skipped']) == 6
 
 
 # Splitting
@@ -123,12 +159,13 @@ def test_a_photo_under_two_labels_trains(many, tmp_path):
 
 
 def test_accents_are_the_same_on_every_system():
-    assert data._place(42, 'bébé', 'bébé_1.jpg') == data._place(42, *(unicodedata.normalize('NFD', s) for s in ('bébé', 'bébé_1.jpg')))
+    name = 'bébé', 'bébé_1.jpg'
+    assert data._rank(42, *name) == data._rank(42, *(unicodedata.normalize('NFD', s) for s in name))
 
 
 def test_split_refuses(many):
     files = find_photos(many)
-    for pct in (0, 1, 20, -0.1, float('nan')):
+    for pct in (0, 1, 20, -0.1, float('nan'), '0.2', None):
         with pytest.raises(ValueError, match='valid_pct'): split(files, valid_pct=pct)
         with pytest.raises(ValueError, match='valid_pct'): StratifiedSplitter(name_label, valid_pct=pct)
     with pytest.raises(ValueError, match='none to spare'): split([files[0], files[-1]])
@@ -136,10 +173,215 @@ def test_split_refuses(many):
 
 # Blocks
 
-@pytest.mark.parametrize('block', [pets_block, folder_block, table_block])
-def test_blocks_refuse_bad_numbers(block):
-    for bad in (dict(valid_pct=0), dict(valid_pct=1.5), dict(size=0), dict(item=100, size=224), dict(min_scale=0), dict(min_scale=1.1)):
-        with pytest.raises(ValueError, match=next(iter(bad))): block(**bad)
+BLOCKS = [pets_block, folder_block, table_block]
+
+
+@pytest.mark.parametrize('presize', ['composed', 'stock'])
+@pytest.mark.parametrize('block', BLOCKS)
+def test_blocks_refuse_bad_numbers(block, presize):
+    for bad in (dict(valid_pct=0), dict(valid_pct=1.5), dict(size=0), dict(item=100, size=224), dict(min_scale=0),
+                dict(min_scale=1.1), dict(max_rotate=999), dict(p_affine=-1)):
+        with pytest.raises(ValueError, match=next(iter(bad))): block(presize=presize, **bad)
+
+
+@pytest.mark.parametrize('name, near', [('sise', 'size'), ('max_rotat', 'max_rotate'), ('val_pct', 'valid_pct'),
+                                        ('batch_tfm', 'batch_tfms'), ('pre_size', 'presize'), ('dice', None)])
+def test_an_unknown_option_is_refused_with_the_nearest(name, near, many):
+    "In the same words for both presizings"
+    for block in (*BLOCKS, lambda **options: pets_dls(many, **options)):
+        said = set()
+        for presize in ('composed', 'stock'):
+            with pytest.raises(ValueError, match=f'has no option .{name}.') as e: block(presize=presize, **{name: 64})
+            said.add(str(e.value))
+            if near: assert f"did you mean '{near}'" in str(e.value)
+        assert len(said) == 1 and '()' not in said.pop()
+    with pytest.raises(ValueError, match="pets_dls has no option 'val_b' .did you mean 'val_bs'"):
+        pets_dls(many, val_b=9)
+
+
+@pytest.mark.parametrize('bad', [dict(bs=0), dict(val_bs=0), dict(bs=2.5), dict(bs='64')])
+def test_a_batch_has_a_whole_number_of_photos(bad, many):
+    [(name, value)] = bad.items()
+    with pytest.raises(ValueError, match=f'{name} {value}: expected a whole number'): pets_dls(many, **bad)
+
+
+def test_three_builders_have_one_signature():
+    parameters = [list(inspect.signature(block).parameters) for block in BLOCKS]
+    own = [name for name in parameters[0] if name != 'aug']
+    assert parameters[1] == parameters[2] == own
+    assert set(own)-{'get_items', 'get_x', 'get_y'} < set(inspect.signature(pets_dls).parameters)
+
+
+def test_item_transforms(many):
+    "Refused with a remedy where there are no single photos"
+    twice = Transform(lambda x: x, order=2)
+    for block in BLOCKS:
+        with pytest.raises(ValueError, match="item_tfms.*give batch_tfms, or use presize='stock'"):
+            block(item_tfms=[twice])
+        assert twice in block(item_tfms=[twice], presize='stock').item_tfms
+        with pytest.raises(ValueError, match='cache'): block(cache=True, presize='stock')
+
+
+def test_a_preparation_is_given_whole_or_not_at_all(many):
+    prep = Prep('stock', size=16, aug=dict(max_rotate=3))
+    assert pets_dls(many, bs=4, prep=prep, num_workers=0).prep == prep
+    for more in (dict(size=32), dict(presize='stock'), dict(max_rotate=3), dict(item=300)):
+        with pytest.raises(ValueError, match='prep:'): pets_block(prep=prep, **more)
+
+
+def test_a_photo_without_a_folder_of_its_own_is_no_breed(many, tmp_path):
+    "`folder_block` refuses it; the table leaves it out and lists it"
+    for f in find_photos(many):
+        if 'e' not in f.name: (tmp_path/f.name[0]).mkdir(exist_ok=True), shutil.copy(f, tmp_path/f.name[0])
+    loose = photo(tmp_path/'cover.png', 7)
+    with pytest.raises(ValueError, match='1 of 23 photos lie directly'): folder_block().dataloaders(tmp_path)
+    with pytest.raises(ValueError, match='cover.png'): pets_dls(tmp_path, labels='folder')
+    assert photo_table(tmp_path, 'folder').attrs['skipped'] == [loose]
+    loose.unlink()
+    assert list(pets_dls(tmp_path, labels='folder', bs=4, item=32, size=16).vocab) == list('abcd')
+
+
+def test_labels_beside_a_table_are_refused(many):
+    with pytest.raises(ValueError, match='labels already'): pets_dls(photo_table(many), labels='folder')
+
+
+# What is combined: the data, the way they are prepared and read, transforms, sampling
+
+@pytest.fixture(scope='session')
+def pets(tmp_path_factory):
+    "Small photos of three breeds, by name and by folder, and a table"
+    top, rng = tmp_path_factory.mktemp('pets'), np.random.default_rng(0)
+    rows = []
+    for breed, n in dict(beagle=9, pug=7, samoyed=4).items():
+        (top/'by'/breed).mkdir(parents=True)
+        for i in range(n):
+            im = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((40, 30))
+            im.save(photo(top/'images'/f'{breed}_{i}.png')), im.save(top/'by'/breed/f'{breed}_{i}.png')
+            rows.append((f'{breed}_{i}.png', breed))
+    pd.DataFrame(rows, columns=['file', 'label']).to_csv(top/'t.csv', index=False)
+    return top
+
+
+def initial(f): return name_label(f)[0].upper()
+
+
+SMALL = dict(item=32, size=16)
+
+
+def made_by(source, top, valid_bs, options):
+    "Loaders with 4 photos in a batch, by a builder or by `pets_dls` with any kind of labels"
+    loading = dict(bs=4, val_bs=valid_bs, num_workers=0, device='cpu')
+    if source == 'pets_block': return pets_block(**options).dataloaders(top/'images', **loading)
+    if source == 'folder_block': return folder_block(**options).dataloaders(top/'by', **loading)
+    if source == 'table_block': return table_block(**options).dataloaders(photo_table(top), **loading)
+    if source == 'name': return pets_dls(top, **loading, **options)
+    if source == 'folder': return pets_dls(top/'by', labels='folder', **loading, **options)
+    if source == 'table': return pets_dls(photo_table(top), **loading, **options)
+    labels = dict(csv='t.csv', frame=pd.read_csv(top/'t.csv'), function=initial)[source]
+    return pets_dls(top, labels=labels, **loading, **options)
+
+
+SOURCES = ['pets_block', 'folder_block', 'table_block', 'name', 'folder', 'table', 'csv', 'frame', 'function']
+
+
+class Louder(Transform):
+    def __init__(self, order): self.order = order
+    def encodes(self, x:TensorImage): return x*2+self.order
+
+
+def normalizing(): return Normalize.from_stats([.5]*3, [.25]*3, cuda=False)
+
+
+TFMS = dict(none=lambda: None, normalize=lambda: [normalizing()], before=lambda: [normalizing(), Louder(20)],
+            two=lambda: [Louder(5), Louder(200)])
+
+
+def pairwise(**options):
+    "Few cases in which each two values of two options meet"
+    names = list(options)
+    def pairs(case): return set(itertools.combinations(zip(names, case), 2))
+    cases = list(itertools.product(*options.values()))
+    todo = set().union(*map(pairs, cases))
+    while todo:
+        best = max(cases, key=lambda case: len(pairs(case) & todo))
+        todo -= pairs(best)
+        yield best
+
+
+CASES = list(pairwise(source=SOURCES, way=['composed', 'cached', 'resident', 'stock'], tfms=TFMS, val_bs=[None, 3],
+                      sampling=['all', 'weighted', 'partial'], copy=['as made', 'new', 'pickled'], valid_pct=[.2, .5]))
+
+
+def test_each_two_options_meet():
+    assert len(CASES) < 80 and ('stock', 'weighted') in {(c[1], c[4]) for c in CASES}
+
+
+@pytest.mark.parametrize('source, way, tfms, val_bs, sampling, copy, valid_pct', CASES)
+def test_what_is_combined(source, way, tfms, val_bs, sampling, copy, valid_pct, pets, tmp_path):
+    "Every builder gives what was asked for, whatever else is asked"
+    presize = 'stock' if way == 'stock' else 'composed'
+    kw = dict(SMALL, presize=presize, batch_tfms=TFMS[tfms](), valid_pct=valid_pct, seed=3, max_rotate=45)
+    set_seed(0)
+    made = made_by(source, pets, val_bs, kw | dict(cache=tmp_path if way == 'cached' else False))
+    if way == 'resident': made.train.resident = made.valid.resident = True
+    n = len(made.train_ds)
+    wgts = [float(made.vocab[y] in ('pug', 'P')) for _, y in made.train_ds]
+    if sampling == 'weighted': made.train = made.train.new(wgts=wgts)
+    if sampling == 'partial': made.train = made.train.new(partial_n=5)
+    if copy == 'new': made = DataLoaders(*(dl.new() for dl in made.loaders))
+    if copy == 'pickled': made = pickle.loads(pickle.dumps(made))
+
+    # the preparation, and its loaders
+    prep = Prep(presize, 32, 16, aug=dict(max_rotate=45))
+    assert made.prep == made.valid.prep == made.test_dl(find_photos(pets/'images')).prep == prep
+    assert all(isinstance(dl, ComposedDL if presize == 'composed' else PhotoDL) for dl in made.loaders)
+    assert (len(list(tmp_path.glob('*.safetensors'))) > 0) == (way == 'cached')
+
+    # the pipeline, in its order
+    asked = [type(f) for f in sorted(kw['batch_tfms'] or [], key=lambda f: f.order)]
+    fs = [type(f) for f in made.train.after_batch.fs if type(f) in (Louder, Normalize)]
+    assert fs == asked
+
+    # batches
+    train, valid = ([(x, y.tolist()) for x, y in dl] for dl in made.loaders)
+    assert {len(x) for x, _ in train} == {4} and len(valid[0][0]) == (val_bs or 4)
+    assert sum(len(x) for x, _ in valid) == len(made.valid_ds) == round(valid_pct*20)
+    drawn = sum((y for _, y in train), [])
+    assert len(drawn) == (4 if sampling == 'partial' else n//4*4)
+    if sampling == 'weighted': assert {made.vocab[y] for y in drawn} <= {'pug', 'P'}
+    assert sum((y for _, y in valid), []) == [int(y) for _, y in made.valid_ds]
+    assert sorted(made.vocab) == (['B', 'P', 'S'] if source == 'function' else ['beagle', 'pug', 'samoyed'])
+
+    # pixels: those of a validation that is plain, through the transforms in order
+    plain = made_by(source, pets, val_bs, kw | dict(batch_tfms=None))
+    for (x, _), (want, _) in zip(valid, plain.valid, strict=True):
+        assert x.shape[1:] == (3, 16, 16) and x.dtype == torch.float32
+        if presize == 'stock' and tfms in ('before', 'two'): continue # there they come before fastai's own
+        for f in sorted(kw['batch_tfms'] or [], key=lambda f: f.order): want = f(want)
+        tolerance = 12/255 if way == 'resident' else 1e-5
+        assert (x-want).abs().max() <= tolerance*max(1, float(want.abs().max()))
+
+
+@pytest.mark.parametrize('block', BLOCKS)
+@pytest.mark.parametrize('presize', ['composed', 'stock'])
+def test_fastais_weighted_and_partial_loaders_of_every_builder(block, presize, pets):
+    "From the block and from its datasets: photos that are cropped and numbers from 0 to 1, with their preparation"
+    source = {pets_block: pets/'images', folder_block: pets/'by', table_block: photo_table(pets)}[block]
+    plan, loading = block(**SMALL, presize=presize), dict(bs=4, device='cpu', num_workers=0)
+    assert type(plan) is PhotoBlock
+    sets = plan.datasets(source)
+    labels = [sets.vocab[y] for y in sets.tls[1]]
+    wgts = np.array([label == 'samoyed' for label in labels], float)
+    weighted = plan.weighted_dataloaders(source, wgts, **loading)
+    again = sets.weighted_dataloaders(wgts[sets.splits[0]], **loading)
+    part = sets.partial_dataloaders(6, val_bs=2, **loading)
+    for made in (weighted, again, part):
+        x, y = made.one_batch()
+        assert x.shape == (4, 3, 16, 16) and x.dtype == torch.float32 and x.max() <= 1
+        assert made.prep == plan.dls_kwargs['prep'] == Prep(presize, 32, 16)
+        if made is not part: assert {made.vocab[i] for i in y} == {'samoyed'}
+        assert made.valid.prep == made.prep and sum(len(b[0]) for b in made.valid) == 4
+    assert len(part.train) == 1 and len(part.valid) == 2
 
 
 def test_name_folder_and_table_give_the_same_sets(many, tmp_path):
@@ -147,21 +389,24 @@ def test_name_folder_and_table_give_the_same_sets(many, tmp_path):
     for f in files:
         (tmp_path/'by'/name_label(f)).mkdir(parents=True, exist_ok=True)
         shutil.copy(f, tmp_path/'by'/name_label(f))
-    pd.DataFrame(dict(image=[f.name for f in files], breed=[name_label(f) for f in files])).sample(frac=1, random_state=0).to_csv(tmp_path/'t.csv', index=False)
-    kw, dl = dict(item=32, size=16), dict(bs=4, num_workers=0)
-    all_dls = [pets_block(**kw).dataloaders(many, **dl), folder_block(**kw).dataloaders(tmp_path/'by', **dl),
-               table_block(**kw).dataloaders(photo_table(many, tmp_path/'t.csv'), **dl), table_block(**kw).dataloaders(photo_table(tmp_path/'by', 'folder'), **dl)]
+    rows = pd.DataFrame(dict(image=[f.name for f in files], breed=[name_label(f) for f in files]))
+    rows.sample(frac=1, random_state=0).to_csv(tmp_path/'t.csv', index=False)
+    dl = dict(bs=4, num_workers=0)
+    tables = photo_table(many, tmp_path/'t.csv'), photo_table(tmp_path/'by', 'folder')
+    all_dls = [pets_block(**SMALL).dataloaders(many, **dl), folder_block(**SMALL).dataloaders(tmp_path/'by', **dl),
+               *(table_block(**SMALL).dataloaders(table, **dl) for table in tables)]
     for dls in all_dls:
         items = dls.valid.items
+        files = [Path(f) for f in (items.file if isinstance(items, pd.DataFrame) else items)]
         assert list(dls.vocab) == list('abcde') and (len(dls.train_ds), len(dls.valid_ds)) == (18, 5)
-        assert sorted(Path(f).name for f in (items.file if isinstance(items, pd.DataFrame) else items)) == VALID
+        assert sorted(f.name for f in files) == VALID
         x, y = dls.valid.one_batch()
-        assert x.shape == (4, 3, 16, 16)
-        assert [dls.vocab[i] for i in y] == [name_label(Path(f)) for f in (items.file if isinstance(items, pd.DataFrame) else items)][:4]
+        assert x.shape == (4, 3, 16, 16) and [dls.vocab[i] for i in y] == [name_label(f) for f in files][:4]
 
 
 def test_a_given_vocab_keeps_its_order(many):
-    assert list(table_block(item=32, size=16, vocab=list('zedcba')).dataloaders(photo_table(many), bs=4, num_workers=0).vocab) == list('zedcba')
+    for made in (table_block(**SMALL, vocab=list('zedcba')).dataloaders(photo_table(many), bs=4, num_workers=0),
+                 pets_dls(many, 4, **SMALL, vocab=list('zedcba'))): assert list(made.vocab) == list('zedcba')
 
 
 def test_real_photos(shared):
