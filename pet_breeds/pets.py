@@ -16,7 +16,7 @@ from math import ceil
 from multiprocessing import Lock, get_start_method
 from pathlib import Path
 from .core import check_choice, check_number, cores, count_of, hidden_beside, one_line, put_in_place
-from .core import refuse_unknown, say, shell_line, user_path, writing
+from .core import refuse_unknown, refusing, say, shell_line, user_path, writing
 from .distributed import as_one, distributed, is_main, on_main
 from fastcore.basics import patch
 
@@ -383,12 +383,12 @@ def _pixels_of(photo, item):
     "A photo that is not a file, as an array. Raises ValueError if it is none"
     import numpy as np
     from PIL import Image
-    from pet_breeds.photos import decode_photo, photo_pixels
-    if isinstance(photo, bytes): return decode_photo(photo, item)
+    from pet_breeds.photos import open_photo, photo_pixels
+    if isinstance(photo, bytes): return photo_pixels(open_photo(photo), item, photo)
     if isinstance(photo, Image.Image): return photo_pixels(photo, item)
     array = np.asarray(photo)
     if array.dtype != np.uint8 or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] in (3, 4)):
-        raise ValueError(f'expected a path, bytes, a PIL image, or an array (height, width, 3) of uint8; got '
+        raise ValueError('expected a path, bytes, a PIL image, or an array (height, width, 3) of uint8; got '
                          f'{type(photo).__name__} {array.dtype} {array.shape}')
     return photo_pixels(Image.fromarray(array), item)
 
@@ -415,9 +415,9 @@ def _readable(photos, item):
     for name, p in given:
         try:
             if isinstance(p, Path) and p in skipped: continue
-            good.append(p if isinstance(p, Path) else _pixels_of(p, item))
+            with refusing(name, 'is not a photo'): good.append(p if isinstance(p, Path) else _pixels_of(p, item))
             names.append(name)
-        except ValueError as e: bad.loc[len(bad)] = [name, 'damaged', one_line(e)]
+        except ValueError as e: bad.loc[len(bad)] = [name, 'damaged', str(e)]
     if not good and len(bad):
         raise ValueError(f'no photo can be read; the first is {one_line(bad.file.iloc[0])}: {one_line(bad.detail.iloc[0])}')
     if not good: raise ValueError('no photos given: expected paths, folders, bytes, PIL images or arrays')

@@ -160,11 +160,11 @@ def _one_fit(learn, phase, epochs, lr, **kwargs):
 
 # %% ../nbs/07_training.ipynb #run-def
 def _photo_lines(dls):
-    "For each photo a line: train or valid, the way from the common folder, label, bytes; with tabs between them"
+    "For each photo a line: the way from the common folder, train or valid, label, bytes; with tabs between them"
     rows = [(part, Path(os.path.abspath(f)), dl.tls[-1].decode(y)) for part, dl in zip(('train', 'valid'), dls.loaders)
             for f, y in zip(_files(dl), getattr(dl, 'tls', [()])[-1])]
     top = os.path.commonpath([f.parent for _, f, _ in rows]) if rows else ''
-    return [f'{part}\t{f.relative_to(top).as_posix()}\t{label}\t{f.stat().st_size}' for part, f, label in rows]
+    return [f'{f.relative_to(top).as_posix()}\t{part}\t{label}\t{f.stat().st_size}' for part, f, label in rows]
 
 def _name_of(f):
     "The name of a loss function or an optimizer"
