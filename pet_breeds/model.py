@@ -16,17 +16,10 @@ from pathlib import Path
 from .core import check_choice, import_quietly, nearest, one_line, refusing, user_path
 from .warp import check_sizes
 import numpy as np, torch, torchvision
-import_quietly('fastai.callback.all') # adds `fit_one_cycle`, `lr_find`, `to_fp16` and more to a Learner
-from fastai.callback.core import Callback
-from fastai.data.core import DataLoaders, TfmdDL
-from fastai.data.transforms import Normalize
-from fastai.learner import Learner
-from fastai.metrics import error_rate
-from fastai.torch_core import get_model, params
-from fastai.vision.core import imagenet_stats
+import_quietly('fastai.vision.all') # also adds `fit_one_cycle`, `lr_find`, `to_fp16` to a Learner
+from fastai.vision.all import Callback, DataLoaders, L, Learner, Normalize, Pipeline, TfmdDL, error_rate, get_model
+from fastai.vision.all import imagenet_stats, params
 from fastai.vision.learner import add_head, default_split, model_meta
-from fastcore.foundation import L
-from fasttransform import Pipeline
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -76,10 +69,9 @@ def undrawn(): # a context
     "Within it networks are made without drawing their weights, which others will replace; that saves seconds"
     with random_kept(), _NoDraws(): yield
 
-# %% ../nbs/internals/model.ipynb #conv-bn
+# %% ../nbs/internals/model.ipynb #drawnet-def
 def _conv_bn(ni, nf, stride=1): return nn.Sequential(nn.Conv2d(ni, nf, 3, stride, 1, bias=False), nn.BatchNorm2d(nf))
 
-# %% ../nbs/internals/model.ipynb #res-block
 class _ShortcutBlock(nn.Module):
     "Two 3×3 convolutions with a shortcut round them; they halve the grid"
     def __init__(self,
@@ -93,7 +85,6 @@ class _ShortcutBlock(nn.Module):
 
     def forward(self, x): return torch.relu(self.convs(x) + self.shortcut(x))
 
-# %% ../nbs/internals/model.ipynb #drawnet-def
 def drawnet(
     num_classes:int=37, # length of the activation vector for one photo
 )->nn.Sequential: # a stem, four residual stages, pooling and one linear layer

@@ -16,12 +16,7 @@ from .model import MOST_BYTES, learner_for, make_model, random_kept, read_tensor
 from .batches import PhotoBlock, photo_block
 from .warp import Prep
 import numpy as np, torch
-from fastai.data.block import CategoryBlock
-from fastai.data.core import DataLoaders
-from fastai.data.transforms import ItemGetter, Normalize
-from fastai.learner import Learner
-from fastai.metrics import error_rate
-from fastai.torch_core import get_model
+from fastai.vision.all import CategoryBlock, DataLoaders, ItemGetter, Learner, Normalize, error_rate, get_model
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
