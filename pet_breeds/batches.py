@@ -343,7 +343,7 @@ class StockPhoto(PILImage):
     "A photo read as fastai reads it. Raises OSError or ValueError, naming the file, if it can't be read"
     @classmethod
     def create(cls,
-        fn, # a photo's file, or what `PILImage.create` takes besides
+        fn:str|Path|bytes|np.ndarray|torch.Tensor|Image.Image, # a photo's file, or what `PILImage.create` takes besides
         **kwargs # for `PILImage.create`
     ):
         if not isinstance(fn, (str, Path)): return super().create(fn, **kwargs)
