@@ -22,12 +22,17 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 # %% ../nbs/internals/saving.ipynb #digest-def
-def plain(tensor):
+def plain(
+    tensor:Tensor, # on any device, of any class
+)->Tensor: # detached
     "A copy on the CPU, in its own memory and in the usual order"
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format).as_subclass(Tensor)
 
-def digest(text, tensors):
-    "SHA-256 of a text and of `plain` tensors by name"
+def digest(
+    text:str, # a description
+    tensors:dict, # `plain` tensors by name
+)->str: # 64 hexadecimal digits
+    "SHA-256 of a text and of tensors"
     h = sha256(text.encode())
     for name,t in sorted(tensors.items()):
         h.update(f'{name} {t.dtype} {tuple(t.shape)}'.encode())
@@ -52,8 +57,11 @@ _ABOUT = dict(
     prep=(_is_prep, 'presize, item, size and min_scale'))
 
 # %% ../nbs/internals/saving.ipynb #check-def
-def check_entries(about, rules):
-    "ValueError for the first entry that breaks its rule, is missing, or has none"
+def check_entries(
+    about, # what was read
+    rules:dict, # for each key that must be there a function that tells whether a value is right, and what is expected
+):
+    "Raises ValueError for the first entry that breaks its rule, is missing, or has no rule"
     if not isinstance(about, dict): raise ValueError(f'it holds {reprlib.repr(about)}, expected a dictionary')
     for key,(rule, wanted) in rules.items():
         if key not in about: raise ValueError(f'{key} is missing')
@@ -91,7 +99,7 @@ def _try_out(model, about):
     except (RuntimeError, AssertionError): acts = model(photos(size)) # some take photos of one size alone
     if not acts.isfinite().all(): raise ValueError('it gives no probability for a gray photo')
 
-def _build(about, tensors):
+def _model_of(about, tensors):
     "The model of a description and tensors, ready to predict, and its `meta`. Raises ValueError for a useless one"
     prep = about['prep']
     with undrawn(), _at_most(2*sum(t.nbytes for t in tensors.values()) + 600_000_000):
@@ -135,7 +143,7 @@ def save_model(
         format='pet_breeds 2', arch=learn.arch, head=learn.head, vocab=list(map(str, learn.dls.vocab)),
         mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=asdict(learn.dls.prep)))
     weights, dest = {k: plain(v) for k,v in get_model(learn.model).state_dict().items()}, Path(dest)
-    with refusing('learn', 'is not a model that could be read again'): _build(_described(text), weights)
+    with refusing('learn', 'is not a model that could be read again'): _model_of(_described(text), weights)
     for name in ('model.safetensors', 'model.json'): refuse_foreign(dest/name, _is_ours)
     dest.mkdir(parents=True, exist_ok=True)
     sha = digest(text, weights)
@@ -164,7 +172,7 @@ def _load(path):
         text, sha = _description(file, meta)
         about = _described(text)
         if sha != digest(text, tensors): raise ValueError('it was changed after it was written')
-        model, meta = _build(about, tensors)
+        model, meta = _model_of(about, tensors)
     return file, model, meta, {**about, 'bs': _batch_size(about['prep'], meta)}
 
 def load_model(
