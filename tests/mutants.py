@@ -23,6 +23,7 @@ pytest_add_cli_args =
     --deselect=tests/test_loss.py::test_import_adds_nothing_to_torch
 process_isolation = forkserver
 timeout_multiplier = 5
+timeout_constant = 10
 """
 STATUS = {0: 'survived', 1: 'killed', 3: 'killed', 33: 'no tests', -24: 'timeout', -11: 'segfault'}
 PROFILE = """
