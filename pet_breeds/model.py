@@ -260,7 +260,7 @@ def linear_head(
     is_grid:bool=True, # whether the features come as a grid, (bs, nf, h, w), else (bs, nf)
     p:float=.2, # dropout
 )->nn.Sequential: # from features to (bs, n_out)
-    "Average, dropout and one linear layer: what `probe_head` of notebook 07 can fit at once"
+    "Average, dropout and one linear layer: what `training.probe_head` can fit at once"
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if is_grid else []
     return nn.Sequential(*pool, nn.Dropout(p), nn.Linear(nf, n_out))
 

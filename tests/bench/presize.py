@@ -22,15 +22,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from pet_breeds.batches import cache_photos, photo_parts, read_photo
-from pet_breeds.data import find_photos, get_pets, is_drawn
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from pet_breeds.batches import PhotoBlock, cache_photos, photo_block
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_learner
-from pet_breeds.presize import crop_box, draw_augs, no_augs, to_pixels, warp, warp_matrices
+from pet_breeds.photos import find_photos, read_photo
 from pet_breeds.precision import mixed_precision
+from pet_breeds.presize import presize
+from pet_breeds.sources import get_pets, is_drawn
+from pet_breeds.warp import Prep, crop_box, draw_augs, no_augs, to_pixels, warp, warp_matrices
 import cv2, fastai, numpy as np, pandas as pd, PIL, scipy, simplejpeg, torch
-from fastai.vision.all import *
-from concurrent.futures import ThreadPoolExecutor # fastai's name for another one
+from fastai.vision.all import (Callback, CancelValidException, CategoryBlock, DataLoaders, Flip, GetAttr, IndexSplitter,
+                               IntToFloatTensor, Normalize, PILImage, Pipeline, RandomResizedCropGPU, Rotate, TensorImage, Warp,
+                               Zoom, compose_tfms, image2tensor, imagenet_stats, set_seed, setup_aug_tfms)
 from scipy.ndimage import map_coordinates, spline_filter
 
 SHARED = Path(os.environ.get('PET_BREEDS_SHARED', ROOT.parent/'shared'))
@@ -45,10 +51,10 @@ def sample(files, most, seed=0):
 def loaders(files, way, args, valid=(0,), bs=64, normalize=True, **kwargs):
     "`way` is 'stock', 'composed', or a folder: composed from the cache in it"
     cached = isinstance(way, Path)
-    parts = photo_parts('composed' if cached else way, args.item, args.size, **(dict(cache=way) if cached else {}))
+    photos = photo_block(Prep('composed' if cached else way, args.item, args.size), way if cached else False)
     norm = [Normalize.from_stats(*imagenet_stats, cuda=False)] if normalize else []
-    block = DataBlock((parts['block'], CategoryBlock(vocab=sorted({name_label(f) for f in files}))), get_y=name_label,
-                      splitter=IndexSplitter(list(valid)), item_tfms=parts['item_tfms'], batch_tfms=[*L(parts['batch_tfms']), *norm])
+    block = PhotoBlock((photos, CategoryBlock(vocab=sorted({name_label(f) for f in files}))), get_y=name_label,
+                       splitter=IndexSplitter(list(valid)), batch_tfms=norm)
     kwargs = dict(num_workers=0, device=torch.device('cpu')) | kwargs
     return block.dataloaders(files, bs=min(bs, len(files)-len(valid)), **kwargs).to(kwargs['device'])
 
@@ -150,11 +156,10 @@ def stock_train(x, aug, args):
 
 def stock(file, aug, train, args):
     "As fastai prepares a photo, but for lighting"
-    parts = photo_parts('stock', args.item, args.size)
-    resize = parts['item_tfms'][0]
+    (resize,), batch_tfms = presize(args.item, args.size)
     resize.pcts = aug.crop_x, aug.crop_y
     x = IntToFloatTensor()(TensorImage(image2tensor(resize.encodes(PILImage.create(file))))[None])
-    x = stock_train(x, aug, args) if train else compose_tfms(x, Pipeline(parts['batch_tfms']).fs, split_idx=1)
+    x = stock_train(x, aug, args) if train else compose_tfms(x, Pipeline(batch_tfms).fs, split_idx=1)
     return 255*x[0].permute(1, 2, 0).numpy().astype(float)
 
 def psnr(a, b): return 10*np.log10(255**2/np.mean((a-b)[4:-4, 4:-4]**2))
@@ -228,7 +233,7 @@ def fit(seed, way, files, arch, weights, lr, args):
     valid = random.Random(seed).sample(range(len(files)), round(.4*len(files)))
     dls = loaders(files, way, args, valid, bs=32, device=torch.device(args.device))
     set_seed(seed)
-    learn = make_learner(dls, arch, weights, args.size, train_bn=False)
+    learn = make_learner(dls, arch, weights, train_bn=False)
     with learn.no_bar(), learn.no_logging(): _, seconds = timed(learn.fit_one_cycle, args.epochs, lr)
     return learn.recorder.values[-1][-1], seconds[0], seconds[1:].sum()
 
@@ -270,11 +275,16 @@ def epoch_of(learn):
         return len(learn.dls.train)*learn.dls.train.bs
     return epoch
 
-def epochs_of(dls, args):
-    "The same for resnet50, in half precision on CUDA"
-    learn = make_learner(dls, 'resnet50', 'none', args.size)
+def one_batch(learn):
+    "The same Learner, which always gets the same batch to train on"
+    learn.dls = DataLoaders(Fixed(learn.dls.train), learn.dls.valid, device=learn.dls.device)
+    return learn
+
+def epochs_of(dls, args, fixed=False):
+    "The same for resnet50, in half precision on CUDA; `fixed` gives it one batch again and again"
+    learn = make_learner(dls, 'resnet50', 'none')
     mixed_precision(learn, 'fp16' if args.device.startswith('cuda') else 'fp32')
-    return epoch_of(learn)
+    return epoch_of(one_batch(learn) if fixed else learn)
 
 def rates(ways, rounds):
     "Photos a second: median over rounds"
@@ -289,8 +299,8 @@ def gpu(args, files, tmp):
     ours = loaders(files, tmp/'gpu', args, device=device)
     _, load = timed(sweep, ours.train)
     loader = rates({'stock': partial(sweep, theirs.train), 'composed': partial(sweep, ours.train)}, args.rounds)
-    fixed = DataLoaders(Fixed(ours.train), ours.valid, device=device)
-    step = rates({name: epochs_of(dls, args) for name, dls in (('one batch', fixed), ('stock', theirs), ('composed', ours))}, args.rounds)
+    step = rates({'one batch': epochs_of(ours, args, fixed=True), 'stock': epochs_of(theirs, args), 'composed': epochs_of(ours, args)},
+                 args.rounds)
     show(f'{args.device}: n={n}, {args.size} px, bs {ours.train.bs}, stock with {workers} workers, resnet50; photos a second',
          pd.DataFrame(dict(loader=loader, resnet50=step)), 1)
     print(f"first epoch of the composed loader, photos to the device included: {load[0]:.1f} s; "
