@@ -161,7 +161,7 @@ def _description(file, meta):
     sha = about.pop('sha256')
     return json.dumps(about), sha
 
-def _load(path):
+def _read_model(path):
     "The file of a report's model, the model, its `meta`, and its description"
     file = Path(path)
     if not file.is_file(): file = file/'model.safetensors'
@@ -179,7 +179,7 @@ def load_model(
     path:str|Path, # a folder with `model.safetensors`, or that file
 )->tuple: # the model, ready to predict, and a dict: arch, head, vocab, mean, std, prep, bs (photos in a batch)
     "Read what `save_model` wrote. Raises FileNotFoundError or ValueError naming the file; runs nothing from it"
-    _, model, _, about = _load(path)
+    _, model, _, about = _read_model(path)
     return model, about
 
 # %% ../nbs/internals/saving.ipynb #is-report
@@ -222,7 +222,7 @@ def report_learner(
     **kwargs # more arguments for `Learner`
 )->Learner: # not frozen
     "The model of a report as a fastai Learner. Raises ValueError for loaders with other breeds, and as `load_model`"
-    file, model, meta, about = _load(path)
+    file, model, meta, about = _read_model(path)
     with random_kept(): dls = dls or _no_photos(about)
     _check_dls(dls, about)
     return learner_for(dls, model, {**meta, 'stats': (about['mean'], about['std'])}, file, metrics=metrics, **kwargs)
