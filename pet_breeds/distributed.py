@@ -74,7 +74,7 @@ def _repair():
     DistributedDL._broadcast, DistributedDL.__len__ = _broadcast, _batches
 
 # %% ../nbs/internals/distributed.ipynb #shared-def
-def _shared(dl, world):
+def _smaller(dl, world):
     "The same loader with batches for one of `world` processes"
     if dl.bs//world < 2:
         raise ValueError(f'batches of {dl.bs} are too small for {world} processes: give at least {2*world}')
@@ -96,11 +96,11 @@ def distributed(
     _together()
     cpu = torch.device(learn.dls.device or 'cpu').type == 'cpu'
     set_seed(torch.initial_seed() + int(os.environ['RANK']))
-    loaders = learn.dls.loaders
-    learn.dls.loaders = [_shared(dl, world) for dl in loaders]
+    model, loaders = learn.model, learn.dls.loaders
+    learn.dls.loaders = [_smaller(dl, world) for dl in loaders]
     try:
         with learn.distrib_ctx(**(dict(sync_bn=False, cpu=True) if cpu else {})): yield learn
-    finally: learn.dls.loaders = loaders
+    finally: learn.model, learn.dls.loaders = model, loaders # an error leaves them wrapped
 
 # %% ../nbs/internals/distributed.ipynb #end-def
 def _end(*_):
@@ -109,9 +109,10 @@ def _end(*_):
     sys.exit('another of the processes has ended: so do all' if is_main() else 1)
 
 def _is_lost(e):
-    "Does this error mean that another process is gone?"
+    "Whether an error means that another process is gone"
     import torch
-    return isinstance(e, torch.distributed.DistError) or 'gloo' in str(e) # gloo raises a plain RuntimeError
+    # gloo has no error of its own: PyTorch 2.14 passes on a RuntimeError, with the path of gloo's source in its text
+    return isinstance(e, torch.distributed.DistError) or isinstance(e, RuntimeError) and 'gloo' in str(e)
 
 # %% ../nbs/internals/distributed.ipynb #as-one-def
 @contextmanager
@@ -122,16 +123,15 @@ def as_one():
         yield
         return
     before = signal.signal(signal.SIGTERM, _end)
-    with open(os.devnull, 'w') as null, redirect_stdout(sys.stdout if is_main() else null):
-        try:
+    try:
+        with open(os.devnull, 'w') as null, redirect_stdout(sys.stdout if is_main() else null):
             group = _together()
             yield
             group.barrier()
             group.destroy_process_group()
-        except RuntimeError as e:
-            if not _is_lost(e): raise
-            _end()
-        except (ValueError, OSError, KeyboardInterrupt):
-            if not is_main(): time.sleep(30)
-            raise
-    signal.signal(signal.SIGTERM, before)
+    except (Exception, KeyboardInterrupt) as e:
+        if _is_lost(e): _end()
+        if not is_main(): time.sleep(30)
+        raise
+    finally: # a process that is ending goes on ignoring the launcher
+        if signal.getsignal(signal.SIGTERM) is _end: signal.signal(signal.SIGTERM, before)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHORT', 'NOT', 'REACH', 'Verdict', 'right', 'known', 'differs', 'words', 'said', 'found', 'even_denied', 'claims',
            'read', 'beside', 'clauses', 'Failed', 'call', 'first_to_work', 'numbers', 'numbers_in', 'counted',
-           'number_of', 'near']
+           'number_of', 'near', 'known_near']
 
 # %% ../nbs/internals/judge.ipynb #imports
 import re
@@ -199,3 +199,11 @@ def near(
     "As many numbers, each as expected within `atol`; raises `Failed` as `numbers` does"
     a, b = numbers(value), numbers(expected)
     return len(a) == len(b) and all(abs(x-y) <= atol for x,y in zip(a, b))
+
+def known_near(
+    value, # as `numbers` takes it
+    wrong:dict, # {the name of a mistake: list of what it gives}
+    atol:float=1e-4, # as `near` takes it
+)->Verdict|None: # a known mistake; None if `value` is near to none of them
+    "The mistake that gives `value`; raises `Failed` as `numbers` does"
+    return next((known(name) for name, given in wrong.items() if any(near(value, x, atol) for x in given)), None)

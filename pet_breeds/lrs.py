@@ -14,40 +14,41 @@ import numpy as np
 from .figures import COLORS, in_style
 
 # %% ../nbs/05_lrs.ipynb #rates-def
-def _rates(**named):
-    "Each named number (or array) as a float array; the error names the one that is not a finite number."
+def _rates(positive=False, **named):
+    "Each named number (or array) as a float array; the error names the one that is not finite, or not above 0."
     for name,x in named.items():
         try: rate = np.asarray(x, dtype=float)
         except (TypeError, ValueError):
             raise TypeError(f'{name} must be a number or an array of numbers, got {x!r:.80}') from None
         if not np.isfinite(rate).all(): raise ValueError(f'{name} must be finite, got {x!r:.80}')
+        if positive and not (rate>0).all(): raise ValueError(f'{name} must be above 0, got {x!r:.80}')
         yield rate
 
 # %% ../nbs/05_lrs.ipynb #schedule-def
 def _schedule(f):
-    "Let `f`, written for an array of shares, check what it is given and answer one share with one float."
+    "Let `f`, written for an array of fractions, check what it is given and answer one fraction with one float."
     def at(pct):
         pct = np.asarray(pct, dtype=float)
         bad = pct[~(abs(pct-.5) <= .5+1e-9)]
-        if bad.size: raise ValueError(f'pct is the share of training done, from 0 to 1; got {bad[0]}')
+        if bad.size: raise ValueError(f'pct is the fraction of training done, from 0 to 1; got {bad[0]}')
         y = f(pct.clip(0, 1))
         return y if np.ndim(y) else float(y)
     return at
 
 # %% ../nbs/05_lrs.ipynb #linear-def
 def linear(
-    start, # value at 0: a number, or an array with one per parameter group (then ask for one share at a time)
+    start, # value at 0: a number, or an array with one per parameter group (then ask for one fraction at a time)
     end, # value at 1: likewise
-)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+)->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
     "A straight line from `start` to `end`. TypeError or ValueError unless both are finite numbers."
     start,end = _rates(start=start, end=end)
     return _schedule(lambda pct: start + pct*(end-start))
 
 # %% ../nbs/05_lrs.ipynb #cosine-def
 def cosine(
-    start, # value at 0: a number, or an array with one per parameter group (then ask for one share at a time)
+    start, # value at 0: a number, or an array with one per parameter group (then ask for one fraction at a time)
     end, # value at 1: likewise
-)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+)->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
     "Half a cosine wave from `start` to `end`: flat at both ends. TypeError, ValueError as in `linear`."
     start,end = _rates(start=start, end=end)
     return _schedule(lambda pct: start + (1-np.cos(np.pi*pct))/2*(end-start))
@@ -56,18 +57,15 @@ def cosine(
 def exponential(
     start, # value at 0, above 0
     end, # value at 1, above 0
-)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+)->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
     "Equal factors in equal times from `start` to `end`, as the finder steps. TypeError; ValueError unless above 0."
-    start,end = _rates(start=start, end=end)
-    if not ((start>0) & (end>0)).all():
-        raise ValueError(f'start and end must be above 0 to be joined by factors, got {start} and {end}')
+    start,end = _rates(positive=True, start=start, end=end)
     return _schedule(lambda pct: start * (end/start)**pct)
 
 # %% ../nbs/05_lrs.ipynb #cycles-def
 def _triangle(low, high, cycles, height):
     "Straight up and down between `low` and `high`, `cycles` times, each peak scaled by `height(pct)`."
-    low,high,cycles = _rates(low=low, high=high, cycles=cycles)
-    if not (cycles>0).all(): raise ValueError(f'cycles must be above 0, got {cycles}')
+    (low,high),(cycles,) = _rates(low=low, high=high),_rates(positive=True, cycles=cycles)
     return _schedule(lambda pct: low + (high-low) * (1-abs(2*(pct*cycles%1)-1)) * height(pct))
 
 # %% ../nbs/05_lrs.ipynb #triangular-def
@@ -75,7 +73,7 @@ def triangular(
     low, # the rate at the start and end of each cycle
     high, # the rate at the middle of each cycle
     cycles:float=1., # how many cycles the whole training holds, above 0
-)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+)->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
     "Smith's triangular policy (arXiv 1506.01186): straight up and down. ValueError unless `cycles` is above 0."
     return _triangle(low, high, cycles, lambda pct: 1.)
 
@@ -84,7 +82,7 @@ def triangular2(
     low, # the rate at the start and end of each cycle
     high, # the rate at the middle of the first cycle
     cycles:float=2., # how many cycles the whole training holds, above 0
-)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+)->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
     "Smith's triangular2 policy: triangles whose height halves with each cycle. ValueError unless `cycles` is above 0."
     return _triangle(low, high, cycles, lambda pct: .5**(pct*cycles//1))
 
@@ -93,18 +91,17 @@ def exp_range(
     low, # the rate at the start and end of each cycle
     high, # the rate the first peak would reach if nothing had shrunk yet
     cycles:float=2., # how many cycles the whole training holds, above 0
-    left:float=.1, # share of the height left at the end, above 0: PyTorch's `gamma` to the number of iterations
-)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+    left:float=.1, # fraction of the height left at the end, above 0: PyTorch's `gamma` to the number of iterations
+)->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
     "Smith's exp_range policy: triangles that shrink exponentially. ValueError unless `cycles` and `left` are above 0."
-    left, = _rates(left=left)
-    if not (left>0).all(): raise ValueError(f'left must be above 0, got {left}')
+    left, = _rates(positive=True, left=left)
     return _triangle(low, high, cycles, lambda pct: left**pct)
 
 # %% ../nbs/05_lrs.ipynb #up-down-def
 def _up_down(start, middle, end, pct_start):
     "`cosine(start, middle)` until `pct_start`, then `cosine(middle, end)`."
     if not 0 <= pct_start <= 1:
-        raise ValueError(f'pct_start is the share of training before the turn, from 0 to 1; got {pct_start!r}')
+        raise ValueError(f'pct_start is the fraction of training before the turn, from 0 to 1; got {pct_start!r}')
     first,second = cosine(start, middle),cosine(middle, end)
     def at(pct):
         phase = np.interp(pct, [0, pct_start, 1], [0, 1, 2])
@@ -113,28 +110,26 @@ def _up_down(start, middle, end, pct_start):
 
 # %% ../nbs/05_lrs.ipynb #one-cycle-def
 def one_cycle(
-    lr_max, # the peak rate: a number, or an array with one per parameter group (then ask for one share at a time)
+    lr_max, # the peak rate: a number, or an array with one per parameter group (then ask for one fraction at a time)
     div:float=25., # the start is `lr_max/div`, above 0
     div_final:float=1e5, # the end is `lr_max/div_final`, above 0
-    pct_start:float=.25, # share of the training spent climbing, in [0,1]
-)->Callable: # a function of `pct`, a share in [0,1] or an array of them
+    pct_start:float=.25, # fraction of the training spent climbing, in [0,1]
+)->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
     "The rate under fastai's `fit_one_cycle`: up and down by cosines. TypeError; ValueError for a divisor not above 0."
-    lr_max,div,div_final = _rates(lr_max=lr_max, div=div, div_final=div_final)
-    if not ((div>0) & (div_final>0)).all():
-        raise ValueError(f'div and div_final must be above 0, got {div} and {div_final}')
+    (lr_max,),(div,div_final) = _rates(lr_max=lr_max),_rates(positive=True, div=div, div_final=div_final)
     return _up_down(lr_max/div, lr_max, lr_max/div_final, pct_start)
 
 # %% ../nbs/05_lrs.ipynb #one-cycle-mom-def
 def one_cycle_mom(
     moms:tuple[float, float, float]=(.95, .85, .95), # momentum at the start, at the peak of the rate, at the end
-    pct_start:float=.25, # share of the training until the rate's peak, in [0,1]
-)->Callable: # a function of `pct`, a share in [0,1] or an array of them
-    "The momentum under fastai's `fit_one_cycle`: the mirror of `one_cycle`. ValueError unless there are three."
+    pct_start:float=.25, # fraction of the training until the rate's peak, in [0,1]
+)->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
+    "The momentum under fastai's `fit_one_cycle`: high where the rate is low. ValueError unless there are three."
     if np.shape(moms)!=(3,): raise ValueError(f'moms must be three numbers (start, middle, end), got {moms!r}')
     return _up_down(*moms, pct_start)
 
 # %% ../nbs/05_lrs.ipynb #number-def
-def _number(x):
+def _as_float(x):
     "`x`, a number or a tensor that holds one, as a float."
     return float(x.item() if hasattr(x, 'item') else x)
 
@@ -155,7 +150,7 @@ def range_test(
         raise ValueError(f'num_it must be from 1 up and beta in [0,1), got {num_it!r} and {beta!r}')
     lrs,losses,avg,best = exponential(start_lr, end_lr)(np.arange(num_it)/num_it),[],0.,np.inf
     for i,lr in enumerate(lrs, 1):
-        avg = beta*avg + (1-beta)*_number(loss(float(lr)))
+        avg = beta*avg + (1-beta)*_as_float(loss(float(lr)))
         losses.append(avg/(1-beta**i))
         best = min(best, losses[-1])
         if not losses[-1] <= stop*best < np.inf: break
@@ -164,7 +159,7 @@ def range_test(
 # %% ../nbs/05_lrs.ipynb #curve-def
 def _curve(lrs, losses, skip_start=0, skip_end=0):
     "`lrs` and `losses` checked, as two arrays without the skipped ends, cut before the first loss that is not finite."
-    try: lrs,losses = (np.array([_number(x) for x in xs]) for xs in (lrs, losses))
+    try: lrs,losses = (np.array([_as_float(x) for x in xs]) for xs in (lrs, losses))
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(f'lrs and losses must be sequences of numbers, got {lrs!r:.60} and {losses!r:.60}') from None
     if len(lrs)!=len(losses): raise ValueError(f'lrs and losses must have one length, got {len(lrs)} and {len(losses)}')

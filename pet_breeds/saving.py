@@ -12,27 +12,27 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from .core import one_line, refuse_foreign, refusing, write_whole
-from .model import MOST_BYTES, learner_for, make_model, random_kept, read_tensors
+from .model import MOST_BYTES, learner_for, make_model, random_kept, read_tensors, undrawn
 from .batches import PhotoBlock, photo_block
 from .warp import Prep
 import numpy as np, torch
-from fastai.data.block import CategoryBlock
-from fastai.data.core import DataLoaders
-from fastai.data.transforms import ItemGetter, Normalize
-from fastai.learner import Learner
-from fastai.metrics import error_rate
-from fastai.torch_core import get_model
+from fastai.vision.all import CategoryBlock, DataLoaders, ItemGetter, Learner, Normalize, error_rate, get_model
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 # %% ../nbs/internals/saving.ipynb #digest-def
-def plain(tensor):
+def plain(
+    tensor:Tensor, # on any device, of any class
+)->Tensor: # detached
     "A copy on the CPU, in its own memory and in the usual order"
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format).as_subclass(Tensor)
 
-def digest(text, tensors):
-    "SHA-256 of a text and of `plain` tensors by name"
+def digest(
+    text:str, # a description
+    tensors:dict, # `plain` tensors by name
+)->str: # 64 hexadecimal digits
+    "SHA-256 of a text and of tensors"
     h = sha256(text.encode())
     for name,t in sorted(tensors.items()):
         h.update(f'{name} {t.dtype} {tuple(t.shape)}'.encode())
@@ -57,8 +57,11 @@ _ABOUT = dict(
     prep=(_is_prep, 'presize, item, size and min_scale'))
 
 # %% ../nbs/internals/saving.ipynb #check-def
-def check_entries(about, rules):
-    "ValueError for the first entry that breaks its rule, is missing, or has none"
+def check_entries(
+    about, # what was read
+    rules:dict, # for each key that must be there a function that tells whether a value is right, and what is expected
+):
+    "Raises ValueError for the first entry that breaks its rule, is missing, or has no rule"
     if not isinstance(about, dict): raise ValueError(f'it holds {reprlib.repr(about)}, expected a dictionary')
     for key,(rule, wanted) in rules.items():
         if key not in about: raise ValueError(f'{key} is missing')
@@ -96,10 +99,10 @@ def _try_out(model, about):
     except (RuntimeError, AssertionError): acts = model(photos(size)) # some take photos of one size alone
     if not acts.isfinite().all(): raise ValueError('it gives no probability for a gray photo')
 
-def _build(about, tensors):
+def _model_of(about, tensors):
     "The model of a description and tensors, ready to predict, and its `meta`. Raises ValueError for a useless one"
     prep = about['prep']
-    with random_kept(), _at_most(2*sum(t.nbytes for t in tensors.values()) + 600_000_000):
+    with undrawn(), _at_most(2*sum(t.nbytes for t in tensors.values()) + 600_000_000):
         model, meta = make_model(about['arch'], len(about['vocab']), size=prep.size, head=about['head'])
     model.load_state_dict(tensors)
     for k,v in model.state_dict().items():
@@ -110,7 +113,7 @@ def _build(about, tensors):
 
 def _batch_size(prep, meta):
     "Photos that a prediction can take at a time: 64, or fewer if they are large"
-    one = meta['photo_bytes'] + 48*prep.size**2 + (18*prep.item**2 if prep.presize == 'stock' else 0)
+    one = meta['layer_bytes'] + 48*prep.size**2 + (18*prep.item**2 if prep.presize == 'stock' else 0)
     return max(1, min(64, MOST_BYTES//one))
 
 # %% ../nbs/internals/saving.ipynb #save-model
@@ -140,7 +143,7 @@ def save_model(
         format='pet_breeds 2', arch=learn.arch, head=learn.head, vocab=list(map(str, learn.dls.vocab)),
         mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=asdict(learn.dls.prep)))
     weights, dest = {k: plain(v) for k,v in get_model(learn.model).state_dict().items()}, Path(dest)
-    with refusing('learn', 'is not a model that could be read again'): _build(_described(text), weights)
+    with refusing('learn', 'is not a model that could be read again'): _model_of(_described(text), weights)
     for name in ('model.safetensors', 'model.json'): refuse_foreign(dest/name, _is_ours)
     dest.mkdir(parents=True, exist_ok=True)
     sha = digest(text, weights)
@@ -158,7 +161,7 @@ def _description(file, meta):
     sha = about.pop('sha256')
     return json.dumps(about), sha
 
-def _load(path):
+def _read_model(path):
     "The file of a report's model, the model, its `meta`, and its description"
     file = Path(path)
     if not file.is_file(): file = file/'model.safetensors'
@@ -169,14 +172,14 @@ def _load(path):
         text, sha = _description(file, meta)
         about = _described(text)
         if sha != digest(text, tensors): raise ValueError('it was changed after it was written')
-        model, meta = _build(about, tensors)
+        model, meta = _model_of(about, tensors)
     return file, model, meta, {**about, 'bs': _batch_size(about['prep'], meta)}
 
 def load_model(
     path:str|Path, # a folder with `model.safetensors`, or that file
 )->tuple: # the model, ready to predict, and a dict: arch, head, vocab, mean, std, prep, bs (photos in a batch)
     "Read what `save_model` wrote. Raises FileNotFoundError or ValueError naming the file; runs nothing from it"
-    _, model, _, about = _load(path)
+    _, model, _, about = _read_model(path)
     return model, about
 
 # %% ../nbs/internals/saving.ipynb #is-report
@@ -194,8 +197,8 @@ def is_report(
 # %% ../nbs/internals/saving.ipynb #report-learner
 def _no_photos(about):
     "Loaders without photos that prepare what `test_dl` gives them; items may also be pairs of photo and label"
-    block = PhotoBlock((photo_block(about['prep']), CategoryBlock(about['vocab'], sort=False)), get_x=ItemGetter(0),
-                       get_y=ItemGetter(1), splitter=lambda items: ([0], [0]))
+    blocks = photo_block(about['prep']), CategoryBlock(about['vocab'], sort=False)
+    block = PhotoBlock(blocks, get_x=ItemGetter(0), get_y=ItemGetter(1), splitter=lambda items: ([0], [0]))
     gray = np.full((64, 64, 3), 128, np.uint8)
     return block.dataloaders([(gray, about['vocab'][0])], bs=about['bs'], num_workers=0).new_empty()
 
@@ -219,7 +222,7 @@ def report_learner(
     **kwargs # more arguments for `Learner`
 )->Learner: # not frozen
     "The model of a report as a fastai Learner. Raises ValueError for loaders with other breeds, and as `load_model`"
-    file, model, meta, about = _load(path)
+    file, model, meta, about = _read_model(path)
     with random_kept(): dls = dls or _no_photos(about)
     _check_dls(dls, about)
     return learner_for(dls, model, {**meta, 'stats': (about['mean'], about['std'])}, file, metrics=metrics, **kwargs)

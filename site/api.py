@@ -75,7 +75,7 @@ def show_callable(name, obj):
 
 def show_constant(name, value):
     text = f'{name} = {pformat(value, width=90, sort_dicts=False)}'
-    if len(text) < 600 and ' at 0x' not in text: return [f'```python\n{text}\n```']
+    if len(text) < 600 and not re.search(' at 0x|<class ', text): return [f'```python\n{text}\n```']
     return [f'A {type(value).__name__} of {len(value)}: ' + textwrap.shorten(', '.join(f'`{v}`' for v in value), 300, placeholder=' ...')]
 
 

@@ -1,12 +1,13 @@
-"""Mutation testing: `python tests/mutants.py loss lrs ...`. Each module is changed in one place at a time; its own test file has to notice.
+"""Mutation testing: `python tests/mutants.py loss ...`. Changes a module in one place at a time; its tests must notice.
 
     python tests/mutants.py MODULE... [--jobs 1] [--json FILE]
 
-Needs `pip install mutmut`. Works on a copy in a temporary folder, which alone holds mutmut's configuration. A change that makes the
-tests hang, "timeout", counts as killed; one that no test runs into survives. Docstrings are left as they are. Prints the diffs of
-those that survived; FILE keeps the figures, also those of modules not named.
+Needs `pip install mutmut`. Works on a copy in a temporary folder, which alone holds mutmut's configuration. A change
+that makes the tests hang, "timeout", counts as killed; one that no test runs into survives. Docstrings are left as they
+are, and functions with a decorator other than `in_style`, which the copy lacks. Prints the diffs of those that survived;
+FILE keeps the figures, also those of modules not named.
 """
-import argparse, json, os, shutil, subprocess, sys, tempfile, time
+import argparse, json, os, re, shutil, subprocess, sys, tempfile, time
 from collections import Counter
 from pathlib import Path
 
@@ -22,30 +23,38 @@ pytest_add_cli_args =
     --deselect=tests/test_loss.py::test_import_adds_nothing_to_torch
 process_isolation = forkserver
 timeout_multiplier = 5
+timeout_constant = 10
 """
 STATUS = {0: 'survived', 1: 'killed', 3: 'killed', 33: 'no tests', -24: 'timeout', -11: 'segfault'}
 PROFILE = """
 import fastai.vision.all  # once, before the forks
 from hypothesis import Phase, settings
 settings.register_profile('mutants', phases=[Phase.explicit, Phase.generate])  # a failure is enough: none is shrunk
-def pytest_collection_modifyitems(items): items.sort(key=lambda item: hasattr(item.function, 'hypothesis'))  # the quick ones first
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: hasattr(item.function, 'hypothesis'))  # the quick ones first
 """
 
 
 def mutate(module, folder, jobs):
     "Status of each mutant of `module`, found in a copy of the repo in `folder`"
     shutil.copytree(ROOT/'pet_breeds', folder/'pet_breeds', ignore=shutil.ignore_patterns('__pycache__'))
+    source = folder/f'pet_breeds/{module}.py' # mutmut leaves functions with a decorator as they are
+    source.write_text(re.sub(r'^@in_style\(\)\n', '', source.read_text(), flags=re.M))
     (folder/'tests').mkdir()
-    shutil.copy(ROOT/f'tests/test_{module}.py', folder/'tests')
+    helpers = [f for f in (ROOT/'tests').glob('*.py') if not f.name.startswith('test_')]
+    for file in [ROOT/f'tests/test_{module}.py', *helpers]: shutil.copy(file, folder/'tests')
     (folder/'tests/conftest.py').write_text((ROOT/'tests/conftest.py').read_text() + PROFILE)
     (folder/'setup.cfg').write_text(CONFIG.format(module))
     env = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    def mutmut(*words): return subprocess.run([f'{sys.exec_prefix}/bin/mutmut', *map(str, words)], cwd=folder, env=env, capture_output=True, text=True)
+    def mutmut(*words):
+        command = [f'{sys.exec_prefix}/bin/mutmut', *map(str, words)]
+        return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     done = mutmut('run', '--max-children', jobs)
     if done.returncode: sys.exit(f'{module}: {done.stdout[-3000:]}{done.stderr[-3000:]}')
     codes = json.loads((folder/f'mutants/pet_breeds/{module}.py.meta').read_text())['exit_code_by_key']
-    status = {name: STATUS[code] for name, code in codes.items()}  # a KeyError if pytest could not run, which mutmut calls a timeout
-    return status, {name: mutmut('show', name).stdout for name, s in status.items() if s not in ('killed', 'timeout')}
+    status = {name: STATUS[code] for name, code in codes.items()}  # KeyError: pytest could not run, to mutmut a timeout
+    survived = [name for name, s in status.items() if s not in ('killed', 'timeout')]
+    return status, {name: mutmut('show', name).stdout for name in survived}
 
 
 def main():
@@ -59,7 +68,8 @@ def main():
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder: status, diffs = mutate(module, Path(folder), args.jobs)
         counts, n = Counter(status.values()), len(status)
-        results[module] = dict(n=n, **counts, share=round(1 - len(diffs)/n, 3), seconds=round(time.perf_counter() - start))
+        seconds = round(time.perf_counter() - start)
+        results[module] = dict(n=n, **counts, share=round(1 - len(diffs)/n, 3), seconds=seconds)
         print(*diffs.values(), f'{module}: {results[module]}', sep='\n', flush=True)
         if args.json: args.json.write_text(json.dumps(results, indent=1) + '\n')
 

@@ -1,6 +1,6 @@
-"""Each notebook in a real JupyterLab and a real browser: all its cells run, sliders move their pictures, the quiz explains.
+"""Each notebook in a real JupyterLab and a real browser: its cells run, sliders move their pictures, the quiz explains.
 
-Two notebooks at a time. Pictures of it go to the folder that PET_BREEDS_SCREENSHOTS names, else to pytest's temporary one.
+Two notebooks at a time. Pictures go to the folder that PET_BREEDS_SCREENSHOTS names, else to pytest's temporary one.
 """
 import json
 import os
@@ -24,20 +24,32 @@ from conftest import ROOT
 from pet_breeds import quiz
 
 CHROMIUM = next(filter(None, map(shutil.which, ('google-chrome', 'chromium'))), None)
-MISSING = [name for name in ('jupyterlab', 'ipywidgets', 'playwright') if not find_spec(name)] + ['chromium']*(not CHROMIUM)
+MISSING = [name for name in ('jupyterlab', 'ipywidgets', 'playwright') if not find_spec(name)]
+MISSING += ['chromium']*(not CHROMIUM)
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f'not here: {", ".join(MISSING)}')
 
-SOURCES = {f.stem: '\n'.join(c.source for c in nbformat.read(f, 4).cells if c.cell_type == 'code') for f in sorted((ROOT/'nbs').glob('*.ipynb'))}
-SLIDERS = {name: n for name, source in SOURCES.items() if (n := len(re.findall(r'^(?:lesson\.)?explore\(', source, re.M)))}
+
+
+def n_sliders(notebook):
+    cells = [c for c in nbformat.read(notebook, 4).cells if c.cell_type == 'code']
+    return sum(len(re.findall(r'^(?:figures\.)?explore\(', c.source, re.M)) for c in cells)
+
+
+FILES = [f for f in sorted((ROOT/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
+NOTEBOOKS = {f.stem: f.relative_to(ROOT).as_posix() for f in FILES}
+SLIDERS = {f.stem: n for f in FILES if (n := n_sliders(f))}
 MINUTE = 60_000 # milliseconds; the limits are for a machine that has much else to do
 SETTINGS = {'apputils-extension/notification': {'fetchNews': 'false', 'checkForUpdates': False},
-            'notebook-extension/tracker': {'windowingMode': 'none'}} # all cells are in the page, also those out of sight
-ARGS = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage'
+            'notebook-extension/tracker': {'windowingMode': 'none'}} # all cells are in the page, seen or not
+ARGS = ('--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking '
+        '--disable-component-update --disable-sync --disable-dev-shm-usage')
 ELSEWHERE = re.compile(r'(http|ws)s?://(?!127\.0\.0\.1:)')
 STDERR = '[data-mime-type="application/vnd.jupyter.stderr"]' # warnings, and errors too
 HAS_RUN = """stderr => { // after an error, cells that waited as [*] are [ ] again
-    const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.innerText)
-    return prompts.every(text => /\\d/.test(text)) || document.querySelector(stderr) && !prompts.some(text => text.includes('*'))
+    const prompts = document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')
+    const texts = [...prompts].map(prompt => prompt.innerText)
+    return texts.every(text => /\\d/.test(text)) ||
+        document.querySelector(stderr) && !texts.some(text => text.includes('*'))
 }"""
 HAS_MOVED = '([image, before]) => image.src != before && image.complete && image.naturalWidth > 0'
 
@@ -54,13 +66,15 @@ def jupyter(folder, home):
         file = home/f'settings/@jupyterlab/{name}.jupyterlab-settings'
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps(values))
-    places = dict(JUPYTER_CONFIG_DIR='.jupyter', JUPYTER_DATA_DIR='data', JUPYTER_RUNTIME_DIR='runtime', IPYTHONDIR='ipython',
-                  JUPYTERLAB_SETTINGS_DIR='settings', JUPYTERLAB_WORKSPACES_DIR='workspaces')
+    places = dict(JUPYTER_CONFIG_DIR='.jupyter', JUPYTER_DATA_DIR='data', JUPYTER_RUNTIME_DIR='runtime',
+                  IPYTHONDIR='ipython', JUPYTERLAB_SETTINGS_DIR='settings', JUPYTERLAB_WORKSPACES_DIR='workspaces')
     env = {**os.environ, 'OMP_NUM_THREADS': '1', **{name: str(home/place) for name, place in places.items()}}
-    command = [f'{sys.exec_prefix}/bin/jupyter', 'lab', '--no-browser', '--allow-root', '--ServerApp.root_dir=.', '--ServerApp.ip=127.0.0.1',
-               f'--ServerApp.port={port}', '--IdentityProvider.token=pets', '--LabApp.extension_manager=readonly']
+    command = [f'{sys.exec_prefix}/bin/jupyter', 'lab', '--no-browser', '--allow-root', '--ServerApp.root_dir=.',
+               '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--IdentityProvider.token=pets',
+               '--LabApp.extension_manager=readonly']
     def ask(path, method='GET', data=None):
-        request = Request(f'http://127.0.0.1:{port}/api/{path}', data and json.dumps(data).encode(), {'Authorization': 'token pets'}, method=method)
+        url, data = f'http://127.0.0.1:{port}/api/{path}', data and json.dumps(data).encode()
+        request = Request(url, data, {'Authorization': 'token pets'}, method=method)
         with urlopen(request, timeout=60) as answer: return answer.read()
     log = home/'server.log'
     with log.open('w') as out, subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out) as server:
@@ -79,7 +93,7 @@ def jupyter(folder, home):
 
 @contextmanager
 def page_of(lab, name):
-    "The notebook in a browser of its own, and what it asked other hosts for (in vain) or failed in; at the end its kernel is shut down"
+    "The notebook in a browser of its own, what it asked of other hosts (in vain), and its errors; ends its kernel"
     from playwright.sync_api import sync_playwright
     elsewhere, errors = [], []
     try:
@@ -87,13 +101,14 @@ def page_of(lab, name):
             page = browser.new_page(viewport=dict(width=1300, height=1400))
             page.set_default_timeout(2*MINUTE)
             page.route(ELSEWHERE, lambda route: route.abort())
-            for event in ('request', 'websocket'): page.on(event, lambda it: ELSEWHERE.match(it.url) and elsewhere.append(it.url))
+            note = lambda asked: ELSEWHERE.match(asked.url) and elsewhere.append(asked.url)
+            for event in ('request', 'websocket'): page.on(event, note)
             page.on('pageerror', lambda error: errors.append(str(error)))
-            page.goto(f'{lab.address}/lab/workspaces/{name}/tree/nbs/{name}.ipynb?token=pets')
+            page.goto(f'{lab.address}/lab/workspaces/{name}/tree/{NOTEBOOKS[name]}?token=pets')
             yield page, elsewhere, errors
     finally:
         for session in json.loads(lab.ask('sessions')):
-            if session['path'] == f'nbs/{name}.ipynb': lab.ask(f'sessions/{session["id"]}', 'DELETE')
+            if session['path'] == NOTEBOOKS[name]: lab.ask(f'sessions/{session["id"]}', 'DELETE')
 
 
 def run_all(page):
@@ -137,18 +152,21 @@ def visit(lab, name, shots):
             shown = page.locator('.jp-OutputArea-output:has(img.widget-image)').nth(i)
             moved.append(move(page, shown))
             shown.screenshot(path=shots/f'{name}_slider_{i+1}.png')
-        if name == '09_quiz' and not stderr:
+        if name == 'quiz' and not stderr:
             for right in (False, True):
                 answered[right] = choose(page, [ok for _, _, ok, _ in quiz.q7.choices()].index(right))
-                page.locator('.jp-OutputArea-output:has(.Feedback)').screenshot(path=shots/f'{name}_{"right" if right else "wrong"}.png')
-        return SimpleNamespace(stderr=stderr, moved=moved, answered=answered, elsewhere=elsewhere, page_errors=page_errors)
+                shot = shots/f'{name}_{"right" if right else "wrong"}.png'
+                page.locator('.jp-OutputArea-output:has(.Feedback)').screenshot(path=shot)
+        return SimpleNamespace(stderr=stderr, moved=moved, answered=answered, elsewhere=elsewhere,
+                               page_errors=page_errors)
 
 
 @pytest.fixture(scope='module')
 def visits(request, tmp_path_factory):
     "What came of a visit to each notebook that is asked for, in copies of the folders"
     folder, home = tmp_path_factory.mktemp('course'), tmp_path_factory.mktemp('home')
-    for name in ('nbs', 'images'): shutil.copytree(ROOT/name, folder/name, ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
+    unneeded = shutil.ignore_patterns('.ipynb_checkpoints')
+    for name in ('nbs', 'images'): shutil.copytree(ROOT/name, folder/name, ignore=unneeded)
     shots = Path(os.environ.get('PET_BREEDS_SCREENSHOTS') or tmp_path_factory.mktemp('screenshots'))
     shots.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys(test.callspec.params['name'] for test in request.session.items if test.path == Path(__file__))
@@ -157,7 +175,7 @@ def visits(request, tmp_path_factory):
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize('name', SOURCES)
+@pytest.mark.parametrize('name', NOTEBOOKS)
 def test_a_notebook_runs(visits, name):
     seen = visits[name].result()
     assert not seen.stderr, '\n'.join(seen.stderr)
@@ -170,8 +188,9 @@ def test_a_slider_moves_its_picture(visits, name):
     assert len(moved) == SLIDERS[name] and all(before != after for before, after in moved)
 
 
-@pytest.mark.parametrize('name', ['09_quiz'])
+@pytest.mark.parametrize('name', ['quiz'])
 def test_the_quiz_explains(visits, name):
     answered = visits[name].result().answered
     explained = [(text.replace('`', ''), ok, why.replace('`', '')) for _, text, ok, why in quiz.q7.choices()]
-    assert set(answered) == {False, True} and all((text, ok, why) in explained for ok, (text, why) in answered.items())
+    assert set(answered) == {False, True}
+    assert all((text, ok, why) in explained for ok, (text, why) in answered.items())

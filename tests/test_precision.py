@@ -1,6 +1,5 @@
-"Formats have the bits they should; half precision is what it says it is, where it pays, and leaves the Learner as it was."
+"Formats have their bits; half precision does what it says, where it pays, and leaves the Learner as it was."
 import copy
-import itertools
 import math
 import pickle
 import random
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from allpairspy import AllPairs
 from fastai.callback.channelslast import ChannelsLast
 from fastai.vision.all import Callback, CancelBatchException, DataLoaders, Learner, MixedPrecision, set_seed
 from torch import nn
@@ -18,15 +18,16 @@ from torch import nn
 from pet_breeds import precision
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner
-from pet_breeds.precision import CPUBFloat16, Precision, float_bits, mixed_precision
+from pet_breeds.precision import HalfPrecision, PrecisionChoice, float_bits, mixed_precision
 
 HALF, BRAIN = torch.float16, torch.bfloat16
-OURS = CPUBFloat16, MixedPrecision, ChannelsLast
+OURS = MixedPrecision, ChannelsLast
 SPEAK = '{} ms in float32 and {} ms in bfloat16, {} times as fast, and 1.15 is the least that counts'
 
 
 def tiny_model():
-    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(.5), nn.Linear(8, 4))
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Dropout(.5), nn.Linear(8, 4))
 
 
 def tiny_learner(**kwargs):
@@ -40,7 +41,7 @@ def tiny_learner(**kwargs):
 def photo_learner(drawn, presize='composed'):
     set_seed(0)
     dls = pets_dls(drawn, bs=6, size=48, item=64, presize=presize, device='cpu', num_workers=0)
-    return make_learner(dls, weights='none', size=48)
+    return make_learner(dls, weights='none')
 
 
 def quietly(learn, run=lambda learn: learn.fit(1)):
@@ -49,10 +50,10 @@ def quietly(learn, run=lambda learn: learn.fit(1)):
         return run(learn)
 
 
-def conv_dtypes(learn, run=lambda learn: learn.fit(1)):
+def conv_dtypes(learn, run=lambda learn: learn.fit(1), quiet=True):
     seen, conv = set(), next(m for m in learn.model.modules() if isinstance(m, nn.Conv2d))
     hook = conv.register_forward_hook(lambda m,x,out: seen.add(out.dtype))
-    quietly(learn, run)
+    quietly(learn, run) if quiet else run(learn)
     hook.remove()
     return seen
 
@@ -73,10 +74,12 @@ def test_bits_are_numpys(dtype, ints):
     edges = [0., -0., 1., -6.5, .1, 65504., 65520., 70000., 1e-8, 6e-8, 6.1e-5, math.inf, -math.inf, math.nan]
     for x in [*edges, *np.random.default_rng(0).normal(scale=100, size=50).astype(np.float32).tolist()]:
         with np.errstate(over='ignore'): value = np.array(x).astype(dtype)
-        assert ''.join(float_bits(x, getattr(torch, value.dtype.name))) == f'{int(value.view(ints)):0{8*value.itemsize}b}'
+        theirs = f'{int(value.view(ints)):0{8*value.itemsize}b}'
+        assert ''.join(float_bits(x, getattr(torch, value.dtype.name))) == theirs
 
 
-@pytest.mark.parametrize('dtype, lengths', [(HALF, [1, 5, 10]), (BRAIN, [1, 8, 7]), (torch.float32, [1, 8, 23]), (torch.float64, [1, 11, 52])])
+@pytest.mark.parametrize('dtype, lengths', [(HALF, [1, 5, 10]), (BRAIN, [1, 8, 7]), (torch.float32, [1, 8, 23]),
+                                            (torch.float64, [1, 11, 52])])
 def test_parts_have_their_lengths(dtype, lengths): assert [len(part) for part in float_bits(-.1, dtype)] == lengths
 
 
@@ -91,10 +94,13 @@ def test_bits_of_no_format(dtype):
     with pytest.raises(TypeError, match=f'dtype={dtype}: expected a floating-point format'): float_bits(1., dtype)
 
 
-@pytest.mark.parametrize('dtype, largest, normal, smallest, eps', [(HALF, 65504, 6.10e-5, 5.96e-8, 9.77e-4), (BRAIN, 3.39e38, 1.18e-38, 9.18e-41, .0078), (torch.float32, 3.40e38, 1.18e-38, 1.40e-45, 1.19e-7)])
+@pytest.mark.parametrize('dtype, largest, normal, smallest, eps', [
+    (HALF, 65504, 6.10e-5, 5.96e-8, 9.77e-4), (BRAIN, 3.39e38, 1.18e-38, 9.18e-41, .0078),
+    (torch.float32, 3.40e38, 1.18e-38, 1.40e-45, 1.19e-7)])
 def test_figures_of_the_formats(dtype, largest, normal, smallest, eps):
     info = torch.finfo(dtype)
-    assert [info.max, info.smallest_normal, info.smallest_normal*info.eps, info.eps] == pytest.approx([largest, normal, smallest, eps], rel=4e-3)
+    found = [info.max, info.smallest_normal, info.smallest_normal*info.eps, info.eps]
+    assert found == pytest.approx([largest, normal, smallest, eps], rel=4e-3)
 
 
 def test_lost_numbers():
@@ -146,13 +152,17 @@ def test_to_half_on_a_cpu_warns_and_trains_in_float32(method, n_warnings):
         warnings.simplefilter('always')
         learn.fit(1)
     assert seen == {torch.float32} == {p.dtype for p in learn.model.parameters()}
-    assert sum('CUDA is not available' in str(w.message) for w in said) == (0 if torch.cuda.is_available() else n_warnings)
+    n_said = sum('CUDA is not available' in str(w.message) for w in said)
+    assert n_said == (0 if torch.cuda.is_available() else n_warnings)
 
 
 # bfloat16 on a CPU
 
-@pytest.mark.parametrize('run', [lambda learn: learn.fit(1), Learner.validate, Learner.get_preds], ids=['fit', 'validate', 'get_preds'])
-def test_bfloat16_inside(run): assert conv_dtypes(tiny_learner(cbs=CPUBFloat16()), run) == {BRAIN}
+RUNS = dict(fit=lambda learn: learn.fit(1), validate=Learner.validate, get_preds=Learner.get_preds)
+
+
+@pytest.mark.parametrize('run', RUNS)
+def test_bfloat16_inside(run): assert conv_dtypes(tiny_learner(cbs=HalfPrecision()), RUNS[run]) == {BRAIN}
 
 
 def test_float32_outside():
@@ -161,7 +171,7 @@ def test_float32_outside():
         def after_pred(self): seen['pred'] = self.pred.dtype, torch.is_autocast_enabled('cpu')
         def after_loss(self): seen['loss'] = self.loss_grad.dtype, torch.is_autocast_enabled('cpu')
         def before_step(self): seen['grads'] = {p.grad.dtype for p in self.model.parameters()}
-    learn = tiny_learner(cbs=[CPUBFloat16(), Note()])
+    learn = tiny_learner(cbs=[HalfPrecision(), Note()])
     quietly(learn)
     assert seen == {'pred': (torch.float32, False), 'loss': (torch.float32, False), 'grads': {torch.float32}}
     assert {p.dtype for p in learn.model.parameters()} == {torch.float32}
@@ -169,7 +179,7 @@ def test_float32_outside():
 
 
 def test_predictions_are_those_of_autocast():
-    learn = tiny_learner(cbs=CPUBFloat16())
+    learn = tiny_learner(cbs=HalfPrecision())
     acts = quietly(learn, lambda learn: learn.get_preds(act=lambda x: x))[0]
     with torch.no_grad(), torch.autocast('cpu', BRAIN): truth = learn.model.eval()(learn.dls.valid.one_batch()[0])
     torch.testing.assert_close(acts, truth.float(), rtol=0, atol=0)
@@ -177,53 +187,129 @@ def test_predictions_are_those_of_autocast():
 
 class Stumble(nn.Module):
     "Raises where and when it is told to"
-    def __init__(self): super().__init__(); self.error = None
+    error = None
     def forward(self, x):
         if self.error: raise self.error
         return x
 
 
-@pytest.mark.parametrize('error', [RuntimeError('stumbled'), KeyboardInterrupt('stumbled')], ids=['error', 'interrupt'])
-@pytest.mark.parametrize('run', [lambda learn: learn.fit(1), Learner.validate, Learner.get_preds], ids=['fit', 'validate', 'get_preds'])
-def test_nothing_is_left_on_when_the_model_raises(run, error):
-    learn = tiny_learner(cbs=CPUBFloat16())
+ERRORS = dict(error=RuntimeError('stumbled'), interrupt=KeyboardInterrupt('stumbled'))
+FORMATS = dict(bf16=BRAIN, fp16=HALF) # a CPU can do both, the second slowly
+
+
+def assert_put_back(learn, model):
+    "Autocast is off; the model is the same, and computes in float32, as do a copy and one from a file"
+    assert learn.model is model and not torch.is_autocast_enabled('cpu')
+    assert (torch.ones(2, 2)@torch.ones(2, 2)).dtype == torch.float32
+    x, truth = torch.randn(2, 3, 8, 8), []
+    with torch.no_grad():
+        for net in (model.eval(), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            truth.append(net(x))
+            assert conv_dtypes(SimpleNamespace(model=net), lambda _: net(x), quiet=False) == {torch.float32}
+        for child in model: x = child(x)
+    assert all(torch.equal(t, x) for t in truth)
+
+
+@pytest.mark.parametrize('mode', FORMATS)
+@pytest.mark.parametrize('error', ERRORS)
+@pytest.mark.parametrize('run', RUNS)
+def test_nothing_is_left_on_when_the_model_raises(run, error, mode):
+    learn = tiny_learner(cbs=HalfPrecision(mode))
     learn.model.append(Stumble())
     model = learn.model
-    model[-1].error = error
-    with pytest.raises(type(error), match='stumbled'): quietly(learn, run)
-    assert not torch.is_autocast_enabled('cpu') and learn.model is model
+    model[-1].error = ERRORS[error]
+    with pytest.raises(type(ERRORS[error]), match='stumbled'): quietly(learn, RUNS[run])
     model[-1].error = None
-    assert model(torch.zeros(2, 3, 8, 8)).dtype == torch.float32
-    assert conv_dtypes(learn) == {BRAIN}
+    assert_put_back(learn, model)
+    assert conv_dtypes(learn) == {FORMATS[mode]}
 
 
-def test_a_cancelled_batch_is_left_in_float32():
+EVENTS = 'before_batch', 'after_pred', 'after_loss', 'before_backward', 'before_step', 'after_step', 'after_batch'
+
+
+@pytest.mark.parametrize('event, order, mode, error', list(AllPairs([EVENTS, [-99, 15, math.inf], [*FORMATS], [*ERRORS]])))
+def test_nothing_is_left_on_when_a_callback_raises(event, order, mode, error):
+    "Nor by a callback that comes after ours and raises before the model is called"
+    learn, model = tiny_learner(cbs=HalfPrecision(mode)), None
+    def stumble(cb): raise ERRORS[error]
+    late = Callback(**{event: stumble})
+    late.order, model = order, learn.model
+    with pytest.raises(type(ERRORS[error]), match='stumbled'): quietly(learn, lambda learn: learn.fit(1, cbs=late))
+    assert_put_back(learn, model)
+    assert conv_dtypes(learn) == {FORMATS[mode]}
+    with pytest.raises(type(ERRORS[error])): quietly(learn, lambda learn: learn.fit(1, cbs=late))
+    assert mixed_precision(learn, 'fp32') and conv_dtypes(learn) == {torch.float32}
+    assert_put_back(learn, model)
+
+
+@pytest.mark.parametrize('order', [0, 15])
+def test_a_cancelled_batch_leaves_nothing(order):
     class Skip(Callback):
         def before_batch(self): raise CancelBatchException()
-    learn = tiny_learner(cbs=[CPUBFloat16(), Skip()])
+    Skip.order = order
+    learn = tiny_learner(cbs=[HalfPrecision(), Skip()])
     model = learn.model
-    quietly(learn, lambda learn: learn.fit(2))
-    assert learn.model is model and not torch.is_autocast_enabled('cpu')
+    quietly(learn, lambda learn: learn.fit(500))
+    assert_put_back(learn, model)
+    learn.remove_cb(Skip)
+    assert conv_dtypes(learn) == {BRAIN} and 'forward' not in vars(model)
+
+
+def test_a_callback_may_call_the_model_too():
+    "With other photos it computes in float32, and the batch is none the worse for it"
+    seen = []
+    class Ask(Callback):
+        order = 15
+        def before_batch(self):
+            seen.append(conv_dtypes(self.learn, lambda learn: learn.model(torch.zeros(2, 3, 8, 8)), quiet=False))
+    learn = tiny_learner(cbs=HalfPrecision())
+    assert conv_dtypes(learn, lambda learn: learn.fit(1, cbs=Ask())) == {torch.float32, BRAIN}
+    assert all(dtypes == {torch.float32} for dtypes in seen)
+
+
+def test_a_compiled_model_stays_compiled():
+    "Its `forward` is its own, not that of its class"
+    learn = tiny_learner(cbs=HalfPrecision())
+    own = learn.model.forward = lambda x, forward=learn.model.forward: forward(x)
+    assert conv_dtypes(learn) == {BRAIN} and learn.model.forward is own
+
+
+@pytest.mark.parametrize('scale', [2.**16, 2.**40])
+def test_the_scaler_works_as_that_of_fastai(scale):
+    "Clipping sees gradients that are not scaled; a step that overflows is left out, and the scale is halved"
+    seen, steps = [], []
+    class Watch(Callback):
+        order = MixedPrecision.order+1
+        def before_fit(self): self.learn.scaler = torch.amp.GradScaler('cpu', init_scale=scale)
+        def before_step(self): seen.append(max(p.grad.abs().max().item() for p in self.model.parameters()))
+        def after_step(self): steps.append(self.learn.scaler.get_scale())
+    learn = tiny_learner(cbs=[HalfPrecision('fp16'), Watch()])
+    quietly(learn)
+    assert all(0 < g < 10 for g in seen)
+    if scale < 2**20: assert len(seen) == 3 and set(steps) == {scale}
+    else: assert len(seen) == 0 and steps == [scale/2, scale/4, scale/8]
 
 
 def test_a_learner_with_it_can_be_pickled():
-    learn = tiny_learner(cbs=CPUBFloat16())
+    learn = tiny_learner(cbs=HalfPrecision())
     quietly(learn)
-    assert [cb for cb in pickle.loads(pickle.dumps(learn)).cbs if isinstance(cb, CPUBFloat16)]
+    assert [cb for cb in pickle.loads(pickle.dumps(learn)).cbs if isinstance(cb, HalfPrecision)]
 
 
 # the choice
 
-@pytest.mark.parametrize('fp32, bf16, name', [(.230, .200, 'bf16'), (.229, .200, 'fp32'), (.200, .100, 'bf16'), (.100, .300, 'fp32')])
+@pytest.mark.parametrize('fp32, bf16, name', [(.230, .200, 'bf16'), (.229, .200, 'fp32'), (.200, .100, 'bf16'),
+                                              (.100, .300, 'fp32')])
 def test_auto_on_a_cpu_goes_by_the_probe(fp32, bf16, name, monkeypatch):
     monkeypatch.setattr(precision, '_has_bf16_units', lambda: True)
     monkeypatch.setattr(precision, '_probe', lambda learn: ((12, 3, 64, 96), fp32, bf16))
     learn = tiny_learner()
     choice = mixed_precision(learn)
-    assert isinstance(choice, Precision) and choice.name == name
-    assert choice.why == 'a training step on 12 photos of 96x64 took '+SPEAK.format(f'{fp32*1e3:.0f}', f'{bf16*1e3:.0f}', f'{fp32/bf16:.2f}')
+    assert isinstance(choice, PrecisionChoice) and choice.name == name
+    spoken = SPEAK.format(f'{fp32*1e3:.0f}', f'{bf16*1e3:.0f}', f'{fp32/bf16:.2f}')
+    assert choice.why == 'a training step on 12 photos of 96x64 took '+spoken
     assert conv_dtypes(learn) == {BRAIN if name == 'bf16' else torch.float32}
-    assert ours(learn) == [CPUBFloat16]*(name == 'bf16')+[ChannelsLast]
+    assert ours(learn) == [HalfPrecision]*(name == 'bf16')+[ChannelsLast]
 
 
 def test_auto_does_not_try_where_there_are_no_units(monkeypatch):
@@ -233,7 +319,8 @@ def test_auto_does_not_try_where_there_are_no_units(monkeypatch):
     assert choice.name == 'fp32' and 'no bfloat16 units' in choice.why
 
 
-@pytest.mark.parametrize('caps, has', [({'amx_bf16': True}, True), ({'avx512_bf16': True}, True), ({'bf16': True}, True), ({'neon': True}, False), ({}, False)])
+@pytest.mark.parametrize('caps, has', [({'amx_bf16': True}, True), ({'avx512_bf16': True}, True),
+                                       ({'bf16': True}, True), ({'neon': True}, False), ({}, False)])
 def test_units(caps, has, monkeypatch):
     monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: caps, raising=False)
     assert precision._has_bf16_units() == has
@@ -245,46 +332,53 @@ def test_an_older_torch_cannot_say(monkeypatch):
 
 
 class Clock:
-    "Steps that take the time they are told to; the first of each kind and number of photos twice as long"
-    def __init__(self, monkeypatch, fp32, bf16):
-        self.now, self.seconds, self.steps = 0, {False: fp32, True: bf16}, []
-        monkeypatch.setattr(precision, '_step', self.step)
-        monkeypatch.setattr(precision, 'time', SimpleNamespace(perf_counter=lambda: self.now))
-    def step(self, net, opt, x, bf16):
-        took = len(x)*self.seconds[bf16]*(2-((len(x), bf16) in self.steps))
-        self.steps.append((len(x), bf16))
-        self.now += took
+    "Steps that take the time they are told to; the first of each number of photos twice as long"
+    def __init__(self, monkeypatch, fp32, bf16, slow=lambda call: 1):
+        self.now, self.seconds, self.steps, self.slow = 0, np.array([fp32, bf16]), [], slow
+        monkeypatch.setattr(precision, '_timed_pair', self.pair)
+        monkeypatch.setattr(precision, 'perf_counter', lambda: self.now)
+    def pair(self, net, opt, x):
+        took = len(x)*self.seconds*(2-(len(x) in self.steps))*self.slow(len(self.steps))
+        self.steps.append(len(x))
+        self.now += took.sum()
         return took
 
 
 @pytest.mark.parametrize('bs, n', [(3, 3), (4, 4), (64, 8), (1, 2)])
-def test_probe_takes_turns_and_two_seconds(bs, n, monkeypatch):
+def test_probe_takes_two_seconds(bs, n, monkeypatch):
     clock, learn = Clock(monkeypatch, .02, .01), tiny_learner()
     learn.dls.train.bs = bs
     shape, fp32, bf16 = precision._probe(learn)
     assert shape == (n, 3, 8, 8) and (fp32, bf16) == pytest.approx((.02*n, .01*n)) # without the warm-up
-    assert [bf16 for _, bf16 in clock.steps] == list(itertools.islice(itertools.cycle([False, True]), len(clock.steps)))
-    assert [k for k, _ in clock.steps] == sorted(k for k, _ in clock.steps) and clock.steps[0][0] == 2
+    assert clock.steps == sorted(clock.steps) and clock.steps[0] == 2
+    assert all(clock.steps.count(k) >= 2 for k in clock.steps)
     assert 1.7 < clock.now <= 2
 
 
 def test_probe_goes_by_the_median(monkeypatch):
-    clock, calls = Clock(monkeypatch, .02, .01), itertools.count()
-    def hiccup(*args): return Clock.step(clock, *args)*(50 if next(calls) % 7 == 5 else 1)
-    monkeypatch.setattr(precision, '_step', hiccup)
+    Clock(monkeypatch, .02, .01, slow=lambda call: 50 if call % 7 == 5 else 1)
     assert precision._probe(tiny_learner())[1:] == pytest.approx((.08, .04))
 
 
 def test_probe_adds_no_photos_where_bfloat16_is_much_slower(monkeypatch):
     clock = Clock(monkeypatch, .01, .0151)
     shape, *times = precision._probe(tiny_learner())
-    assert shape[0] == 2 == max(n for n, _ in clock.steps) and times == pytest.approx([.02, .0302]) and clock.now <= 2
+    assert shape[0] == 2 == max(clock.steps) and times == pytest.approx([.02, .0302]) and clock.now <= 2
 
 
 def test_probe_of_a_large_network_is_two_steps_of_each_kind(monkeypatch):
     clock = Clock(monkeypatch, 1, .5)
     shape, *times = precision._probe(tiny_learner())
-    assert shape[0] == 2 and times == pytest.approx([2, 1]) and len(clock.steps) == 4
+    assert shape[0] == 2 and times == pytest.approx([2, 1]) and len(clock.steps) == 2
+
+
+def test_a_pair_is_two_steps():
+    net, x = tiny_model(), torch.randn(2, 3, 8, 8)
+    before, seen = copy.deepcopy(net.state_dict()), []
+    net[0].register_forward_hook(lambda m, x, out: seen.append(out.dtype))
+    times = precision._timed_pair(net, torch.optim.SGD(net.parameters(), .1), x)
+    assert seen == [torch.float32, BRAIN] and (times > 0).all() and net[0].weight.grad is None
+    assert not torch.equal(net[0].weight, before['0.weight'])
 
 
 def test_probe_is_short_and_real():
@@ -299,7 +393,8 @@ def states(learn):
     grads = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
     modes = [m.training for m in model.modules()]
     rngs = random.getstate(), str(np.random.get_state()), torch.get_rng_state(), train.rng.getstate()
-    switches = torch.is_autocast_enabled('cpu'), torch.is_grad_enabled(), torch.backends.cudnn.deterministic, torch.get_num_threads()
+    switches = (torch.is_autocast_enabled('cpu'), torch.is_grad_enabled(), torch.backends.cudnn.deterministic,
+                torch.get_num_threads())
     return tensors, grads, modes, rngs, switches, learn.opt, learn.training
 
 
@@ -315,7 +410,8 @@ def same(a, b):
 def test_auto_leaves_the_learner_as_it_was(drawn, presize, frozen, monkeypatch):
     monkeypatch.setattr(precision, '_has_bf16_units', lambda: True)
     tried = []
-    monkeypatch.setattr(precision, '_probe', lambda learn, probe=precision._probe: tried.append(probe(learn, .3)) or tried[-1])
+    probe = precision._probe
+    monkeypatch.setattr(precision, '_probe', lambda learn: tried.append(probe(learn, .3)) or tried[-1])
     learn, twin = photo_learner(drawn, presize), photo_learner(drawn, presize)
     if frozen: learn.freeze(); twin.freeze()
     learn.opt = twin.opt = None
@@ -344,7 +440,9 @@ def test_random_states_are_put_back_when_the_probe_raises(monkeypatch):
 
 # asked by name
 
-@pytest.mark.parametrize('first, second, left', [('bf16', 'bf16', [CPUBFloat16, ChannelsLast]), ('bf16', 'fp32', [ChannelsLast]), ('fp32', 'bf16', [CPUBFloat16, ChannelsLast]), ('fp32', 'fp32', [ChannelsLast])])
+@pytest.mark.parametrize('first, second, left', [
+    ('bf16', 'bf16', [HalfPrecision, ChannelsLast]), ('bf16', 'fp32', [ChannelsLast]),
+    ('fp32', 'bf16', [HalfPrecision, ChannelsLast]), ('fp32', 'fp32', [ChannelsLast])])
 def test_a_second_call_replaces_the_first(first, second, left):
     learn = tiny_learner()
     n_cbs = len(learn.cbs)
@@ -367,19 +465,21 @@ def test_channels_last():
     assert learn.model[0].weight.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize('name, chosen, mode', [('auto', 'fp16', 'fp16'), ('fp16', 'fp16', 'fp16'), ('bf16', 'bf16', 'bf16'), ('fp32', 'fp32', None)])
+@pytest.mark.parametrize('name, chosen, mode', [('auto', 'fp16', 'fp16'), ('fp16', 'fp16', 'fp16'),
+                                                ('bf16', 'bf16', 'bf16'), ('fp32', 'fp32', None)])
 def test_cuda(name, chosen, mode, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation=True: True)
     learn = on_device(tiny_learner(), 'cuda')
     choice = mixed_precision(learn, name)
     assert choice.name == chosen and choice.why
-    assert ours(learn) == [MixedPrecision]*(mode is not None)+[ChannelsLast]
-    if mode: assert learn.mixed_precision.amp_mode.value == mode
+    assert ours(learn) == [HalfPrecision]*(mode is not None)+[ChannelsLast]
+    if mode: assert (learn.half_precision.amp_mode.value, learn.half_precision.kind) == (mode, 'cuda')
 
 
 def test_an_old_card_is_not_asked_to_imitate_bf16(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation=True: including_emulation)
-    with pytest.raises(ValueError, match='no units for bf16.*choose fp16, fp32 or auto'): mixed_precision(on_device(tiny_learner(), 'cuda'), 'bf16')
+    learn = on_device(tiny_learner(), 'cuda')
+    with pytest.raises(ValueError, match='no units for bf16.*choose fp16, fp32 or auto'): mixed_precision(learn, 'bf16')
 
 
 @pytest.mark.parametrize('device', ['mps', 'xpu'])
@@ -389,15 +489,18 @@ def test_other_devices(device):
     assert choice.name == 'fp32' and device in choice.why and ours(learn) == []
     assert mixed_precision(learn, 'fp32').name == 'fp32'
     for name in ('fp16', 'bf16'):
-        with pytest.raises(ValueError, match=f'{name} is for CUDA and CPU.*{device}.*choose fp32'): mixed_precision(learn, name)
+        refused = pytest.raises(ValueError, match=f'{name} is for CUDA and CPU.*{device}.*choose fp32')
+        with refused: mixed_precision(learn, name)
 
 
-@pytest.mark.parametrize('name, message', [('fp16', 'fp16 on a CPU is far slower than fp32; choose bf16, fp32 or auto'), ('int8', "unknown precision 'int8': choose auto, fp32, fp16 or bf16"), (None, 'unknown precision None')])
+@pytest.mark.parametrize('name, message', [
+    ('fp16', 'fp16 on a CPU is far slower than fp32; choose bf16, fp32 or auto'), (None, 'precision None: choose'),
+    ('int8', 'precision int8: choose auto or fp32 or fp16 or bf16')])
 def test_refused_on_a_cpu(name, message):
     learn = tiny_learner()
     mixed_precision(learn, 'bf16')
     with pytest.raises(ValueError, match=message): mixed_precision(learn, name)
-    assert ours(learn) == [CPUBFloat16, ChannelsLast] # as before
+    assert ours(learn) == [HalfPrecision, ChannelsLast] # as before
 
 
 def test_nothing_is_printed(capsys, monkeypatch):

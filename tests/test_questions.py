@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pet_breeds.judge import Failed, Verdict, claims, number_of, numbers, numbers_in, words
-from pet_breeds.questions import KEYS, QUESTIONS, question, read_questions
+from pet_breeds.questions import KEYS, QUESTIONS, question, read_questions, read_words
 
 IDS = [f'q{i}' for i in range(1, 24)] + ['fr1', 'fr2']
 QS = list(QUESTIONS.values())
@@ -123,6 +123,51 @@ def test_an_entry_and_a_function_are_a_question(texts, monkeypatch):
     with pytest.raises(ValueError, match='no entry q27'): question('q27')
 
 
+WORDS = """  words:
+    parts:
+      breed: beagle
+      dog: pug|{breed}
+    points:
+      a color:
+        - dark blue
+        - even denied: red|rose
+      a place: {near: ['{dog}', house]}
+    mistakes:
+      one_batch: {says: cat, unless: '{dog}'}
+    remarks:
+      It may be big.: {unless: big}
+"""
+
+
+@pytest.mark.parametrize('answer, expected', [
+    ('A pug by a house that is dark blue, and big.', Verdict(True)),
+    ('No red, but a beagle in a house; and a cat.', Verdict(True, None, 'It may be big.')),
+    ('a cat in a dark blue house', Verdict(False, 'one_batch')),
+    ('A house. It is rose. A pug.', Verdict(False, None, 'nothing was found on a place')),
+    ('no dark blue; no pug in a house', Verdict(False, None, 'nothing was found on a color or on a place')),
+])
+def test_words_alone_are_a_judge(texts, monkeypatch, answer, expected):
+    import pet_breeds.questions as module
+    monkeypatch.setattr(module, '_TEXTS', texts(ENTRY.format(id='q26') + WORDS + ENTRY.format(id='q27')))
+    assert read_words('q26', answer) == expected
+    with pytest.raises(ValueError, match='questions.yaml, q27: add words'): read_words('q27', answer)
+
+
+def test_a_question_has_words_or_a_function_that_judges():
+    assert [q.id for q in QS if not any(q.words.values())] == ['q2', 'q13']
+    assert inspect.isfunction(QUESTIONS['q2'].judge) and inspect.isfunction(QUESTIONS['q13'].judge)
+    assert len([q for q in QS if not inspect.isfunction(q.judge)]) == 9
+
+
+@pytest.mark.parametrize('q', QS, ids=IDS)
+def test_every_pattern_is_a_regular_expression_for_lower_case(q):
+    for mark in [mark for marks in q.words.values() for mark in marks.values()]:
+        for pattern in mark if isinstance(mark, tuple) else [mark]:
+            re.compile(pattern)
+            assert not re.search('[A-Z]', re.sub(r'\\[A-Z]|\(\?P', '', pattern)), pattern
+            assert not re.search(r'\{[a-z]', pattern), 'a part was not put in'
+
+
 @pytest.mark.parametrize('old, new, says', [
     ('hint:', 'hints:', "unknown key 'hints'; expected text, hint, points, choices, mistakes, stub"),
     ('  hint: Press Tab.\n', '', 'hint is missing'),
@@ -138,6 +183,18 @@ def test_an_entry_and_a_function_are_a_question(texts, monkeypatch):
     ('one_batch: It', 'no: It', 'expected text, got False'),
     ('  hint: Press Tab.\n', '  hint: Press Tab.\n  hint: Read.\n', "the key 'hint' stands here twice"),
     ('q7:', 'q7: now\nq8:', 'expected the keys text, hint'),
+    ('  stub:', '  words: {}\n  words: {}\n  stub:', "the key 'words' stands here twice"),
+    *[('  stub:', f'  words: {words}\n  stub:', says) for words, says in [
+        ('show_batch', 'words is missing, or is no dict'),
+        ('{hints: {a: b}}', 'words: expected parts, points, mistakes, remarks, each with patterns'),
+        ('{points: [show_batch]}', "each with patterns by name, got 'points'"),
+        ('{mistakes: {two_batch: b}}', "there is no mistake 'two_batch'"),
+        ('{points: {no: b}}', 'expected text, got False; put it in quotes'),
+        ("{points: {a: 'x{b}'}}", "'x{b}': there is no part 'b' above it"),
+        ("{parts: {a: 'x{b}', b: y}}", "there is no part 'b' above it"),
+        *[(f'{{{kind}: {{a: {odd}}}}}', 'expected a pattern, a list of patterns')
+          for kind, odd in [('points', '3'), ('points', '[]'), ('points', '{near: [b]}'), ('points', '{says: b}'),
+                            ('points', '{says: b, unless: c, but: d}'), ('parts', '{says: b, unless: c}')]]]],
 ])
 def test_an_entry_that_is_not_whole_is_refused_by_name(texts, old, new, says):
     text = ENTRY.format(id='q7')

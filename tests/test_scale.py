@@ -1,16 +1,21 @@
 "Several processes, for real: two on this CPU, started by torchrun and joined by gloo."
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny import tiny_files, tiny_learner
 
+from pet_breeds import core
+from pet_breeds import distributed as distributed_module
 from pet_breeds.distributed import as_one, distributed, is_main, on_main
 
 BIN = Path(sys.exec_prefix)/'bin'
@@ -18,34 +23,35 @@ ONE_THREAD = {'OMP_NUM_THREADS': '1'}
 
 
 def torchrun(*words, **kwargs):
-    return subprocess.run([BIN/'torchrun', '--standalone', '--nproc_per_node', '2', *map(str, words)], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, **ONE_THREAD}, **kwargs)
+    command = [BIN/'torchrun', '--standalone', '--nproc_per_node', '2', *map(str, words)]
+    env = {**os.environ, **ONE_THREAD}
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=env, **kwargs)
 
 
 # what the two processes do: this file is also the script that torchrun starts
 
 def learners(photos):
     "A small body on 40 photos, and a linear model that sees the validation photos in one batch, without augmentation"
-    from fastai.vision.all import CrossEntropyLossFlat, DataLoaders, Learner, SGD, error_rate, nn, set_seed
+    from fastai.vision.all import CrossEntropyLossFlat, DataLoaders, Learner, SGD, nn, set_seed
     from pet_breeds.data import pets_dls, photo_table
     from pet_breeds.model import make_learner
     set_seed(0)
     dls = pets_dls(photo_table(photos), 8, valid_pct=.3, seed=42, item=48, size=32, num_workers=0, device='cpu')
-    net = make_learner(dls, 'drawnet', 'none', 32)
+    net = make_learner(dls, 'drawnet', 'none')
     whole = dls.valid.new(bs=len(dls.valid_ds), shuffle=True)
     flat = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, dls.c))
-    line = Learner(DataLoaders(whole, whole.new(shuffle=False)), flat, CrossEntropyLossFlat(), opt_func=SGD, metrics=error_rate)
+    line = Learner(DataLoaders(whole, whole.new(shuffle=False)), flat, CrossEntropyLossFlat(), opt_func=SGD)
     return net, line
 
 
 def watch(log):
-    "Keep in `log` which photos are read and which seeds the augmentations are drawn from, one entry for each pass over the data"
+    "Keep in `log` which photos are read and which seeds the augmentations are drawn from, an entry for each pass"
     from fastai.vision.all import Callback
     from pet_breeds import batches
     files, seeds = [], []
     read, draw = batches.PhotoReader._kept, batches.draw_augs
     batches.PhotoReader._kept = lambda self, file: (files.append(Path(file).name), read(self, file))[1]
-    batches.draw_augs = lambda n, seed, **aug: (seeds.append(seed), draw(n, seed, **aug))[1]
+    batches.draw_augs = lambda n, seed, *aug, **more: (seeds.append(seed), draw(n, seed, *aug, **more))[1]
     class Watch(Callback):
         def before_train(self): files.clear(), seeds.clear()
         def after_train(self): log['train'].append((list(files), list(seeds)))
@@ -56,7 +62,8 @@ def watch(log):
 
 def train_and_compare(photos, out):
     net, line = learners(photos)
-    log = dict(train=[], valid=[], n_train=len(net.dls.train_ds), valid_files=[f.name for f in net.dls.valid.items.file])
+    valid_files = [f.name for f in net.dls.valid.items.file]
+    log = dict(train=[], valid=[], n_train=len(net.dls.train_ds), valid_files=valid_files)
     start = {k: v.clone() for k, v in line.model.state_dict().items()}
     with net.no_bar(), net.no_logging(), line.no_bar(), line.no_logging():
         with distributed(net):
@@ -78,7 +85,7 @@ def train_and_compare(photos, out):
 
 
 def lose(how, folder):
-    "Process 0 has a folder that is to vanish at its end; then process 1 is killed, or both meet the same mistake of the user"
+    "Process 0 has a folder that is to vanish at its end; then process 1 is killed, or both meet the same error"
     with as_one(), TemporaryDirectory(dir=folder) if is_main() else nullcontext():
         print('both are here')
         on_main(lambda: None)
@@ -153,7 +160,8 @@ def test_the_command(job):
     "One voice, one report, and an error rate that stands on every photo once"
     done, out = job
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count('32 drawn photos to train on') == done.stdout.count('Error rate') == done.stdout.count('Open report') == 1
+    said = '32 drawn photos to train on', 'Error rate', 'Open report'
+    assert [done.stdout.count(words) for words in said] == [1, 1, 1]
     assert os.listdir(out/'here') == ['report']
     assert sorted(os.listdir(out/'here'/'report')) == ['index.html', 'metrics.json', 'model.json', 'model.safetensors']
     metrics = json.loads((out/'here'/'report'/'metrics.json').read_text())
@@ -166,7 +174,8 @@ def test_a_killed_process_ends_the_job(tmp_path):
     done = torchrun(__file__, 'lose', 'killed', tmp_path)
     assert done.returncode != 0
     assert done.stdout == 'both are here\n'
-    assert done.stderr.count('another of the processes has ended: so do all') == 1 and 'exitcode  : -9' in done.stderr, done.stderr
+    assert done.stderr.count('another of the processes has ended: so do all') == 1, done.stderr
+    assert 'exitcode  : -9' in done.stderr, done.stderr
     assert os.listdir(tmp_path) == []
 
 
@@ -176,8 +185,74 @@ def test_a_mistake_is_said_once(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+# in one process, with environment variables that speak of two
+
+@pytest.fixture
+def one_of_two(monkeypatch):
+    "Process 0 of two, with nobody to talk to; the handler of SIGTERM that it had before"
+    monkeypatch.setattr(distributed_module, '_together', lambda: SimpleNamespace(barrier=int, destroy_process_group=int))
+    for name, value in dict(WORLD_SIZE='2', RANK='0', LOCAL_RANK='0').items(): monkeypatch.setenv(name, value)
+    before = signal.signal(signal.SIGTERM, handler := lambda *_: None)
+    yield handler
+    signal.signal(signal.SIGTERM, before)
+
+
+ENDS = {'none': None, 'value': ValueError('x'), 'memory': torch.OutOfMemoryError('x'), 'number': FloatingPointError('x'),
+        'interrupt': KeyboardInterrupt(), 'exit': SystemExit(3), 'bug': RuntimeError('mat1 and mat2')}
+
+
+@pytest.mark.parametrize('rank', ['0', '1'])
+@pytest.mark.parametrize('end', ENDS)
+def test_the_handler_is_put_back(one_of_two, end, rank, monkeypatch):
+    slept = []
+    monkeypatch.setenv('RANK', rank)
+    monkeypatch.setattr(distributed_module.time, 'sleep', slept.append)
+    with pytest.raises(type(ENDS[end])) if ENDS[end] else nullcontext():
+        with as_one():
+            assert signal.getsignal(signal.SIGTERM) is not one_of_two
+            if ENDS[end]: raise ENDS[end]
+    assert signal.getsignal(signal.SIGTERM) is one_of_two
+    assert slept == ([30] if rank == '1' and end not in ('none', 'exit') else []), 'process 0 says it first'
+
+
+@pytest.mark.parametrize('lost', [RuntimeError('[/src/gloo/transport/tcp/pair.cc:561] Connection closed by peer'),
+                                  torch.distributed.DistNetworkError('gone')])
+def test_a_process_that_ends_with_another_is_not_told_twice(one_of_two, lost):
+    "While it tidies up, the launcher's signal changes nothing"
+    with pytest.raises(SystemExit, match='so do all'), as_one(): raise lost
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+
+
+def test_an_error_in_a_shared_fit_leaves_the_model_as_it_was(one_of_two, files_of_two, monkeypatch):
+    "fastai has wrapped it, and the loaders, by then"
+    learn = tiny_learner(files_of_two)
+    model, loaders = learn.model, learn.dls.loaders
+    @contextmanager
+    def wrapped(**kwargs):
+        learn.model = torch.nn.DataParallel(learn.model)
+        yield
+    monkeypatch.setattr(learn, 'distrib_ctx', wrapped, raising=False)
+    with pytest.raises(KeyboardInterrupt), distributed(learn):
+        assert [dl.bs for dl in learn.dls.loaders] == [4, 8] and learn.model is not model
+        raise KeyboardInterrupt
+    assert learn.model is model and learn.dls.loaders is loaders and learn.dls.bs == 8
+
+
+@pytest.fixture
+def files_of_two(tmp_path): return tiny_files(tmp_path)
+
+
+@pytest.mark.parametrize('processes', [1, 2, 1000])
+def test_each_process_has_its_share_of_the_cores(monkeypatch, processes):
+    monkeypatch.setattr(core, 'num_cpus', lambda: 8)
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', str(processes))
+    assert core.cores() == max(1, 8//processes)
+
+
 def test_accelerate_launch_that_starts_one_is_refused(drawn, tmp_path):
-    words = [BIN/'accelerate', 'launch', '--cpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', '--no_python']
-    done = subprocess.run([*words, BIN/'pet_breeds', '--path', str(drawn)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    words = [BIN/'accelerate', 'launch', '--cpu', '--num_processes', '2', '--num_machines', '1',
+             '--mixed_precision', 'no', '--dynamo_backend', 'no', '--no_python', BIN/'pet_breeds', '--path', str(drawn)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode != 0 and done.stdout == '' and os.listdir(tmp_path) == []
-    assert f'torchrun --standalone --nproc_per_node 2 --no-python {BIN}/pet_breeds --path {drawn}\n' in done.stderr, done.stderr
+    command = f'torchrun --standalone --nproc_per_node 2 --no-python {BIN}/pet_breeds --path {drawn}\n'
+    assert command in done.stderr, done.stderr

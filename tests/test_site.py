@@ -1,4 +1,4 @@
-"The site, built once: whole, searchable, nothing from another host, no dead link, no picture without words. The notebooks too."
+"The site: whole, searchable, nothing from other hosts, no dead link, no picture without words. Its notebooks, too."
 import importlib
 import json
 import os
@@ -12,7 +12,8 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
+NOTEBOOKS = sorted(f for f in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in f.parts)
+INTERNALS = [f.stem for f in NOTEBOOKS if f.parent.name == 'internals']
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if f.stem[0] != '_')
 MISSING = [name for name in ('sphinx', 'myst_nb', 'sphinx_book_theme') if not find_spec(name)]
 
@@ -22,7 +23,8 @@ MISSING = [name for name in ('sphinx', 'myst_nb', 'sphinx_book_theme') if not fi
 def prose(notebook):
     "(cell id, its Markdown without code) for each cell of text"
     for cell in nbformat.read(notebook, 4).cells:
-        if cell.cell_type == 'markdown': yield cell.id, re.sub(r'^(`{3,}).*?^\1|`[^`\n]*`', '', cell.source, flags=re.S | re.M)
+        text = re.sub(r'^(`{3,}).*?^\1|`[^`\n]*`', '', cell.source, flags=re.S | re.M)
+        if cell.cell_type == 'markdown': yield cell.id, text
 
 
 def dead_links(notebook):
@@ -44,28 +46,32 @@ def test_links_of_a_notebook_lead_somewhere(notebook): assert list(dead_links(no
 
 @pytest.mark.parametrize('notebook', NOTEBOOKS, ids=lambda f: f.stem)
 def test_pictures_in_text_have_words(notebook):
-    bare = [(cell, m) for cell, text in prose(notebook) for m in re.findall(r'!\[\s*\]\([^)]*\)|<img(?![^>]*alt=)[^>]*>', text)]
-    assert bare == []
+    bare = re.compile(r'!\[\s*\]\([^)]*\)|<img(?![^>]*alt=)[^>]*>')
+    assert [(cell, m) for cell, text in prose(notebook) for m in bare.findall(text)] == []
 
 
 def test_dead_links_are_found(tmp_path):
     md = lambda id, source: nbformat.v4.new_markdown_cell(source, id=id)
     nb = tmp_path/'a.ipynb'
-    nbformat.write(nbformat.v4.new_notebook(cells=[md('one', '[x](b.ipynb) `[y](c.ipynb)` [z](https://d.e)'), md('two', '[x](a.ipynb#cell-id=three) [y](#cell-id=one)')]), nb)
+    cells = [md('one', '[x](b.ipynb) `[y](c.ipynb)` [z](https://d.e)'),
+             md('two', '[x](a.ipynb#cell-id=three) [y](#cell-id=one)')]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), nb)
     assert list(dead_links(nb)) == ['one: b.ipynb', 'two: a.ipynb#cell-id=three']
 
 
 # The site
 
 def build(out, **env):
-    return subprocess.run([sys.executable, str(ROOT/'site'/'build.py'), '--out', str(out)], cwd=out.parent, capture_output=True, text=True, env={**os.environ, **env})
+    command = [sys.executable, str(ROOT/'site'/'build.py'), '--out', str(out)]
+    return subprocess.run(command, cwd=out.parent, capture_output=True, text=True, env={**os.environ, **env})
 
 
 def test_without_sphinx_it_says_what_to_install(tmp_path):
     hide = 'import sys\nfor name in ("sphinx", "myst_nb", "sphinx_book_theme"): sys.modules[name] = None\n'
     (tmp_path/'sitecustomize.py').write_text(hide)
     done = build(tmp_path/'out', PYTHONPATH=str(tmp_path))
-    assert done.returncode == 1 and 'pip install sphinx myst-nb sphinx-book-theme' in done.stderr and 'Traceback' not in done.stderr
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'pip install sphinx myst-nb sphinx-book-theme' in done.stderr
 
 
 @pytest.fixture(scope='module')
@@ -81,18 +87,34 @@ def site(tmp_path_factory):
 def pages(site):
     "{file: what BeautifulSoup reads in it}"
     from bs4 import BeautifulSoup
-    return {f: BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in site.rglob('*.html') if '_static' not in f.parts}
+    files = [f for f in site.rglob('*.html') if '_static' not in f.parts]
+    return {f: BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in files}
 
 
 def test_every_notebook_and_module_has_a_page(site):
-    expected = [f'{f.stem}.html' for f in NOTEBOOKS] + [f'api/{m}.html' for m in MODULES] + ['CONTRIBUTING.html', 'api/index.html', 'search.html']
+    expected = [f'{f.stem}.html' for f in NOTEBOOKS] + [f'api/{m}.html' for m in MODULES]
+    expected += ['CONTRIBUTING.html', 'api/index.html', 'search.html']
     assert [page for page in expected if not (site/page).exists()] == []
+
+
+def links_of(page): return {a['href'].partition('#')[0] for a in page.select('article a[href]')}
+
+
+def test_lessons_and_internals_lead_to_each_other(pages, site):
+    assert [name for name in INTERNALS if 'index.html' not in links_of(pages[site/f'{name}.html'])] == []
+    assert 'batches.html' in links_of(pages[site/'11_scale.html'])
+    assert '02_presize.html' in links_of(pages[site/'warp.html'])
+    assert 'warp.html' in links_of(pages[site/'batches.html']) # and internals to each other
+    captions = [p.get_text().strip() for p in pages[site/'index.html'].select('nav p.caption')]
+    menu = {a['href'] for a in pages[site/'index.html'].select('nav li a[href]')}
+    assert 'How it is made' in captions and menu >= {f'{name}.html' for name in INTERNALS}
 
 
 @pytest.mark.parametrize('module', MODULES)
 def test_every_export_is_described(pages, site, module):
     page = pages[site/'api'/f'{module}.html']
-    said = re.findall(r'\w+', page.get_text()) if module == 'all' else [h.get_text().rstrip('#') for h in page.select('h2')]
+    said = [h.get_text().rstrip('#') for h in page.select('h2')]
+    if module == 'all': said = re.findall(r'\w+', page.get_text())
     assert set(importlib.import_module(f'pet_breeds.{module}').__all__) - set(said) == set()
 
 
@@ -104,14 +126,16 @@ def test_a_signature_has_its_comments(pages, site):
     assert source.startswith('../02_presize.html#')
 
 
-LOADS = {'script': 'src', 'img': 'src', 'iframe': 'src', 'source': 'src', 'video': 'src', 'audio': 'src', 'embed': 'src', 'object': 'data'}
+LOADS = {**dict.fromkeys(('script', 'img', 'iframe', 'source', 'video', 'audio', 'embed'), 'src'), 'object': 'data'}
 
 
 def loaded(soup):
     "What a browser fetches with the page, unasked"
     for tag, attr in LOADS.items(): yield from (t[attr] for t in soup.find_all(tag) if t.get(attr))
-    yield from (t['href'] for t in soup.find_all('link') if t.get('href') and not {'next', 'prev', 'canonical', 'search', 'index'} & set(t.get('rel', [])))
-    for style in [t.get_text() for t in soup.find_all('style')] + [t['style'] for t in soup.select('[style]')]: yield from css_urls(style)
+    unloaded = {'next', 'prev', 'canonical', 'search', 'index'}
+    yield from (t['href'] for t in soup.find_all('link') if t.get('href') and not unloaded & set(t.get('rel', [])))
+    styles = [t.get_text() for t in soup.find_all('style')] + [t['style'] for t in soup.select('[style]')]
+    for style in styles: yield from css_urls(style)
 
 
 def css_urls(css): return re.findall(r'''(?:url\(|@import)\s*["']?([^"')]+)''', css)
@@ -122,39 +146,44 @@ def is_remote(url): return url.startswith('//') or urlparse(url).scheme in ('htt
 
 def test_nothing_comes_from_another_host(pages, site):
     assert [(f.name, url) for f, soup in pages.items() for url in loaded(soup) if is_remote(url)] == []
-    css = [(f.name, url) for f in site.rglob('*.css') for url in css_urls(f.read_text(encoding='utf-8')) if is_remote(url)]
-    assert css == []
+    css = [(f.name, url) for f in site.rglob('*.css') for url in css_urls(f.read_text(encoding='utf-8'))]
+    assert [(name, url) for name, url in css if is_remote(url)] == []
 
 
 def test_resources_are_there(pages):
-    local = [(f, f.parent/unquote(urlparse(url).path)) for f, soup in pages.items() for url in loaded(soup) if not urlparse(url).scheme]
+    urls = [(f, urlparse(url)) for f, soup in pages.items() for url in loaded(soup)]
+    local = [(f, f.parent/unquote(url.path)) for f, url in urls if not url.scheme]
     assert local and [(f.name, target.name) for f, target in local if not target.exists()] == []
 
 
 def test_links_and_anchors_are_alive(pages):
-    ids = {f.resolve(): {t['id'] for t in soup.select('[id]')} | {t['name'] for t in soup.select('a[name]')} for f, soup in pages.items()}
-    dead, count = [], 0
+    names = lambda soup: {t['id'] for t in soup.select('[id]')} | {t['name'] for t in soup.select('a[name]')}
+    ids, dead, count = {f.resolve(): names(soup) for f, soup in pages.items()}, [], 0
     for f, soup in pages.items():
         for href in {a['href'] for a in soup.select('a[href]')}:
             url = urlparse(href)
             if url.scheme or href == '#': continue
             target, count = (f.parent/unquote(url.path) if url.path else f).resolve(), count+1
-            if not target.exists() or url.fragment and target in ids and unquote(url.fragment) not in ids[target]: dead.append((f.name, href))
+            lost = url.fragment and target in ids and unquote(url.fragment) not in ids[target]
+            if lost or not target.exists(): dead.append((f.name, href))
     assert count > 1000 and dead == []
 
 
 def test_every_picture_has_words(pages):
-    pictures = [(f.name, img.get('alt', '').strip(), img['src'][-30:]) for f, soup in pages.items() for img in soup.find_all('img')]
-    assert len(pictures) > 40 and [p for p in pictures if len(p[1]) < 10] == []
+    pictures = [(f.name, img) for f, soup in pages.items() for img in soup.find_all('img')]
+    bare = [(name, img['src'][-30:]) for name, img in pictures if len(img.get('alt', '').strip()) < 10]
+    assert len(pictures) > 40 and bare == []
 
 
 def test_dense_plots_are_not_shrunk(pages, site):
-    assert [img['alt'][:28] for img in pages[site/'08_interpret.html'].select('img.large')] == ['Figure: The confusion matrix']
+    large = pages[site/'08_interpret.html'].select('img.large')
+    assert [img['alt'][:28] for img in large] == ['Figure: The confusion matrix']
     assert 'img.large' in (site/'_static'/'site.css').read_text()
 
 
 def test_search_knows_its_words(site):
-    index = json.loads((site/'searchindex.js').read_text(encoding='utf-8').removeprefix('Search.setIndex(').rstrip(';').removesuffix(')'))
+    text = (site/'searchindex.js').read_text(encoding='utf-8')
+    index = json.loads(text.removeprefix('Search.setIndex(').rstrip(';').removesuffix(')'))
     lesson = index['docnames'].index('02_presize')
     found = index['terms']['presiz'] # as the stemmer of Sphinx leaves presizing
     assert lesson in (found if isinstance(found, list) else [found]) or lesson in index['titleterms'].get('presiz', [])
@@ -163,11 +192,12 @@ def test_search_knows_its_words(site):
 def test_formulas_need_no_script(pages, site):
     formulas = pages[site/'04_loss.html'].select('math')
     assert len(formulas) > 30 and formulas[0].select('mi')
-    assert not [f.name for f, soup in pages.items() if 'mathjax' in str(soup.find_all('script', src=True)).lower()]
+    scripts = {f.name: str(soup.find_all('script', src=True)).lower() for f, soup in pages.items()}
+    assert [name for name, text in scripts.items() if 'mathjax' in text] == []
 
 
 def test_a_markdown_output_is_a_table(pages, site):
-    assert 'notebook' in [th.get_text() for th in pages[site/'09_quiz.html'].select('.cell_output th')]
+    assert 'notebook' in [th.get_text() for th in pages[site/'quiz.html'].select('.cell_output th')]
 
 
 def test_hidden_cells_and_directives_are_left_out(pages, site):
@@ -181,20 +211,23 @@ def test_a_notebook_can_be_taken_along(site):
 
 
 def test_no_address_of_this_machine(pages):
-    text = {f.name: soup.get_text() for f, soup in pages.items()}
-    assert [(name, m) for name, t in text.items() for m in re.findall(r'/(?:home|root|Users|tmp|work|opt)/\w+|0x[0-9a-f]{8,}', t)] == []
+    address = re.compile(r'/(?:home|root|Users|tmp|work|opt)/\w+|0x[0-9a-f]{8,}')
+    assert [(f.name, m) for f, soup in pages.items() for m in address.findall(soup.get_text())] == []
 
 
-DOT = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==' # a PNG of one pixel
+# A PNG of one pixel
+DOT = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=='
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f'needs {MISSING}')
 def test_a_widget_leaves_its_picture(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT/'site'))
     from conf import WIDGET, adapt_notebook
-    outputs = [{'output_type': 'display_data', 'metadata': {}, 'data': data} for data in (
-        {WIDGET: {'model_id': 'a'}, 'text/plain': 'VBox()'}, {WIDGET: {'model_id': 'b'}, 'image/png': DOT, 'text/plain': 'VBox()'}, {'text/plain': '1'})]
+    widget = lambda name: {WIDGET: {'model_id': name}, 'text/plain': 'VBox()'}
+    datas = widget('a'), {**widget('b'), 'image/png': DOT}, {'text/plain': '1'}
+    outputs = [{'output_type': 'display_data', 'metadata': {}, 'data': data} for data in datas]
     cell = dict(cell_type='code', id='a', source='#| export\nx', metadata={}, outputs=outputs, execution_count=None)
-    (_, cell), metadata = (nb := adapt_notebook(dict(cells=[cell], metadata={'widgets': {}}), 'doc'))['cells'], nb['metadata']
+    nb = adapt_notebook(dict(cells=[cell], metadata={'widgets': {}}), 'doc')
+    (_, cell), metadata = nb['cells'], nb['metadata']
     assert [set(out['data']) for out in cell['outputs']] == [{'image/png', 'text/plain'}, {'text/plain'}]
     assert cell['source'] == 'x' and 'widgets' not in metadata

@@ -54,7 +54,8 @@ def tiny_learner(files, bs=8, seed=0, **kwargs):
     dsets = Datasets(files, [[pixels], label], splits=(range(n), range(n, len(files))))
     dls = dsets.dataloaders(bs=bs, val_bs=2*bs, num_workers=0, device=torch.device('cpu'))
     split = lambda model: L(model[0], model[1]).map(params)
-    learn = Learner(dls, tiny_network(), **{**dict(loss_func=CrossEntropyLossFlat(), splitter=split, metrics=error_rate), **kwargs})
+    settings = {**dict(loss_func=CrossEntropyLossFlat(), splitter=split, metrics=error_rate), **kwargs}
+    learn = Learner(dls, tiny_network(), **settings)
     learn.head, learn.logger = 'linear', lambda row: None
     learn.remove_cbs([cb for cb in learn.cbs if cb.name == 'progress'])
     return learn
@@ -64,11 +65,12 @@ def weights(learn): return {k: v.clone() for k, v in learn.model.state_dict().it
 
 
 def random_states(learn):
-    return [random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist(), *(dl.rng.getstate() for dl in learn.dls.loaders)]
+    loaders = [dl.rng.getstate() for dl in learn.dls.loaders]
+    return [random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist(), loaders]
 
 
 def assert_clean(learn, model):
-    "Nothing that an error interrupted is left: autocast is off, the model is the same, computes in float32, and is free to go"
+    "Nothing of an interrupted step is left: autocast is off, the model is the same and computes in float32"
     assert not torch.is_autocast_enabled('cpu') and not torch.is_autocast_enabled('cuda')
     assert (torch.ones(2, 2)@torch.ones(2, 2)).dtype == torch.float32
     assert learn.model is model
@@ -80,7 +82,8 @@ def assert_clean(learn, model):
 
 def assert_let_go(learn):
     "The Learner holds no batch"
-    held = [learn.dl, learn.pred, learn.loss, learn.loss_grad, *learn.xb, *learn.yb, *(p.grad for p in learn.model.parameters())]
+    grads = [p.grad for p in learn.model.parameters()]
+    held = [learn.dl, learn.pred, learn.loss, learn.loss_grad, *learn.xb, *learn.yb, *grads]
     assert [x for x in held if x is not None] == []
 
 
@@ -92,7 +95,8 @@ def raiser(error):
     return fail
 
 
-FULL = {'cuda': raiser(torch.OutOfMemoryError('CUDA out of memory')), 'cpu': no_memory, 'python': raiser(MemoryError())}
+FULL = {'cuda': raiser(torch.OutOfMemoryError('CUDA out of memory')), 'cpu': no_memory, 'python': raiser(MemoryError()),
+        'driver': raiser(RuntimeError('CUDA error: out of memory'))}
 
 
 class Raise(Callback):

@@ -32,7 +32,8 @@ def timed(func):
 
 def child_photos(folder):
     "Seconds of each stage, and MB in all"
-    from pet_breeds.data import check_photos, find_photos, photo_table, stratified_split
+    from pet_breeds.data import photo_table, stratified_split
+    from pet_breeds.photos import check_photos, find_photos
     find_photos(folder) # once for the system's own memory of folders
     before, seconds = peak_mb(), {}
     _, seconds['find'] = timed(lambda: find_photos(folder))
@@ -43,7 +44,7 @@ def child_photos(folder):
     return dict(seconds=seconds, MB=round(peak_mb()-before, 1))
 
 def child_copies(folder):
-    from pet_breeds.data import check_photos, find_photos
+    from pet_breeds.photos import check_photos, find_photos
     files = find_photos(folder)
     before = peak_mb()
     problems, seconds = timed(lambda: check_photos(files, progress=False))
@@ -52,16 +53,13 @@ def child_copies(folder):
 
 def child_predict(folder):
     "After a few predictions have loaded what they need"
-    from types import SimpleNamespace
-    from pet_breeds.cli import predict_pets
-    from pet_breeds.data import find_photos
-    from fastai.vision.all import L, Normalize, imagenet_stats
-    from pet_breeds.model import make_model
+    from pet_breeds.data import pets_dls
+    from pet_breeds.model import default_size, make_learner
+    from pet_breeds.pets import predict_pets
+    from pet_breeds.photos import find_photos
     from pet_breeds.saving import save_model
-    net, vocab = make_model('drawnet', 37, size=128)[0], [f'breed{i}' for i in range(37)]
-    dls = SimpleNamespace(vocab=vocab, after_batch=SimpleNamespace(fs=L(Normalize.from_stats(*imagenet_stats, cuda=False))))
     with TemporaryDirectory() as model:
-        save_model(SimpleNamespace(head='fastai', model=net, arch='drawnet', dls=dls), model, size=128)
+        save_model(make_learner(pets_dls(folder, size=default_size('drawnet')), 'drawnet', 'none'), model)
         predict_pets(model, find_photos(folder)[:200])
         before = peak_mb()
         (preds, bad), seconds = timed(lambda: predict_pets(model, [folder]))

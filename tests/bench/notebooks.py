@@ -1,6 +1,6 @@
 """Every notebook in a process of its own and a fresh folder: seconds in a kernel, as `jupyter nbconvert --execute` runs it, and by `nbdev_test`.
 
-    python tests/bench/notebooks.py [--notebooks 04_loss 09_quiz] [--workers 2] [--json FILE]
+    python tests/bench/notebooks.py [--notebooks 04_loss quiz] [--workers 2] [--json FILE]
 
 The folder holds a copy of the notebook and nothing else; beside it stands a copy of `images/`. One thread for arithmetic. Flagged cells
 (slow, cuda, net) are left out both ways. First one after the other: their seconds, start-up counted, and the sum. Then all once more
@@ -24,9 +24,12 @@ def seconds(way, names, *options):
         shutil.copytree(ROOT/'images', f'{tmp}/images')
         folder = Path(tmp, 'nbs')
         folder.mkdir()
-        for name in names: shutil.copy(found(name), folder)
-        start = time.perf_counter() # the flags to leave out stand in settings.ini, which nbdev_test looks for where it is started
-        done = subprocess.run([*WAYS[way], folder if len(names) > 1 else folder/f'{names[0]}.ipynb', *options], cwd=ROOT,
+        copies = [folder/found(name).relative_to(ROOT/'nbs') for name in names]
+        for file in copies:
+            file.parent.mkdir(exist_ok=True)
+            shutil.copy(found(file.stem), file)
+        start = time.perf_counter() # nbdev_test reads the flags to leave out from the settings.ini of where it is started
+        done = subprocess.run([*WAYS[way], folder if len(copies) > 1 else copies[0], *options], cwd=ROOT,
                               env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True)
         took = time.perf_counter()-start
     if done.returncode or way == 'nbdev_test' and 'Success.' not in done.stdout:

@@ -22,17 +22,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 from pet_breeds.batches import PhotoBlock, cache_photos, photo_block
-from pet_breeds.core import cores
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_learner
 from pet_breeds.photos import find_photos, read_photo
 from pet_breeds.precision import mixed_precision
+from pet_breeds.presize import presize
 from pet_breeds.sources import get_pets, is_drawn
 from pet_breeds.warp import Prep, crop_box, draw_augs, no_augs, to_pixels, warp, warp_matrices
 import cv2, fastai, numpy as np, pandas as pd, PIL, scipy, simplejpeg, torch
-from fastai.vision.all import *
-from concurrent.futures import ThreadPoolExecutor # fastai's name for another one
+from fastai.vision.all import (Callback, CancelValidException, CategoryBlock, DataLoaders, Flip, GetAttr, IndexSplitter,
+                               IntToFloatTensor, Normalize, PILImage, Pipeline, RandomResizedCropGPU, Rotate, TensorImage, Warp,
+                               Zoom, compose_tfms, image2tensor, imagenet_stats, set_seed, setup_aug_tfms)
 from scipy.ndimage import map_coordinates, spline_filter
 
 SHARED = Path(os.environ.get('PET_BREEDS_SHARED', ROOT.parent/'shared'))
@@ -44,14 +48,12 @@ def sample(files, most, seed=0):
     "At most `most` files, drawn without order, given in order"
     return sorted(random.Random(seed).sample(list(files), min(most, len(files))))
 
-def prep(presize, args): return Prep(presize, args.item, args.size)
-
 def loaders(files, way, args, valid=(0,), bs=64, normalize=True, **kwargs):
     "`way` is 'stock', 'composed', or a folder: composed from the cache in it"
     cached = isinstance(way, Path)
-    part = photo_block(prep('composed' if cached else way, args), way if cached else False)
+    photos = photo_block(Prep('composed' if cached else way, args.item, args.size), way if cached else False)
     norm = [Normalize.from_stats(*imagenet_stats, cuda=False)] if normalize else []
-    block = PhotoBlock((part, CategoryBlock(vocab=sorted({name_label(f) for f in files}))), get_y=name_label,
+    block = PhotoBlock((photos, CategoryBlock(vocab=sorted({name_label(f) for f in files}))), get_y=name_label,
                        splitter=IndexSplitter(list(valid)), batch_tfms=norm)
     kwargs = dict(num_workers=0, device=torch.device('cpu')) | kwargs
     return block.dataloaders(files, bs=min(bs, len(files)-len(valid)), **kwargs).to(kwargs['device'])
@@ -154,11 +156,10 @@ def stock_train(x, aug, args):
 
 def stock(file, aug, train, args):
     "As fastai prepares a photo, but for lighting"
-    block = photo_block(prep('stock', args))
-    resize = next(f for f in block.item_tfms if isinstance(f, Resize))
+    (resize,), batch_tfms = presize(args.item, args.size)
     resize.pcts = aug.crop_x, aug.crop_y
     x = IntToFloatTensor()(TensorImage(image2tensor(resize.encodes(PILImage.create(file))))[None])
-    x = stock_train(x, aug, args) if train else compose_tfms(x, Pipeline(block.batch_tfms[1:]).fs, split_idx=1)
+    x = stock_train(x, aug, args) if train else compose_tfms(x, Pipeline(batch_tfms).fs, split_idx=1)
     return 255*x[0].permute(1, 2, 0).numpy().astype(float)
 
 def psnr(a, b): return 10*np.log10(255**2/np.mean((a-b)[4:-4, 4:-4]**2))
@@ -190,7 +191,7 @@ def fidelity(args, files, tmp):
     out = dict(n=len(files), seed=0)
     for draws, augs in (('train', draw_augs(len(files), 0)), ('valid', no_augs(len(files)))):
         grids, train = warp_matrices(augs, args.size, args.item), draws == 'train'
-        with torch_threads(1), ThreadPoolExecutor(cores()) as pool:
+        with torch_threads(1), ThreadPoolExecutor(os.cpu_count()) as pool:
             figures = pd.DataFrame(list(pool.map(lambda *a: judge(*a, train, args), files, augs, grids)), [f.name for f in files])
         table, better = fidelity_table(figures), figures['composed', 'PSNR cubic'] > figures['stock', 'PSNR cubic']
         worst = {way: figures[way, 'PSNR cubic'].nsmallest(3).round(2).to_dict() for way in table.index}
@@ -274,11 +275,16 @@ def epoch_of(learn):
         return len(learn.dls.train)*learn.dls.train.bs
     return epoch
 
-def epochs_of(dls, args):
-    "The same for resnet50, in half precision on CUDA"
+def one_batch(learn):
+    "The same Learner, which always gets the same batch to train on"
+    learn.dls = DataLoaders(Fixed(learn.dls.train), learn.dls.valid, device=learn.dls.device)
+    return learn
+
+def epochs_of(dls, args, fixed=False):
+    "The same for resnet50, in half precision on CUDA; `fixed` gives it one batch again and again"
     learn = make_learner(dls, 'resnet50', 'none')
     mixed_precision(learn, 'fp16' if args.device.startswith('cuda') else 'fp32')
-    return epoch_of(learn)
+    return epoch_of(one_batch(learn) if fixed else learn)
 
 def rates(ways, rounds):
     "Photos a second: median over rounds"
@@ -293,8 +299,8 @@ def gpu(args, files, tmp):
     ours = loaders(files, tmp/'gpu', args, device=device)
     _, load = timed(sweep, ours.train)
     loader = rates({'stock': partial(sweep, theirs.train), 'composed': partial(sweep, ours.train)}, args.rounds)
-    fixed = DataLoaders(Fixed(ours.train), ours.valid, device=device)
-    step = rates({name: epochs_of(dls, args) for name, dls in (('one batch', fixed), ('stock', theirs), ('composed', ours))}, args.rounds)
+    step = rates({'one batch': epochs_of(ours, args, fixed=True), 'stock': epochs_of(theirs, args), 'composed': epochs_of(ours, args)},
+                 args.rounds)
     show(f'{args.device}: n={n}, {args.size} px, bs {ours.train.bs}, stock with {workers} workers, resnet50; photos a second',
          pd.DataFrame(dict(loader=loader, resnet50=step)), 1)
     print(f"first epoch of the composed loader, photos to the device included: {load[0]:.1f} s; "
@@ -311,13 +317,13 @@ def find(photos, tmp):
 
 def about():
     versions = {m.__name__: m.__version__ for m in (torch, fastai, cv2, PIL, simplejpeg, np, scipy)}
-    return dict(versions=versions, python=platform.python_version(), machine=platform.machine(), cpus=cores(),
+    return dict(versions=versions, python=platform.python_version(), machine=platform.machine(), cpus=os.cpu_count(),
                 threads=torch.get_num_threads(), load=os.getloadavg(), seed=0)
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ('photos', 'json'): parser.add_argument(f'--{name}', type=Path)
-    for name, default in dict(rounds=5, n=None, seeds=5, epochs=8, workers=cores(), item=460, size=224).items():
+    for name, default in dict(rounds=5, n=None, seeds=5, epochs=8, workers=os.cpu_count(), item=460, size=224).items():
         parser.add_argument(f'--{name}', type=int, default=default)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     parser.add_argument('--device', default=device, help='for training and gpu')

@@ -26,32 +26,29 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
-from presize import Fixed, about, epoch_of, in_turn, quietly, show, timed
+from presize import about, epoch_of, in_turn, one_batch, quietly, show, timed
 from pet_breeds.batches import photo_dl
-from pet_breeds.data import get_pets, photo_table, pets_dls, stratified_split
+from pet_breeds.data import pets_dls, photo_table, stratified_split
 from pet_breeds.drawn import BREEDS, draw_pets
 from pet_breeds.model import make_learner, make_model
+from pet_breeds.pets import Config, plan_run
 from pet_breeds.precision import mixed_precision
+from pet_breeds.sources import get_pets
 from pet_breeds.training import compare, probe_head, repeat, train
+from pet_breeds.warp import Prep
 import numpy as np, pandas as pd, sklearn, torch
-from fastai.vision.all import DataLoaders, default_device, set_seed
+from fastai.torch_core import default_device, set_seed
 from fastcore.test import test_eq
 from sklearn.linear_model import LogisticRegression
 
 TOP = 'shipped scratch scratch_ratio probe book ours epoch_ratio epoch_ratio_cpu gpu_ratio'.split()
 
-# settings: only these two know how `pet_breeds` has them
-def prep(presize, size):
-    "How photos are prepared: 'stock' as in the book, or 'composed'"
-    from pet_breeds.cli import _prep
-    return _prep(presize, size)
-
+# settings
 def our_settings(n_train, pretrained, most_epochs):
     "What the command does where nothing is asked for, with ten photos of a breed or more"
-    from pet_breeds.cli import _default_rate, _defaults
-    settings = _defaults(n_train, pretrained, 'fastai', None, None, None)
-    for name in ('epochs', 'freeze_epochs'): settings[name] = min(settings[name], most_epochs)
-    return settings | dict(lr=_default_rate('fastai', pretrained))
+    plan = plan_run(Config(head='fastai'), n_train, len(BREEDS), pretrained)
+    epochs = {name: min(plan[name], most_epochs) for name in ('epochs', 'freeze_epochs')}
+    return dict(bs=plan['bs'], lr=float(plan['lr']), **epochs)
 
 # photos
 def few(table, n):
@@ -65,7 +62,7 @@ def drawn_table(n, data):
 def batches(table, seed, bs, valid_pct, presize, size, workers=0, device='cpu', **kwargs):
     "DataLoaders of a stratified split"
     set_seed(seed)
-    return pets_dls(table, bs, device, workers, valid_pct=valid_pct, seed=seed, **kwargs, **prep(presize, size))
+    return pets_dls(table, bs, device, workers, valid_pct=valid_pct, seed=seed, presize=presize, size=size, **kwargs)
 
 # runs: each way is a function from a seed to a figure and seconds
 def measure(ways, seeds):
@@ -95,10 +92,10 @@ def set_precision(learn, precision='auto'):
     "`mixed_precision`, said aloud"
     print(f'{learn.arch} in {mixed_precision(learn, precision).name}', end='; ', flush=True)
 
-def scratch_or_not(dls, seed, size, weights, epochs, lr=2e-3, freeze_epochs=0, precision='auto', **_):
+def scratch_or_not(dls, seed, weights, epochs, lr=2e-3, freeze_epochs=0, precision='auto', **_):
     "Train drawnet: error rate at the end, and seconds"
     set_seed(seed)
-    learn = make_learner(dls, 'drawnet', weights, size)
+    learn = make_learner(dls, 'drawnet', weights)
     if precision: set_precision(learn, precision)
     table, seconds = timed(silently, learn, train, learn, epochs, lr, freeze_epochs)
     return table.error_rate.iloc[-1], seconds[0]
@@ -109,7 +106,7 @@ def drawn(args, tmp):
     shipped, scratch = (our_settings(round(.8*len(table)), pretrained, args.most_epochs) for pretrained in (True, False))
     scratch |= dict(bs=shipped['bs'], epochs=shipped['epochs']+shipped['freeze_epochs'])
     def way(weights, settings):
-        return lambda seed: scratch_or_not(batches(table, seed, settings['bs'], .2, 'composed', size), seed, size, weights, **settings)
+        return lambda seed: scratch_or_not(batches(table, seed, settings['bs'], .2, 'composed', size), seed, weights, **settings)
     runs, seconds = measure(dict(shipped=way('auto', shipped), scratch=way('none', scratch)), args.seeds)
     print(f'\nshipped: {shipped}; scratch: {scratch}')
     out = summary(f'drawn: error rate, n={len(table)} (20% valid), drawnet, {size} px', runs, seconds)
@@ -127,14 +124,14 @@ def real_learner(table, seed, bs, presize, args, head='fastai', **kwargs):
     dls = batches(table, seed, bs, .3, presize, args.size, **kwargs)
     test_eq(list(dls.valid.items.file), list(table.file[split(table, seed)[1]]))
     set_seed(seed)
-    return make_learner(dls, 'mobilenet_v2', weights_in(args.shared), args.size, head)
+    return make_learner(dls, 'mobilenet_v2', weights_in(args.shared), head)
 
 @torch.no_grad()
 def features(files, args):
     "The pretrained body's features, averaged over the grid, photos prepared as for validation: (n, 1280)"
     model, meta = make_model('mobilenet_v2', 2, weights_in(args.shared), args.size)
     mean, std = meta['stats']
-    body, dl = model[0].eval(), photo_dl(files, mean=mean, std=std, **prep('composed', args.size))
+    body, dl = model[0].eval(), photo_dl(files, Prep(size=args.size), mean, std)
     return torch.cat([body(x).mean((2, 3)) for x, in dl]).numpy()
 
 def probe(table, seed, args):
@@ -186,7 +183,7 @@ def one_epoch(arch, args, tmp):
     make = partial(batches, table, 0, args.bs, .2, size=args.size)
     dls = {'book': make('stock', workers=None), 'book, no workers': make('stock', workers=0)}
     dls['ours'], build = timed(partial(quietly, make, 'composed', cache=tmp/'epoch'))
-    learners = {name: make_learner(each, arch, 'none', args.size) for name, each in dls.items()}
+    learners = {name: make_learner(each, arch, 'none') for name, each in dls.items()}
     precision = mixed_precision(learners['ours'], 'auto')
     seconds = alternate({name: epoch_of(learn) for name, learn in learners.items()}, args.rounds)
     n, names, middle = dls['ours'].train.n, list(dls), np.median(seconds, 0)
@@ -206,7 +203,7 @@ def epoch_errors(args, tmp):
     table = few(photo_table(draw_pets(tmp/'eight', 40, breeds=breeds, progress=False)), args.n)
     def way(presize, precision):
         settings = dict(weights='none', epochs=args.error_epochs, precision=precision)
-        return lambda seed: scratch_or_not(batches(table, seed, 16, .3, presize, size), seed, size, **settings)
+        return lambda seed: scratch_or_not(batches(table, seed, 16, .3, presize, size), seed, **settings)
     title = f'error rate, n={len(table)} drawn photos (30% valid), 8 breeds, drawnet from scratch, {size} px, {args.error_epochs} epochs'
     return summary(title, *measure(dict(book=way('stock', None), ours=way('composed', 'auto')), args.error_seeds))
 
@@ -221,15 +218,14 @@ def first_epoch(make, device):
 
 def book_on(dls, args):
     "An epoch of the book's recipe in half precision; on a CPU in float32"
-    learn = make_learner(dls, 'resnet50', 'none', args.size)
+    learn = make_learner(dls, 'resnet50', 'none')
     return epoch_of(learn.to_fp16() if args.device.startswith('cuda') else learn)
 
 def ours_on(dls, args, fixed=False):
     "An epoch of ours, photos kept on the card; or of as many steps, always with the same batch"
-    learn = make_learner(dls, 'resnet50', 'none', args.size)
+    learn = make_learner(dls, 'resnet50', 'none')
     mixed_precision(learn, 'auto' if args.device.startswith('cuda') else 'fp32')
-    if fixed: learn.dls = DataLoaders(Fixed(dls.train), dls.valid, device=dls.device)
-    return epoch_of(learn)
+    return epoch_of(one_batch(learn) if fixed else learn)
 
 def gpu(args, tmp):
     if not args.device: return not_run('gpu', 'no CUDA device here; --device cpu tries it')

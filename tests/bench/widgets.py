@@ -41,7 +41,7 @@ def moves_of(notebook, moves):
         times = Path(tmp)/'times'
         nb.cells[last+1:] = []
         nb.cells.insert(0, nbformat.v4.new_code_cell(TIMED.format(moves=moves, file=str(times))))
-        NotebookClient(nb, timeout=600, resources=dict(metadata=dict(path=str(NBS)))).execute(env={**os.environ, 'OMP_NUM_THREADS': '1'})
+        NotebookClient(nb, timeout=600, resources=dict(metadata=dict(path=str(notebook.parent)))).execute(env={**os.environ, 'OMP_NUM_THREADS': '1'})
         return [json.loads(line) for line in times.read_text().splitlines()]
 
 
@@ -52,7 +52,7 @@ def main():
     args = parser.parse_args()
     result = dict(cpus=os.cpu_count(), load=os.getloadavg(), moves=args.moves, widgets={})
     print(f'{"milliseconds of a move":<28} median longest')
-    for notebook in sorted(NBS.glob('[0-9]*.ipynb')):
+    for notebook in sorted(NBS.rglob('*.ipynb')):
         if not EXPLORES.search('\n'.join(c.source for c in nbformat.read(notebook, 4).cells if c.cell_type == 'code')): continue
         for name, times in moves_of(notebook, args.moves):
             row = result['widgets'][f'{notebook.stem}, {name}'] = dict(median=float(np.median(times)), longest=max(times))

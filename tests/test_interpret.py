@@ -1,0 +1,378 @@
+"Counts, tables and pictures of a model's mistakes: every column, every mark in a picture, and bad input."
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib import rcParams
+from matplotlib.colors import to_rgb
+from PIL import Image
+from pandas.testing import assert_frame_equal
+
+from pet_breeds.figures import COLORS
+from pet_breeds.interpret import (confusion, error_se, most_confused, per_class, plot_confusion, plot_photos,
+                                  plot_training, top_losses)
+
+VOCAB = ['beagle', 'pug', 'sphynx']
+TARG = [0, 0, 0, 0, 1, 1, 2, 2, 2, 2]
+PRED = [0, 1, 1, 2, 1, 0, 2, 2, 2, 0]
+COUNTS = [[1, 2, 1], [1, 1, 0], [1, 0, 3]]
+
+
+@pytest.fixture
+def cm(): return confusion(TARG, PRED, VOCAB)
+
+
+def table(counts, vocab):
+    "What `confusion` returns, with these counts"
+    return confusion(*zip(*[at for at, n in np.ndenumerate(counts) for _ in range(n)]), vocab)
+
+
+# Standard error
+
+@pytest.mark.parametrize('error, n, se', [(.5, 100, .05), (.2, 16, .1), (0, 5, 0), (1, 5, 0), (.1, 1, .3)])
+def test_the_standard_error_is_binomial(error, n, se): assert error_se(error, n) == pytest.approx(se)
+
+
+def test_the_standard_error_is_the_spread_of_many_measurements():
+    rates = np.random.default_rng(0).binomial(50, .3, 20_000)/50
+    assert error_se(.3, 50) == pytest.approx(rates.std(), rel=.03)
+
+
+# Confusion
+
+@pytest.mark.parametrize('kind', [list, np.array, torch.tensor, pd.Series], ids=lambda f: f.__name__)
+def test_each_count_is_a_true_and_a_predicted_breed(kind):
+    cm = confusion(kind(TARG), kind(PRED), VOCAB)
+    assert cm.to_numpy().tolist() == COUNTS
+    assert list(cm.index) == list(cm.columns) == VOCAB and (cm.index.name, cm.columns.name) == ('actual', 'predicted')
+    assert cm.loc['beagle', 'pug'] == 2 and cm.loc['pug', 'beagle'] == 1
+
+
+def test_breeds_without_a_photo_have_rows_and_columns_of_zeros():
+    cm = confusion([1], [1], VOCAB)
+    assert cm.to_numpy().tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert confusion(np.array([], int), np.array([], int), VOCAB).to_numpy().tolist() == [[0]*3]*3
+
+
+@pytest.mark.parametrize('targ, pred', [([0, 1], [0]), ([0], [0, 1]), ([[0, 1]], [[0, 1]]), (0, 0)])
+def test_vectors_of_different_lengths_or_no_vectors_are_refused(targ, pred):
+    with pytest.raises(ValueError) as e: confusion(targ, pred, VOCAB)
+    shapes = np.shape(targ), np.shape(pred)
+    assert str(e.value) == f'targ {shapes[0]} and pred {shapes[1]}: expected two vectors of one length'
+
+
+OUTSIDE = [([3], [0], '0..3'), ([0], [3], '0..3'), ([-1], [2], '-1..2'), ([1], [-2], '-2..1'),
+           ([-1, 5], [0, 0], '-1..5')]
+
+
+@pytest.mark.parametrize('targ, pred, span', OUTSIDE)
+def test_classes_outside_the_vocab_are_refused(targ, pred, span):
+    with pytest.raises(ValueError) as e: confusion(targ, pred, VOCAB)
+    assert str(e.value) == f'classes {span}: expected 0..2, as the vocab has 3 names'
+
+
+def test_the_first_and_the_last_class_are_in_the_vocab():
+    assert confusion([0, 2], [2, 0], VOCAB).to_numpy().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+
+
+# Pairs and breeds
+
+def test_most_confused_is_sorted_by_count_then_by_name(cm):
+    expected = [('beagle', 'pug', 2), ('beagle', 'sphynx', 1), ('pug', 'beagle', 1), ('sphynx', 'beagle', 1)]
+    expected = pd.DataFrame(expected, columns=['actual', 'predicted', 'n'])
+    assert_frame_equal(most_confused(cm), expected, check_dtype=False)
+
+
+def test_ties_are_sorted_by_name_also_where_the_vocab_is_not():
+    cm = table([[0, 1, 1], [1, 0, 1], [1, 1, 0]], ['c', 'a', 'b'])
+    pairs = [(p.actual, p.predicted) for p in most_confused(cm).itertuples()]
+    assert pairs == [('a', 'b'), ('a', 'c'), ('b', 'a'), ('b', 'c'), ('c', 'a'), ('c', 'b')]
+
+
+@pytest.mark.parametrize('min_val, n', [(0, 6), (1, 4), (2, 1), (3, 0)])
+def test_rare_pairs_are_left_out(cm, min_val, n):
+    pairs = most_confused(cm, min_val)
+    assert list(pairs.index) == list(range(n)) and list(pairs.columns) == ['actual', 'predicted', 'n']
+
+
+def test_the_error_of_each_breed_is_worst_first(cm):
+    expected = dict(breed=VOCAB, n=[4, 2, 4], wrong=[3, 1, 1], error_rate=[.75, .5, .25])
+    expected = pd.DataFrame(dict(**expected, se=[.1875**.5/2, .125**.5, .1875**.5/2]))
+    assert_frame_equal(per_class(cm), expected)
+
+
+def test_equal_errors_are_sorted_by_name_and_empty_breeds_left_out():
+    cm = table([[1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 2]], ['d', 'c', 'b', 'a'])
+    df = per_class(cm)
+    assert list(df.breed) == ['b', 'd', 'a'] and list(df.index) == [0, 1, 2]
+    assert df.se.iloc[-1] == 0 and per_class(cm.iloc[1:2, 1:2]).empty
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_tables_agree_with_each_other(seed):
+    targ, pred = np.random.default_rng(seed).integers(0, 5, (2, 60))
+    cm = confusion(targ, pred, [*'edcba'])
+    pairs, breeds = most_confused(cm), per_class(cm)
+    wrong = (targ != pred).sum()
+    assert pairs.n.sum() == breeds.wrong.sum() == wrong and breeds.n.sum() == 60
+    assert (breeds.error_rate*breeds.n).sum() == pytest.approx(wrong)
+    assert pairs.groupby('actual').n.sum().to_dict() == breeds[breeds.wrong > 0].set_index('breed').wrong.to_dict()
+
+
+# Top losses
+
+PROBS = torch.tensor([[.7, .2, .1], [.1, .8, .1], [.6, .3, .1], [.05, .05, .9]])
+FILES = ['a.jpg', 'b.jpg', 'c.jpg', 'd.jpg']
+
+
+def test_top_losses_say_what_was_true_and_what_predicted():
+    df = top_losses(PROBS.log() + 3, torch.tensor([0, 0, 1, 2]), FILES, VOCAB)
+    assert list(df.columns) == ['file', 'actual', 'predicted', 'prob_actual', 'prob_predicted', 'loss']
+    assert list(df.file) == ['b.jpg', 'c.jpg', 'a.jpg', 'd.jpg']
+    assert list(df.actual) == ['beagle', 'pug', 'beagle', 'sphynx']
+    assert list(df.predicted) == ['pug', 'beagle', 'beagle', 'sphynx']
+    assert df.prob_actual.to_numpy() == pytest.approx([.1, .3, .7, .9])
+    assert df.prob_predicted.to_numpy() == pytest.approx([.8, .6, .7, .9])
+    assert df.loss.to_numpy() == pytest.approx(-np.log([.1, .3, .7, .9]), abs=1e-6)
+
+
+@pytest.mark.parametrize('k, n', [(0, 0), (1, 1), (3, 3), (9, 4)])
+def test_k_photos_are_returned_if_there_are_as_many(k, n):
+    df = top_losses(PROBS.log(), torch.tensor([0, 0, 1, 2]), FILES, VOCAB, k)
+    assert len(df) == n and list(df.get('file', [])) == ['b.jpg', 'c.jpg', 'a.jpg', 'd.jpg'][:n]
+
+
+def test_nine_photos_unless_told():
+    assert len(top_losses(torch.zeros(12, 3), torch.zeros(12, dtype=int), [*'abcdefghijkl'], VOCAB)) == 9
+
+
+def test_equal_losses_stay_in_order():
+    df = top_losses(torch.zeros(400, 3), torch.arange(400) % 3, range(400), VOCAB, 400)
+    assert list(df.file) == list(range(400)) and df.loss.to_numpy() == pytest.approx(np.log(3))
+
+
+@pytest.mark.parametrize('targ', [[0, 3], [0, -1], [0], [0, 1, 2]])
+def test_targets_that_do_not_fit_are_refused(targ):
+    with pytest.raises((ValueError, IndexError)): top_losses(torch.zeros(2, 3), torch.tensor(targ), FILES, VOCAB)
+
+
+# A picture of the counts
+
+def shown(fig): return fig.axes[0].images[0].get_array()
+
+
+def test_a_cell_is_darker_for_a_larger_fraction_of_its_row():
+    picture = shown(plot_confusion(table([[4, 0, 0], [1, 3, 0], [2, 2, 0]], VOCAB)))
+    right, wrong = (np.array(to_rgb(COLORS[c])) for c in ('blue', 'red'))
+    part = [[1, 0, 0], [.25, .75, 0], [.5, .5, 0]]
+    for i, j in product(range(3), range(3)):
+        assert np.asarray(picture[i, j]) == pytest.approx(1 - part[i][j]*(1 - (right if i == j else wrong)))
+
+
+def test_a_breed_without_photos_is_white():
+    assert (shown(plot_confusion(confusion([0], [0], VOCAB)))[1:] == 1).all()
+
+
+def test_counts_stand_in_their_cells_white_on_dark():
+    fig = plot_confusion(table([[9, 1, 0], [4, 1, 0], [0, 0, 5]], VOCAB))
+    texts = {t.get_position(): (t.get_text(), t.get_color()) for t in fig.axes[0].texts}
+    assert texts == {(0, 0): ('9', 'white'), (1, 0): ('1', 'black'), (0, 1): ('4', 'black'), (1, 1): ('1', 'black'),
+                     (2, 2): ('5', 'white')}
+    assert all((t.get_ha(), t.get_va()) == ('center', 'center') for t in fig.axes[0].texts)
+
+
+def test_a_confusion_matrix_is_labelled(cm):
+    ax, = plot_confusion(cm).axes
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ('predicted breed', 'actual breed')
+    for axis, rotation in ((ax.xaxis, 90), (ax.yaxis, 0)):
+        labels = axis.get_ticklabels()
+        assert [t.get_text() for t in labels] == VOCAB and {t.get_rotation() for t in labels} == {rotation}
+        assert list(axis.get_ticklocs()) == [0, 1, 2] and list(axis.get_ticklocs(minor=True)) == [-.5, .5, 1.5, 2.5]
+        assert {tick.tick1line.get_markersize() for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]} == {0}
+        assert all(tick.gridline.get_visible() for tick in axis.get_minor_ticks())
+        assert not any(tick.gridline.get_visible() for tick in axis.get_major_ticks())
+    assert not any(spine.get_visible() for spine in ax.spines.values())
+
+
+@pytest.mark.parametrize('length, name', [(39, 'x'*39), (40, 'x'*39 + '…'), (80, 'x'*39 + '…')])
+def test_long_names_are_cut_and_a_dollar_is_no_formula(length, name):
+    labels = plot_confusion(confusion([0, 1], [1, 0], ['x'*length, '$_{$'])).axes[0]
+    for ticks in (labels.get_xticklabels(), labels.get_yticklabels()):
+        assert [t.get_text() for t in ticks] == [name, '$_{$'] and not any(t.get_parse_math() for t in ticks)
+
+
+@pytest.mark.parametrize('k, side, font', [(2, 2.36, 8), (19, 7.12, 8), (20, 7.2, 6.5), (37, 7.2, 6.5), (50, 9.5, 6.5)])
+def test_a_matrix_of_many_breeds_is_larger_and_its_letters_smaller(k, side, font):
+    fig = plot_confusion(confusion(range(k), range(k), list(range(k))))
+    assert fig.get_size_inches() == pytest.approx((side, side))
+    texts = [*fig.axes[0].texts, *fig.axes[0].get_xticklabels(), *fig.axes[0].get_yticklabels()]
+    assert {t.get_fontsize() for t in texts} == {font} and len(texts) == 3*k
+
+
+def test_pictures_leave_the_settings_as_they_were(cm, tmp_path):
+    before = dict(rcParams)
+    fig = plot_confusion(cm)
+    plot_training(epochs())
+    plot_photos([], [])
+    assert dict(rcParams) == before
+    fig.savefig(tmp_path/'a.png')
+    assert Image.open(tmp_path/'a.png').size == tuple(np.round(fig.get_size_inches()*fig.dpi).astype(int))
+
+
+# Photos in a grid
+
+def photo(file, size=(60, 30), color=(200, 30, 60), **kwargs):
+    Image.new('RGB', size, color).save(file, **kwargs)
+    return file
+
+
+@pytest.fixture
+def four(tmp_path): return [photo(tmp_path/f'{i}.png', (480, 240), (50*i, 0, 0)) for i in range(4)]
+
+
+def test_photos_stand_in_order_under_their_titles(four):
+    fig = plot_photos(four, ['a', 'b\n2', '$', 'd'])
+    assert [ax.get_title() for ax in fig.axes] == ['a', 'b\n2', '$', 'd', '', '']
+    assert not fig.axes[2].title.get_parse_math()
+    pictures = [np.asarray(ax.images[0].get_array()) for ax in fig.axes[:4]]
+    assert [p.shape for p in pictures] == [(120, 240, 3)]*4
+    assert [p[5, 5].tolist() for p in pictures] == [[50*i, 0, 0] for i in range(4)] and not fig.axes[4].images
+    assert {ax.get_anchor() for ax in fig.axes} == {'N'} and not any(ax.axison for ax in fig.axes)
+    assert {ax.title.get_fontsize() for ax in fig.axes[:4]} == {7.5}
+
+
+GRIDS = [(3, 2.4, (2, 3), (7.2, 3.2)), (1, 1, (4, 1), (1, 3.6)), (4, 2, (1, 4), (8, 1.4)), (5, 2, (1, 5), (10, 1.4))]
+
+
+@pytest.mark.parametrize('cols, side, shape, size', GRIDS)
+def test_the_figure_is_as_large_as_its_rows(four, cols, side, shape, size):
+    fig = plot_photos(four, [*'abcd'], cols, side)
+    assert fig.axes[0].get_gridspec().get_geometry() == shape and fig.get_size_inches() == pytest.approx(size)
+
+
+def test_a_row_is_as_high_as_its_highest_photo(tmp_path):
+    files = [photo(tmp_path/f'{i}.png', size) for i, size in enumerate([(240, 240), (240, 60), (240, 120), (480, 240)])]
+    fig = plot_photos(files, [*'abcd'], 2, 1)
+    assert fig.axes[0].get_gridspec().get_height_ratios() == pytest.approx([1.4, .9])
+    assert fig.get_size_inches()[1] == pytest.approx(2.3)
+
+
+@pytest.mark.parametrize('size, expected', [((60, 30), (120, 240)), ((1000, 500), (120, 240)), ((100, 400), (240, 60))])
+def test_a_photo_fits_into_a_square_in_its_own_shape(tmp_path, size, expected):
+    picture = plot_photos([photo(tmp_path/'a.png', size)], ['a']).axes[0].images[0].get_array()
+    assert picture.shape == (*expected, 3)
+
+
+@pytest.mark.parametrize('mode', ['L', 'RGBA', 'P', 'CMYK'])
+def test_a_photo_of_any_mode_is_shown_upright(tmp_path, mode):
+    exif, file = Image.Exif(), tmp_path/('a.jpg' if mode in ('L', 'CMYK') else 'a.png')
+    exif[0x0112] = 6 # turn by 90 degrees
+    Image.new(mode, (80, 40)).save(file, exif=exif)
+    assert plot_photos([file], ['a']).axes[0].images[0].get_array().shape == (240, 120, 3)
+
+
+def test_no_photos_are_an_empty_grid():
+    fig = plot_photos([], [])
+    assert fig.get_size_inches() == pytest.approx((7.2, 2.4))
+    assert [bool(ax.images or ax.axison) for ax in fig.axes] == [False]*3
+
+
+@pytest.mark.parametrize('content', [None, b'', b'no photo'])
+def test_a_file_that_is_no_photo_is_refused(tmp_path, content):
+    if content is not None: (tmp_path/'a.jpg').write_bytes(content)
+    with pytest.raises(OSError): plot_photos([tmp_path/'a.jpg'], ['a'])
+
+
+# The course of a training
+
+def epochs(phases=('head', 'all', 'all'), **columns):
+    n = len(phases)
+    losses = dict(train_loss=np.linspace(3, 1, n), valid_loss=np.linspace(2, 1.5, n))
+    return pd.DataFrame(dict(phase=phases, epoch=range(n), **losses, **columns))
+
+
+def dotted(ax): return [line for line in ax.lines if line.get_marker() == 'o']
+
+
+def curves(ax): return {line.get_label(): list(line.get_ydata()) for line in dotted(ax)}
+
+
+def test_losses_and_metrics_are_drawn_by_epoch():
+    fig = plot_training(epochs(error_rate=[.5, .3, .2], f1_score=[.4, .6, .7]))
+    losses, metrics = fig.axes
+    assert curves(losses) == dict(train_loss=[3, 2, 1], valid_loss=[2, 1.75, 1.5])
+    assert curves(metrics) == dict(error_rate=[.5, .3, .2], f1_score=[.4, .6, .7])
+    lines = dotted(losses) + dotted(metrics)
+    assert {tuple(line.get_xdata()) for line in lines} == {(1, 2, 3)}
+    assert [ax.get_xlabel() for ax in fig.axes] == ['epochs done']*2
+    assert [ax.get_ylabel() for ax in fig.axes] == ['loss', 'metrics of validation']
+    assert fig.get_size_inches() == pytest.approx((7.2, 2.7)) and losses.get_xlim() == pytest.approx((.8, 3.2))
+    assert {(line.get_linestyle(), line.get_markersize()) for line in lines} == {('-', 3)}
+
+
+def test_each_curve_is_in_the_legend():
+    for ax in plot_training(epochs(error_rate=[.5, .3, .2])).axes:
+        assert [t.get_text() for t in ax.get_legend().get_texts()] == [*curves(ax), 'body unfrozen']
+
+
+def test_a_metric_of_a_private_function_is_shown_and_without_its_underline():
+    assert list(curves(plot_training(epochs(_mine_=[1, 2, 3])).axes[1])) == ['mine']
+
+
+@pytest.mark.parametrize('values, limits', [([.5, .3, .2], (0, 1)), ([1, 1, 1], (0, 1)), ([-.5, .3, .2], (-.5, 1))])
+def test_a_metric_up_to_one_is_drawn_from_zero_to_one(values, limits):
+    losses, metrics = plot_training(epochs(metric=values)).axes
+    assert metrics.get_ylim() == pytest.approx(limits)
+    assert losses.get_ylim()[0] == 0 and losses.get_ylim()[1] > 3
+
+
+@pytest.mark.parametrize('values', [[1.5, 2, 3], [.5, .2, 20]])
+def test_a_larger_metric_is_whole_in_the_picture(values):
+    low, high = plot_training(epochs(metric=values, other=[.1, .2, .3])).axes[1].get_ylim()
+    assert low == 0 and high > max(values)
+
+
+def test_small_losses_are_not_drawn_up_to_one():
+    table = epochs(metric=[.1, .2, .3]).assign(train_loss=[.3, .2, .1], valid_loss=[.2, .2, .2])
+    assert .3 < plot_training(table).axes[0].get_ylim()[1] < .5
+
+
+UNFROZEN = [(('head', 'all'), 1.5), (('head', 'head', 'all', 'all'), 2.5), (('all', 'all'), None), (('head',), None)]
+
+
+@pytest.mark.parametrize('phases, at', UNFROZEN)
+def test_a_dotted_line_stands_where_the_body_was_unfrozen(phases, at):
+    for ax in plot_training(epochs(phases, error_rate=[.5]*len(phases))).axes:
+        lines = [line for line in ax.lines if line.get_linestyle() == ':']
+        assert [list(line.get_xdata()) for line in lines] == ([[at, at]] if at else [])
+        for line in lines:
+            assert (line.get_color(), line.get_linewidth(), line.get_label()) == (COLORS['gray'], 1, 'body unfrozen')
+
+
+def test_without_metrics_there_are_losses_alone():
+    fig = plot_training(epochs())
+    assert len(fig.axes) == 1 and list(curves(fig.axes[0])) == ['train_loss', 'valid_loss']
+    assert list(curves(plot_training(epochs().drop(columns='valid_loss')).axes[0])) == ['train_loss']
+    assert len(plot_training(epochs().drop(columns='epoch')).axes) == 1
+
+
+def test_values_that_are_no_numbers_leave_a_gap():
+    table = epochs(error_rate=['0.5', None, 'n/a'])
+    table.loc[1, 'train_loss'] = np.nan
+    losses, metrics = plot_training(table).axes
+    assert metrics.lines[0].get_ydata()[0] == .5 and np.isnan(metrics.lines[0].get_ydata()[1:]).all()
+    assert np.isnan(losses.lines[0].get_ydata()[1]) and metrics.get_ylim() == (0, 1)
+
+
+@pytest.mark.parametrize('n', [1, 2, 3])
+def test_epochs_are_counted_in_whole_numbers(n):
+    ticks = plot_training(epochs(['all']*n)).axes[0].get_xticks()
+    assert len(ticks) >= 1 and (ticks == ticks.round()).all()
+
+
+def test_a_training_of_no_epochs_is_an_empty_picture():
+    fig = plot_training(epochs((), error_rate=[]))
+    assert [ax.get_legend() for ax in fig.axes] == [None, None]
+    assert {len(line.get_xdata()) for ax in fig.axes for line in ax.lines} == {0}
