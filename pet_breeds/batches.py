@@ -275,18 +275,18 @@ class ComposedDL(PhotoDL):
         pool, ahead = self.pool(), deque()
         try:
             for j, idxs in enumerate(self.chunkify(samples)):
-                ahead.append(self._start(pool, idxs, j))
+                ahead.append(self._start(pool, idxs, j, self.after_batch))
                 if len(ahead) > 2: yield ahead.popleft()()
             while ahead: yield ahead.popleft()()
         finally: pool.shutdown(cancel_futures=True)
 
 # %% ../nbs/internals/batches.ipynb #start-def
 @patch
-def _start(self:ComposedDL, pool, items, batch):
-    "Begin a batch of items, or of their numbers; returns a function that gives it when it is there"
+def _start(self:ComposedDL, pool, items, batch, pipeline=None):
+    "Begin a batch of items, or of their numbers, for a pipeline; returns a function that gives it when it is there"
     prep, n, train = self.prep, len(items), getattr(self.dataset, 'split_idx', 1) == 0
     augs = draw_augs(n, [self.epoch_seed, batch], prep.min_scale, **prep.aug) if train else no_augs(n)
-    tables, stats = lighting(augs), isinstance(self.after_batch, TablePipeline) and self.after_batch.table_stats()
+    tables, stats = lighting(augs), pipeline.table_stats() if isinstance(pipeline, TablePipeline) else None
     if stats: tables = (tables-stats[0])/stats[1]
     parts = [partial(self._part, *one, train) for one in zip(items, augs, warp_matrices(augs, prep.size, prep.item))]
     wait = self._on_device(parts, tables) if self.kept else self._on_cores(pool, parts, tables)

@@ -6,14 +6,14 @@
 __all__ = ['photo_table', 'stratified_split', 'StratifiedSplitter', 'pets_block', 'folder_block', 'table_block', 'pets_dls']
 
 # %% ../nbs/03_data.ipynb #imports
-import contextlib, hashlib, os, unicodedata
+import contextlib, hashlib, os, unicodedata, warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 from inspect import signature
 from pathlib import Path
 from .batches import PhotoBlock, photo_block
-from .core import check_number, nearest, one_line, refuse_unknown, user_path
+from .core import check_number, count_of, nearest, one_line, refuse_unknown, user_path
 from .labels import folder_label, label_or_none, name_label, table_labels
 from .photos import find_photos, photo_bytes, photo_top
 from .warp import AUGS, SIZE, STOCK_AUGS, Prep
@@ -58,18 +58,17 @@ def _by_table(path, table):
         raise
 
 # %% ../nbs/03_data.ipynb #photo-table-def
-def _is_rule(labels): return callable(labels) or isinstance(labels, str) and labels in ('name', 'folder')
-
 def photo_table(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
     labels='name' # 'name' (`name_label`), 'folder' (`folder_label`), a function, a CSV file or a DataFrame
 )->pd.DataFrame: # `file` and `label`; `attrs['skipped']` lists the photos without a label by that rule
     "Photos and their labels. Raises ValueError for no photos, no labels or one breed, FileNotFoundError for no file"
     path = user_path(path)
-    table = _by_rule(path, labels) if _is_rule(labels) else _by_table(path, labels)
+    named = isinstance(labels, str) and labels in ('name', 'folder')
+    table = _by_rule(path, labels) if named or callable(labels) else _by_table(path, labels)
     if table.label.nunique() > 1: return table
-    by_folder = isinstance(labels, str) and labels == 'folder'
-    remedy = '' if by_folder else "; if each has a folder of its own, say labels='folder' (--labels folder)"
+    remedy = "; if each has a folder of its own, say labels='folder' (--labels folder)"
+    if named and labels == 'folder': remedy = ''
     breed, path = one_line(table.label[0]), one_line(path)
     raise ValueError(f'only one breed, {breed!r}, in {path!r}: expected two or more{remedy}')
 
@@ -203,12 +202,15 @@ def table_block(**kwargs)->PhotoBlock: # to call with a table: `.dataloaders(tab
 # %% ../nbs/03_data.ipynb #pets-dls-def
 def _source(photos, labels):
     "What a block is called with, and the block"
+    named = isinstance(labels, str) and labels in ('name', 'folder')
     if isinstance(photos, pd.DataFrame):
-        if not isinstance(labels, str) or labels != 'name': raise ValueError('labels: this table has labels already')
+        if not named or labels != 'name': raise ValueError('labels: this table has labels already')
         return photos, table_block
-    if not _is_rule(labels): return photo_table(photos, labels), table_block
-    if callable(labels): return user_path(photos), partial(pets_block, get_y=labels)
-    return user_path(photos), folder_block if labels == 'folder' else pets_block
+    if named: return user_path(photos), folder_block if labels == 'folder' else pets_block
+    table = photo_table(photos, labels)
+    if left := table.attrs.get('skipped'):
+        warnings.warn(f"{count_of(len(left), 'photo')} without a label left out: {one_line(left[0].name)}, ...")
+    return table, table_block
 
 @delegates(pets_block, but=['get_items', 'get_x', 'get_y'])
 def pets_dls(

@@ -443,6 +443,22 @@ def test_a_pipeline_changed_in_an_epoch_normalizes_each_batch_once(tiny):
     assert -3 < made.one_batch()[0].min() < -1
 
 
+def test_a_batch_made_by_hand_goes_through_the_whole_pipeline(tiny):
+    "As fastai makes one to learn the types, and as `summary` does step by step"
+    made, plain = small(tiny, batch_tfms=[normalizing()]).valid, small(tiny).valid
+    x, _ = made.create_batch([0, 1])
+    assert type(x) is TensorImage and torch.equal(x, plain.create_batch([0, 1])[0])
+    want = plain.one_batch()[0][:2]
+    assert torch.equal(x, want) and torch.equal(made.after_batch.fs[0](x), made.one_batch()[0][:2])
+
+
+@pytest.mark.parametrize('presize', ['composed', 'stock'])
+def test_summary_comes_to_its_end(presize, tiny, capsys):
+    blocks(presize, batch_tfms=[normalizing()]).summary(photos(tiny))
+    said = capsys.readouterr().out
+    assert 'Collating items in a batch' in said and 'Normalize' in said and 'Could not' not in said
+
+
 def test_labels_that_are_photos_are_normalized_too():
     "A table serves the first part of an item; the pipeline serves the others"
     x, other = torch.rand(2, 3, 4, 4), TensorImage(torch.rand(2, 3, 4, 4))

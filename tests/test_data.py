@@ -241,6 +241,14 @@ def test_a_photo_without_a_folder_of_its_own_is_no_breed(many, tmp_path):
     assert list(pets_dls(tmp_path, labels='folder', bs=4, item=32, size=16).vocab) == list('abcd')
 
 
+def test_a_function_may_leave_photos_out_with_a_warning(many):
+    "It need not be one that can be pickled"
+    with pytest.warns(UserWarning, match='6 photos without a label left out: c_0.png'):
+        made = pets_dls(many, 4, labels=lambda f: {'a': 'x', 'b': 'y'}.get(name_label(f)), **SMALL)
+    assert list(made.vocab) == ['x', 'y'] and len(made.train_ds)+len(made.valid_ds) == 17
+    pickle.dumps(made.new_empty())
+
+
 def test_labels_beside_a_table_are_refused(many):
     with pytest.raises(ValueError, match='labels already'): pets_dls(photo_table(many), labels='folder')
 
