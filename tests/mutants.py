@@ -35,8 +35,7 @@ def pytest_collection_modifyitems(items): items.sort(key=lambda item: hasattr(it
 def mutate(module, folder, jobs):
     "Status of each mutant of `module`, found in a copy of the repo in `folder`"
     shutil.copytree(ROOT/'pet_breeds', folder/'pet_breeds', ignore=shutil.ignore_patterns('__pycache__'))
-    (folder/'tests').mkdir()
-    shutil.copy(ROOT/f'tests/test_{module}.py', folder/'tests')
+    shutil.copytree(ROOT/'tests', folder/'tests', ignore=shutil.ignore_patterns('__pycache__', 'bench'))
     (folder/'tests/conftest.py').write_text((ROOT/'tests/conftest.py').read_text() + PROFILE)
     (folder/'setup.cfg').write_text(CONFIG.format(module))
     env = {**os.environ, 'OMP_NUM_THREADS': '1'}
