@@ -22,7 +22,8 @@ from .saving import report_learner
 from .training import compare, find_lr, probe_head, repeat, train
 from .precision import mixed_precision
 from .interpret import confusion, most_confused, per_class, plot_confusion, plot_training, top_losses
-from .pets import Run, predict_pets, run_pets
+from .pets import Run, run_pets
+from .predict import predict_pets
 
 # %% ../nbs/index.ipynb #all-names
 __all__ = [name for name in dir() if not name.startswith('_')]

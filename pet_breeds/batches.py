@@ -105,9 +105,8 @@ def _write_photos(out, head, files, shapes, item, progress):
     out.flush()
     os.fsync(out.fileno())
 
-def _build(dest, files, item, progress):
+def _build(dest, files, shapes, item, progress):
     "A new cache, which gets its name only when it is whole"
-    shapes = {key: shape_of(f, item) for key, f in files.items()}
     head, size = _layout(shapes)
     dest.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(dest.parent).free
@@ -134,7 +133,8 @@ def cache_photos(
     named = {_cached_name(f, item): f for f in files}
     cache = _open_cache(dest, item)
     if cache and cache.keys >= named.keys(): return cache
-    try: return _build(dest, named, item, progress)
+    shapes = {name: shape_of(f, item) for name, f in named.items()} # a photo that can't be read is an error
+    try: return _build(dest, named, shapes, item, progress)
     except OSError as e: warnings.warn(f'going on without a cache of photos: {one_line(e, 300)}')
     return None
 
@@ -343,7 +343,7 @@ class StockPhoto(PILImage):
     "A photo read as fastai reads it. Raises OSError or ValueError, naming the file, if it can't be read"
     @classmethod
     def create(cls,
-        fn, # a photo's file, or what `PILImage.create` takes besides
+        fn:str|Path|bytes|np.ndarray|torch.Tensor|Image.Image, # a photo's file, or what `PILImage.create` takes besides
         **kwargs # for `PILImage.create`
     ):
         if not isinstance(fn, (str, Path)): return super().create(fn, **kwargs)

@@ -14,12 +14,8 @@ from .core import count_of, one_line, refuse_foreign, refusing, say, visible, wr
 from .model import random_states, read_tensors, restore_random
 from .saving import check_entries, digest, plain
 import torch
-from fastai.callback.core import Callback, CancelEpochException
-from fastai.learner import Learner
-from fastai.optimizer import OptimWrapper
-from fastai.torch_core import get_model, rank_distrib, to_device
-from fastcore.basics import patch
-from fastcore.foundation import L
+from fastai.vision.all import Callback, CancelEpochException, L, Learner, OptimWrapper, get_model
+from fastai.vision.all import rank_distrib, to_device
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -220,7 +216,15 @@ class Checkpoint(Callback):
         self.fits = self.saved['fits']
         if resume: say(f"resuming after {count_of(sum(len(f['rows']) for f in self.fits), 'epoch')}")
 
-    def before_fit(self): self._find_fit()
+    def before_fit(self):
+        if isinstance(self.opt, OptimWrapper): raise ValueError("opt_func: expected one of fastai's optimizers")
+        self.n_fit += 1
+        if self.n_fit == len(self.fits): self.fits.append(dict(epochs=self.n_epoch, rows=[]))
+        self.this = self.fits[self.n_fit]
+        self.done = len(self.this['rows'])
+        refuse_another_run(self.file, {'epochs': self.this['epochs']}, {'epochs': self.n_epoch})
+        for dl,bs in zip(self.dls.loaders, self.saved.get('bs', [])): dl.bs = min(dl.bs, bs)
+
     def before_epoch(self):
         if self.epoch < self.done: raise CancelEpochException
     def after_cancel_epoch(self):
@@ -229,27 +233,11 @@ class Checkpoint(Callback):
         if self.epoch >= self.done: self._keep()
         elif self.epoch == self.done-1 and self.this is self.fits[-1]: self._go_on()
 
-# %% ../nbs/internals/checkpoint.ipynb #find-fit
-@patch
-def _find_fit(self:Checkpoint):
-    "Which of the run's fits is this, and how many of its epochs are done?"
-    if isinstance(self.opt, OptimWrapper): raise ValueError("opt_func: a checkpoint needs one of fastai's optimizers")
-    self.n_fit += 1
-    if self.n_fit == len(self.fits): self.fits.append(dict(epochs=self.n_epoch, rows=[]))
-    self.this = self.fits[self.n_fit]
-    self.done = len(self.this['rows'])
-    refuse_another_run(self.file, {'epochs': self.this['epochs']}, {'epochs': self.n_epoch})
-    for dl,bs in zip(self.dls.loaders, self.saved.get('bs', [])): dl.bs = min(dl.bs, bs)
+    def _keep(self):
+        self.this['rows'] = [list(row) for row in self.recorder.values]
+        if rank_distrib(): return # the first process of a distributed run writes
+        _write_checkpoint(self.file, run=self.about, fits=self.fits, bs=[dl.bs for dl in self.dls.loaders],
+                          state=training_state(self.learn))
 
-# %% ../nbs/internals/checkpoint.ipynb #keep-def
-@patch
-def _keep(self:Checkpoint):
-    "Write the file, in the first process of a distributed run"
-    self.this['rows'] = [list(row) for row in self.recorder.values]
-    if rank_distrib(): return
-    _write_checkpoint(self.file, run=self.about, fits=self.fits, bs=[dl.bs for dl in self.dls.loaders],
-                      state=training_state(self.learn))
-
-@patch
-def _go_on(self:Checkpoint):
-    with refusing(self.file, 'does not fit this Learner'): restore(self.learn, self.saved.pop('state'))
+    def _go_on(self):
+        with refusing(self.file, 'does not fit this Learner'): restore(self.learn, self.saved.pop('state'))

@@ -6,7 +6,7 @@
 __all__ = ['main', 'main_predict', 'main_quiz', 'main_student', 'main_cards']
 
 # %% ../nbs/internals/cli.ipynb #imports
-from . import handout, pets, quiz
+from . import handout, pets, predict, quiz
 from .core import run_command
 
 # %% ../nbs/internals/cli.ipynb #main-def
@@ -21,8 +21,8 @@ def main_predict(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_predict MODEL PHOTOS...`: predictions as CSV"
-    run_command(pets.print_predictions, 'pet_breeds_predict', 'Print a prediction for each photo, as CSV: file,breed,prob',
-                pets.print_predictions, args)
+    run_command(predict.print_predictions, 'pet_breeds_predict', 'Print a prediction for each photo, as CSV: file,breed,prob',
+                predict.print_predictions, args)
 
 def main_quiz(
     args:list|None=None, # words of the command line; those of the process unless given

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['photo_top', 'photos_in', 'find_photos', 'photo_pixels', 'open_photo', 'plain_file', 'photo_bytes', 'read_photo',
-           'shape_of', 'check_photos']
+           'shape_of', 'any_photo', 'check_photos']
 
 # %% ../nbs/internals/photos.ipynb #imports
 import errno, hashlib, io, os, warnings
@@ -156,6 +156,23 @@ def shape_of(
     except Exception: return list(read_photo(file, item).shape) # which says what is wrong, and with which file
     width, height = (-(-side//2**_halvings(size, item)) for side in size)
     return [width, height, 3] if turn in (5, 6, 7, 8) else [height, width, 3]
+
+def any_photo(
+    photo, # a path; or bytes, a PIL image, an array (height, width, 3) of uint8, a tensor (3, height, width)
+    item:int|None=None, # as in `photo_pixels`
+)->np.ndarray: # (height, width, 3), uint8, RGB
+    "The pixels of a photo in any of these forms. Raises what `read_photo` raises, or ValueError for anything else"
+    if isinstance(photo, (str, Path)): return read_photo(photo, item)
+    if isinstance(photo, bytes):
+        with refusing('a photo', 'cannot be read'), open_photo(photo) as im: return photo_pixels(im, item, photo)
+    if not isinstance(photo, Image.Image):
+        array = np.asarray(photo)
+        if array.ndim == 3 and hasattr(photo, 'permute'): array = np.moveaxis(array, 0, 2)
+        if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
+            raise ValueError('expected a path, bytes, a PIL image or an array (height, width, 3) of uint8, got '
+                             f'{type(photo).__name__} {array.dtype} {array.shape}')
+        photo = Image.fromarray(np.ascontiguousarray(array))
+    return photo_pixels(photo, item)
 
 # %% ../nbs/internals/photos.ipynb #check-one-def
 def _oddities(im, file, min_side):

@@ -12,16 +12,11 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from .core import one_line, refuse_foreign, refusing, write_whole
-from .model import MOST_BYTES, learner_for, make_model, random_kept, read_tensors
+from .model import MOST_BYTES, learner_for, make_model, random_kept, read_tensors, undrawn
 from .batches import PhotoBlock, photo_block
 from .warp import Prep
 import numpy as np, torch
-from fastai.data.block import CategoryBlock
-from fastai.data.core import DataLoaders
-from fastai.data.transforms import ItemGetter, Normalize
-from fastai.learner import Learner
-from fastai.metrics import error_rate
-from fastai.torch_core import get_model
+from fastai.vision.all import CategoryBlock, DataLoaders, ItemGetter, Learner, Normalize, error_rate, get_model
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -99,7 +94,7 @@ def _try_out(model, about):
 def _build(about, tensors):
     "The model of a description and tensors, ready to predict, and its `meta`. Raises ValueError for a useless one"
     prep = about['prep']
-    with random_kept(), _at_most(2*sum(t.nbytes for t in tensors.values()) + 600_000_000):
+    with undrawn(), _at_most(2*sum(t.nbytes for t in tensors.values()) + 600_000_000):
         model, meta = make_model(about['arch'], len(about['vocab']), size=prep.size, head=about['head'])
     model.load_state_dict(tensors)
     for k,v in model.state_dict().items():
@@ -110,7 +105,7 @@ def _build(about, tensors):
 
 def _batch_size(prep, meta):
     "Photos that a prediction can take at a time: 64, or fewer if they are large"
-    one = meta['photo_bytes'] + 48*prep.size**2 + (18*prep.item**2 if prep.presize == 'stock' else 0)
+    one = meta['layer_bytes'] + 48*prep.size**2 + (18*prep.item**2 if prep.presize == 'stock' else 0)
     return max(1, min(64, MOST_BYTES//one))
 
 # %% ../nbs/internals/saving.ipynb #save-model
@@ -194,8 +189,8 @@ def is_report(
 # %% ../nbs/internals/saving.ipynb #report-learner
 def _no_photos(about):
     "Loaders without photos that prepare what `test_dl` gives them; items may also be pairs of photo and label"
-    block = PhotoBlock((photo_block(about['prep']), CategoryBlock(about['vocab'], sort=False)), get_x=ItemGetter(0),
-                       get_y=ItemGetter(1), splitter=lambda items: ([0], [0]))
+    blocks = photo_block(about['prep']), CategoryBlock(about['vocab'], sort=False)
+    block = PhotoBlock(blocks, get_x=ItemGetter(0), get_y=ItemGetter(1), splitter=lambda items: ([0], [0]))
     gray = np.full((64, 64, 3), 128, np.uint8)
     return block.dataloaders([(gray, about['vocab'][0])], bs=about['bs'], num_workers=0).new_empty()
 

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from pet_breeds.cli import main, main_predict
-from pet_breeds.pets import predict_pets, run_pets
+from pet_breeds.pets import run_pets
+from pet_breeds.predict import predict_pets
 
 QUICK = ['--epochs', '1', '--size', '32', '--bs', '8', '--lr', '1e-3']
 

@@ -73,7 +73,8 @@ from pet_breeds import quiz
 from pet_breeds.cli import main, main_cards, main_predict, main_quiz, main_student
 from pet_breeds.drawn import draw_pets
 from pet_breeds.model import cached_weights, drawnet
-from pet_breeds.pets import Run, predict_pets, run_pets
+from pet_breeds.pets import Run, run_pets
+from pet_breeds.predict import predict_pets
 from pet_breeds.sources import get_pets
 here = Path.cwd()
 get_pets('auto', n_per_breed=1, progress=False)

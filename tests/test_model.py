@@ -37,7 +37,7 @@ def test_every_family_has_a_body_and_a_head(arch):
     assert convs(model[0]) >= convs(whole) - 1  # squeezenet classifies with a convolution
     assert model.eval()(torch.zeros(1, 3, 224, 224)).shape == (1, 5)
     assert len(meta['split'](model)) >= 2 and len(meta['stats']) == 2
-    assert meta['arch'] == arch and 1e6 < meta['photo_bytes'] < 1e8
+    assert meta['arch'] == arch and 1e6 < meta['layer_bytes'] < 1e8
 
 
 # sizes

@@ -15,7 +15,8 @@ from torch import nn
 
 from pet_breeds import model, pets, report, training
 from pet_breeds.core import comments
-from pet_breeds.pets import Config, Run, check_out, command, plan_run, predict_pets, run_pets, short_path
+from pet_breeds.pets import Config, Run, check_out, command, plan_run, run_pets, short_path
+from pet_breeds.predict import predict_pets
 
 QUICK = dict(arch='stub', epochs=1, freeze_epochs=0, size=32, bs=4, lr='1e-2', precision='fp32')
 

@@ -26,11 +26,11 @@ MAY_IMPORT = {
     'report': 'core figures interpret lrs',
     'pets': ('batches checkpoint core data distributed interpret loss model photos precision report saving sources '
              'training warp'),
-    'cli': 'core handout pets quiz'}
+    'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'handout',
-                  'figures', 'warp', 'report', 'pets', 'cli')
-WITHOUT_TORCH = 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'handout', 'pets', 'cli'
+                  'figures', 'warp', 'report', 'pets', 'predict', 'cli')
+WITHOUT_TORCH = 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'handout', 'pets', 'predict', 'cli'
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])
