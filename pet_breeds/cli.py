@@ -14,14 +14,14 @@ def main(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds`: `run_pets` with the fields of `Config` as options"
-    run_command(pets.run_command_line, 'pet_breeds', 'Train a classifier of pet breeds, and write a report', pets.Config,
-                args, pets.left_behind)
+    run_command(pets.run_command_line, 'pet_breeds', 'Train a classifier of pet breeds, and write a report',
+                pets.Config, args, pets.left_behind)
 
 def main_predict(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_predict MODEL PHOTOS...`: predictions as CSV"
-    run_command(predict.print_predictions, 'pet_breeds_predict', 'Print a prediction for each photo, as CSV: file,breed,prob',
+    run_command(predict.print_predictions, 'pet_breeds_predict', 'Print the breed of each photo, as CSV: file,breed,prob',
                 predict.print_predictions, args)
 
 def main_quiz(

@@ -137,8 +137,8 @@ def plot_training(
     axes = fig.subplots(1, 2 if metrics.shape[1] else 1, squeeze=False)[0]
     for ax, curves, label in zip(axes, (losses, metrics), ('loss', 'metrics of validation')):
         for name, values in curves.items(): ax.plot(range(1, k+1), values, '-o', ms=3, label=name.strip('_'))
-        low, high = min([0, *curves.min()]), max([0, *curves.max()])
-        ax.set(xlabel='epochs done', ylabel=label, xlim=(.8, k+.2), ylim=(low, 1 if ax is not axes[0] and high <= 1 else None))
+        low, high = min([0, *curves.min()]), 1 if ax is not axes[0] and (curves.max() <= 1).all() else None
+        ax.set(xlabel='epochs done', ylabel=label, xlim=(.8, k+.2), ylim=(low, high))
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if table.phase.nunique() > 1:
             ax.axvline((table.phase == table.phase[0]).sum() + .5, color=COLORS['gray'], lw=1, ls=':',

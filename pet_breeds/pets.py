@@ -234,10 +234,8 @@ def data(self:Run):
     from pet_breeds.data import pets_dls
     if self.table is None: self.check()
     c = self.config
-    prep = {**vars(self.prep), **self.prep.aug}
-    prep.pop('aug')
-    def batches(): return pets_dls(self.table, self.plan['bs'], valid_pct=c.valid_pct, seed=c.seed, cache=c.cache,
-                                   num_workers=_n_workers(c.presize), **prep)
+    def batches(): return pets_dls(self.table, self.plan['bs'], prep=self.prep, valid_pct=c.valid_pct, seed=c.seed,
+                                   cache=c.cache, num_workers=_n_workers(c.presize))
     if c.cache: on_main(lambda: batches() and None) # one process fills the cache
     set_seed(c.seed)
     self.dls = batches()

@@ -37,7 +37,8 @@ def _readable(photos, item):
             names.append(name)
         except ValueError as e: bad.loc[len(bad)] = [name, 'damaged', one_line(e)]
     if not good and len(bad):
-        raise ValueError(f'no photo can be read; the first is {one_line(bad.file.iloc[0])}: {one_line(bad.detail.iloc[0])}')
+        first = bad.iloc[0]
+        raise ValueError(f'no photo can be read; the first is {one_line(first.file)}: {one_line(first.detail)}')
     if not good: raise ValueError('no photos given: expected paths, folders, bytes, PIL images or arrays')
     return names, good, bad
 

@@ -157,9 +157,9 @@ def _skipped_section(run): return ['These were left out.', run.skipped] if len(r
 
 @section('Do it again')
 def _again_section(run):
-    said = run.shown_command or ('metrics.json holds the command that repeats this run; it names folders of the computer '
-                                 'that made this page.')
-    if not run.command: said = 'This run took its labels from Python; save them as CSV, and name that file with --labels.'
+    said = run.shown_command or ('metrics.json holds the command that repeats this run; it names folders of the '
+                                 'computer that made this page.')
+    if not run.command: said = 'This run took its labels from Python; save them as CSV, and name it with --labels.'
     return [said, ', '.join(f'{k} {v}' for k,v in run.metrics['versions'].items())]
 
 # %% ../nbs/internals/report.ipynb #page-def

@@ -22,12 +22,17 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 # %% ../nbs/internals/saving.ipynb #digest-def
-def plain(tensor):
+def plain(
+    tensor:Tensor, # on any device, of any class
+)->Tensor: # detached
     "A copy on the CPU, in its own memory and in the usual order"
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format).as_subclass(Tensor)
 
-def digest(text, tensors):
-    "SHA-256 of a text and of `plain` tensors by name"
+def digest(
+    text:str, # a description
+    tensors:dict, # `plain` tensors by name
+)->str: # 64 hexadecimal digits
+    "SHA-256 of a text and of tensors"
     h = sha256(text.encode())
     for name,t in sorted(tensors.items()):
         h.update(f'{name} {t.dtype} {tuple(t.shape)}'.encode())
@@ -52,8 +57,11 @@ _ABOUT = dict(
     prep=(_is_prep, 'presize, item, size and min_scale'))
 
 # %% ../nbs/internals/saving.ipynb #check-def
-def check_entries(about, rules):
-    "ValueError for the first entry that breaks its rule, is missing, or has none"
+def check_entries(
+    about, # what was read
+    rules:dict, # for each key that must be there a function that tells whether a value is right, and what is expected
+):
+    "Raises ValueError for the first entry that breaks its rule, is missing, or has no rule"
     if not isinstance(about, dict): raise ValueError(f'it holds {reprlib.repr(about)}, expected a dictionary')
     for key,(rule, wanted) in rules.items():
         if key not in about: raise ValueError(f'{key} is missing')
@@ -91,7 +99,7 @@ def _try_out(model, about):
     except (RuntimeError, AssertionError): acts = model(photos(size)) # some take photos of one size alone
     if not acts.isfinite().all(): raise ValueError('it gives no probability for a gray photo')
 
-def _build(about, tensors):
+def _model_of(about, tensors):
     "The model of a description and tensors, ready to predict, and its `meta`. Raises ValueError for a useless one"
     prep = about['prep']
     with undrawn(), _at_most(2*sum(t.nbytes for t in tensors.values()) + 600_000_000):
@@ -131,11 +139,13 @@ def save_model(
     if norm is None or not hasattr(learn, 'arch') or not hasattr(learn.dls, 'prep'):
         raise ValueError('learn: expected a Learner from make_learner on loaders of pets_dls or a block of ours: it '
                          'knows its arch, and how photos are prepared and normalized')
-    text = json.dumps(dict(
+    about = dict(
         format='pet_breeds 2', arch=learn.arch, head=learn.head, vocab=list(map(str, learn.dls.vocab)),
-        mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=asdict(learn.dls.prep)))
+        mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=asdict(learn.dls.prep))
     weights, dest = {k: plain(v) for k,v in get_model(learn.model).state_dict().items()}, Path(dest)
-    with refusing('learn', 'is not a model that could be read again'): _build(_described(text), weights)
+    with refusing('learn', 'is not a model that could be read again'):
+        text = json.dumps(about, default=float) # numpy's numbers in `prep.aug` are plain ones, too
+        _model_of(_described(text), weights)
     for name in ('model.safetensors', 'model.json'): refuse_foreign(dest/name, _is_ours)
     dest.mkdir(parents=True, exist_ok=True)
     sha = digest(text, weights)
@@ -153,7 +163,7 @@ def _description(file, meta):
     sha = about.pop('sha256')
     return json.dumps(about), sha
 
-def _load(path):
+def _read_model(path):
     "The file of a report's model, the model, its `meta`, and its description"
     file = Path(path)
     if not file.is_file(): file = file/'model.safetensors'
@@ -164,14 +174,14 @@ def _load(path):
         text, sha = _description(file, meta)
         about = _described(text)
         if sha != digest(text, tensors): raise ValueError('it was changed after it was written')
-        model, meta = _build(about, tensors)
+        model, meta = _model_of(about, tensors)
     return file, model, meta, {**about, 'bs': _batch_size(about['prep'], meta)}
 
 def load_model(
     path:str|Path, # a folder with `model.safetensors`, or that file
 )->tuple: # the model, ready to predict, and a dict: arch, head, vocab, mean, std, prep, bs (photos in a batch)
     "Read what `save_model` wrote. Raises FileNotFoundError or ValueError naming the file; runs nothing from it"
-    _, model, _, about = _load(path)
+    _, model, _, about = _read_model(path)
     return model, about
 
 # %% ../nbs/internals/saving.ipynb #is-report
@@ -214,7 +224,7 @@ def report_learner(
     **kwargs # more arguments for `Learner`
 )->Learner: # not frozen
     "The model of a report as a fastai Learner. Raises ValueError for loaders with other breeds, and as `load_model`"
-    file, model, meta, about = _load(path)
+    file, model, meta, about = _read_model(path)
     with random_kept(): dls = dls or _no_photos(about)
     _check_dls(dls, about)
     return learner_for(dls, model, {**meta, 'stats': (about['mean'], about['std'])}, file, metrics=metrics, **kwargs)

@@ -97,13 +97,6 @@ class StopOnNaN(Callback):
                 f'{self.n_epoch}, at rates {rates}; photos {photos}: {remedy}')
 
 # %% ../nbs/07_training.ipynb #half-batch
-def _set_bs(learn, bs):
-    "Change the batches of a Learner's loaders, in the same ratio; what was asked for stays in `bs_asked`"
-    before = learn.dls.train.bs
-    for dl in set(learn.dls.loaders):
-        vars(dl).setdefault('bs_asked', dl.bs)
-        dl.bs = max(2, dl.bs*bs//before)
-
 def fit_in_memory(
     learn:Learner, # its batches, in training and validation, are halved as long as they are too large, down to 2
     func:Callable, # trains or predicts; takes no arguments; each time starts from the same weights and random numbers
@@ -113,7 +106,8 @@ def fit_in_memory(
     while True:
         try: return func()
         except BaseException as e:
-            full = num_distrib() < 2 and (is_out_of_memory(e) or is_out_of_memory(e.__context__))
+            # fastai makes an IndexError of an error without a text in a callback
+            full = is_out_of_memory(e.__context__ if isinstance(e, IndexError) else e) and num_distrib() < 2
             _let_go(learn)
             if not full: raise
         bs, where = learn.dls.train.bs, f'the memory of {learn.dls.device}'
@@ -122,7 +116,9 @@ def fit_in_memory(
         gc.collect()
         if torch.cuda.is_available(): torch.cuda.empty_cache()
         put_back()
-        _set_bs(learn, max(2, bs//2))
+        for dl in set(learn.dls.loaders):
+            vars(dl).setdefault('bs_asked', dl.bs) # what a run that is resumed asks for
+            dl.bs = max(2, dl.bs//2)
         say(f'{bs} photos a batch are too many for {where}: starting again with {learn.dls.train.bs}')
 
 # %% ../nbs/07_training.ipynb #meter-def
@@ -136,17 +132,17 @@ class Meter(Callback):
         self.watched.add_cb(self)
         return self
     def __exit__(self, *_): self.watched.remove_cb(self)
-    def before_train(self): self.last = perf_counter()
     def before_validate(self): self.last = perf_counter()
+    before_train = before_validate
     def after_batch(self):
         if self.dl is self.dls.valid: return
-        self.photos += find_bs(self.xb)*max(1, num_distrib())
-        self.seconds, self.last = self.seconds+perf_counter()-self.last, perf_counter()
+        now, self.photos = perf_counter(), self.photos + find_bs(self.xb)*max(1, num_distrib())
+        self.seconds, self.last = self.seconds+now-self.last, now
 
     def speed(self)->dict: # of numbers
         "`training_seconds`, and `images_per_second`: photos, of all processes, a second"
-        return dict(training_seconds=round(self.seconds, 1),
-                    images_per_second=round(self.photos/self.seconds, 1) if self.photos else 0.)
+        speed = self.photos/self.seconds if self.seconds else 0.
+        return dict(training_seconds=round(self.seconds, 1), images_per_second=round(speed, 1))
 
 # %% ../nbs/07_training.ipynb #epoch-table
 def _one_fit(learn, phase, epochs, lr, **kwargs):
@@ -166,19 +162,17 @@ def _photo_lines(dls):
     top = os.path.commonpath([f.parent for _, f, _ in rows]) if rows else ''
     return [f'{f.relative_to(top).as_posix()}\t{part}\t{label}\t{f.stat().st_size}' for part, f, label in rows]
 
-def _name_of(f):
-    "The name of a loss function or an optimizer"
-    f = getattr(f, 'func', f) # inside of a `partial`, or of one of fastai's losses
-    return getattr(f, '__name__', type(f).__name__)
-
 def _facts(learn):
     "What a Learner and its loaders say of a run"
     own, dls = vars(learn), learn.dls
+    # the function inside of a `partial` or of one of fastai's losses
+    loss, opt = (getattr(f, '__name__', type(f).__name__) for f in
+                 (getattr(f, 'func', f) for f in (learn.loss_func, learn.opt_func)))
     half = [cb.amp_mode.value for cb in learn.cbs if isinstance(cb, MixedPrecision)]
     prep, bs = getattr(dls, 'prep', None), vars(dls.train).setdefault('bs_asked', dls.train.bs)
-    return dict(arch=own.get('arch', type(learn.model).__name__), head=own.get('head'), loss=_name_of(learn.loss_func),
-                opt=_name_of(learn.opt_func), wd=str(learn.wd), bs=bs, precision=half[0] if half else 'fp32',
-                vocab=list(map(str, getattr(dls, 'vocab', []))), prep=prep and asdict(prep), photos=_photo_lines(dls))
+    return dict(arch=own.get('arch', type(learn.model).__name__), head=own.get('head'), loss=loss, opt=opt,
+                wd=str(learn.wd), bs=bs, precision=half[0] if half else 'fp32', prep=prep and asdict(prep),
+                vocab=list(map(str, getattr(dls, 'vocab', []))), photos=_photo_lines(dls))
 
 # %% ../nbs/07_training.ipynb #train-def
 def train(
@@ -193,11 +187,12 @@ def train(
     "`fine_tune` by its parts, or one fit; stops as `StopOnNaN`. Section \"Unfreezing and Transfer Learning\", Q17"
     if freeze_epochs and isinstance(lr, slice):
         raise ValueError(f'lr={lr}: with freeze_epochs={freeze_epochs} expected one rate, from which the others follow')
-    facts = checkpoint and {**_facts(learn), 'epochs': epochs, 'lr': str(lr), 'freeze_epochs': freeze_epochs, **(run or {})}
+    if checkpoint:
+        run = {**_facts(learn), **dict(epochs=epochs, lr=str(lr), freeze_epochs=freeze_epochs), **(run or {})}
     def fits():
         nonlocal resume
         cbs = [StopOnNaN()]
-        if checkpoint: cbs.append(Checkpoint(checkpoint, facts, resume))
+        if checkpoint: cbs.append(Checkpoint(checkpoint, run, resume))
         resume = False # with other batches it is another run
         if not freeze_epochs:
             learn.unfreeze()
@@ -224,7 +219,7 @@ def probe_head(
     finally:
         head[-1] = linear
         _let_go(learn)
-    if not feats.isfinite().all(): raise FloatingPointError('the features of the body are not finite: check its weights')
+    if not feats.isfinite().all(): raise FloatingPointError("the body's features are not finite: check its weights")
     probe = LogisticRegression(max_iter=1000).fit(feats.numpy(), targ.numpy())
     weight, bias = probe.coef_, probe.intercept_
     if len(bias) == 1: weight, bias = np.stack([-weight[0], weight[0]])/2, np.r_[-bias, bias]/2 # two breeds: one row

@@ -10,6 +10,7 @@ __all__ = ['ITEM', 'SIZE', 'NEUTRAL', 'STOCK_AUGS', 'AUGS', 'check_sizes', 'no_a
 import math
 from dataclasses import dataclass, field
 from inspect import signature
+from typing import Any
 from .core import check_choice, check_number, refuse_unknown
 import cv2, numpy as np, torch, torch.nn.functional as F
 
@@ -87,7 +88,7 @@ AUGS = tuple(name for name in signature(draw_augs).parameters if name not in ('n
 class Prep:
     "How photos are prepared. Raises ValueError, which names a wrong value or an unknown option in `aug`"
     presize:str='composed' # 'composed': one warp a photo; 'stock': the book's `Resize` and `aug_transforms`
-    item:int|None=None # side of the first square, in pixels; None: `size`*460/224, and for 'composed' at least 460
+    item:int|Any=None # side of the first square, in pixels; None: `size`*460/224, and for 'composed' at least 460
     size:int=SIZE # side of the square the model sees, in pixels
     min_scale:float=.75 # smallest fraction of the area that a random crop keeps, in (0,1]
     aug:dict=field(default_factory=dict) # more options for training: `max_rotate`, `do_flip`, ... as in `draw_augs`

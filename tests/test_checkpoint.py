@@ -306,6 +306,13 @@ def test_every_photo_is_compared(file):
             ([*PHOTOS, PHOTOS[0]], f'(1 of 24 differ): first absent, now {first}'),
             (PHOTOS[::-1], 'in another order')):
         assert refusal(file, photos=photos) == f'photos {words}'
+    few = dict(photos=PHOTOS[:2])
+    with pytest.raises(ValueError, match=r'photos \(1 of 2 differ\)'):
+        refuse_another_run(file, few, dict(photos=[PHOTOS[0], PHOTOS[1].replace('1001', '7')]))
+    with pytest.raises(ValueError, match="vocab .'a', 'b'., not .'a', 'c'."):
+        refuse_another_run(file, dict(vocab=['a', 'b']), dict(vocab=['a', 'c']))
+    with pytest.raises(ValueError, match=r'vocab \(1 of 9 differ\): first 8, now absent'):
+        refuse_another_run(file, dict(vocab=list('012345678')), dict(vocab=list('012345679')))
 
 
 def test_an_entry_that_is_no_longer_given(file):

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     'core': '', 'figures': '', 'labels': 'core', 'loss': '', 'lrs': 'figures', 'drawn': 'core', 'judge': '',
     'photos': 'core labels', 'warp': 'core', 'presize': 'warp', 'distributed': 'core', 'precision': 'core',
     'sources': 'core drawn photos', 'batches': 'core photos presize warp', 'data': 'batches core labels photos warp',
-    'model': 'core warp', 'saving': 'batches core model warp', 'checkpoint': 'core saving',
+    'model': 'core warp', 'saving': 'batches core model warp', 'checkpoint': 'core model saving',
     'training': 'checkpoint core lrs', 'interpret': 'figures loss',
     'questions': 'judge', 'quiz': 'core judge questions', 'handout': 'core questions',
     'report': 'core figures interpret lrs',

@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from pet_breeds.batches import PhotoBlock, cache_photos, photo_block
+from pet_breeds.core import cores
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_learner
 from pet_breeds.photos import find_photos, read_photo
@@ -191,7 +192,7 @@ def fidelity(args, files, tmp):
     out = dict(n=len(files), seed=0)
     for draws, augs in (('train', draw_augs(len(files), 0)), ('valid', no_augs(len(files)))):
         grids, train = warp_matrices(augs, args.size, args.item), draws == 'train'
-        with torch_threads(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+        with torch_threads(1), ThreadPoolExecutor(cores()) as pool:
             figures = pd.DataFrame(list(pool.map(lambda *a: judge(*a, train, args), files, augs, grids)), [f.name for f in files])
         table, better = fidelity_table(figures), figures['composed', 'PSNR cubic'] > figures['stock', 'PSNR cubic']
         worst = {way: figures[way, 'PSNR cubic'].nsmallest(3).round(2).to_dict() for way in table.index}
@@ -317,13 +318,13 @@ def find(photos, tmp):
 
 def about():
     versions = {m.__name__: m.__version__ for m in (torch, fastai, cv2, PIL, simplejpeg, np, scipy)}
-    return dict(versions=versions, python=platform.python_version(), machine=platform.machine(), cpus=os.cpu_count(),
+    return dict(versions=versions, python=platform.python_version(), machine=platform.machine(), cpus=cores(),
                 threads=torch.get_num_threads(), load=os.getloadavg(), seed=0)
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ('photos', 'json'): parser.add_argument(f'--{name}', type=Path)
-    for name, default in dict(rounds=5, n=None, seeds=5, epochs=8, workers=os.cpu_count(), item=460, size=224).items():
+    for name, default in dict(rounds=5, n=None, seeds=5, epochs=8, workers=cores(), item=460, size=224).items():
         parser.add_argument(f'--{name}', type=int, default=default)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     parser.add_argument('--device', default=device, help='for training and gpu')
