@@ -31,8 +31,6 @@ def same(a, b):
     assert_close(*parts, rtol=0, atol=0)
 
 
-# a run that goes on
-
 class Stopped(KeyboardInterrupt): pass
 
 
@@ -63,199 +61,6 @@ def ends(learn):
     r = learn.recorder
     return dict(state=training_state(learn), hps=r.hps, lrs=r.lrs, losses=r.losses, iters=r.iters,
                 learns=[p.requires_grad for p in learn.model.parameters()])
-
-
-@pytest.mark.parametrize('n, presize', [(1, 'composed'), (2, 'stock'), (2, 'composed'), (3, 'stock')])
-def test_stopped_and_resumed_is_the_same_run(new, tmp_path, capsys, n, presize):
-    "After the head's only epoch, in the middle of the second fit, and when all is done"
-    file, whole = tmp_path/'new folder'/'run.safetensors', new(presize)
-    rows, after = fine_tune(whole, Checkpoint(tmp_path/'other', RUN)), ends(whole)
-    with pytest.raises(Stopped): fine_tune(new(presize), StopAfter(n, file, RUN))
-    assert [len(f['rows']) for f in read_checkpoint(file, RUN)['fits']] == [1, n-1][:1 if n == 1 else 2]
-    again = new(presize, seed=9)
-    capsys.readouterr()
-    assert fine_tune(again, Checkpoint(file, RUN, resume=True)) == rows
-    assert capsys.readouterr().out == ('resuming after 1 epoch\n' if n == 1 else f'resuming after {n} epochs\n')
-    same(ends(again), after)
-    same(read_checkpoint(file, RUN)['state'], read_checkpoint(tmp_path/'other', RUN)['state'])
-
-
-def test_a_checkpoint_changes_nothing(new, tmp_path):
-    plain = new()
-    rows, after = fine_tune(plain), ends(plain)
-    kept = new()
-    assert fine_tune(kept, Checkpoint(tmp_path/'run', RUN)) == rows
-    same(ends(kept), after)
-    assert os.listdir(tmp_path) == ['run']
-
-
-@pytest.mark.skipif(sys.platform in ('win32', 'darwin'), reason='fastai starts no worker processes here')
-def test_with_worker_processes(new, tmp_path):
-    whole = new('stock', num_workers=2)
-    rows, after = fine_tune(whole), ends(whole)
-    with pytest.raises(Stopped): fine_tune(new('stock', num_workers=2), StopAfter(2, tmp_path/'run', RUN))
-    again = new('stock', seed=9, num_workers=2)
-    assert fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True)) == rows
-    same(ends(again), after)
-
-
-OPTIMIZERS = dict(SGD=partial(SGD, mom=.9), ranger=ranger, Adam=partial(Adam, decouple_wd=False))
-
-
-@pytest.mark.parametrize('opt_func', OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_other_optimizers_in_channels_last(new, tmp_path, opt_func):
-    "Their state comes back in the memory order of the weights, so that the arithmetic is the same"
-    learner = partial(new, opt_func=opt_func, cbs=ChannelsLast())
-    whole = learner()
-    rows, after = fine_tune(whole), ends(whole)
-    with pytest.raises(Stopped): fine_tune(learner(), StopAfter(2, tmp_path/'run', RUN))
-    again = learner(seed=9)
-    assert fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True)) == rows
-    same(ends(again), after)
-    strides = [[v.stride() for _,_,s,_ in learn.opt.all_params() for v in s.values() if torch.is_tensor(v)]
-               for learn in (whole, again)]
-    assert strides[0] == strides[1] and any(s[1] == 1 for s in strides[0] if len(s) == 4)
-
-
-def test_a_wrapped_optimizer_is_refused_at_once(new, tmp_path):
-    learn = new(opt_func=partial(OptimWrapper, opt=torch.optim.SGD))
-    with pytest.raises(ValueError, match='opt_func'), learn.no_bar():
-        learn.fit_one_cycle(1, cbs=Checkpoint(tmp_path/'run', RUN))
-
-
-def test_nothing_is_trained_when_all_is_done(new, tmp_path):
-    whole = new()
-    rows = fine_tune(whole, Checkpoint(tmp_path/'run', RUN))
-
-    class NoBatch(Callback):
-        def before_batch(self): raise AssertionError('a batch was made')
-    again = new(seed=9)
-    assert fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True), NoBatch()) == rows
-    same(dict(again.model.state_dict()), dict(whole.model.state_dict()))
-
-
-def test_the_table_begins_with_the_rows_of_before(new, tmp_path):
-    with pytest.raises(Stopped): fine_tune(new(), StopAfter(2, tmp_path/'run', RUN))
-    learn, logged = new(seed=9), []
-    learn.logger = logged.append
-    with learn.no_bar():
-        learn.freeze()
-        going_on = Checkpoint(tmp_path/'run', RUN, resume=True)
-        learn.fit_one_cycle(1, cbs=going_on)
-        learn.unfreeze()
-        learn.fit_one_cycle(2, cbs=going_on)
-    fits = going_on.saved['fits']
-    assert [row[0] for row in logged] == [0, 0, 1]
-    assert [list(row[1:-1]) for row in logged[:2]] == [fits[0]['rows'][0], fits[1]['rows'][0]]
-
-
-def test_the_scaler_of_mixed_precision_goes_along(new, tmp_path):
-    class Scaler(Callback):
-        "As fastai's MixedPrecision: a new scaler in every fit, that adapts"
-        order = 10
-        def before_fit(self): self.learn.scaler = torch.amp.GradScaler('cpu', init_scale=4., growth_interval=2)
-        def after_batch(self):
-            if not self.training: return
-            scaler = self.learn.scaler
-            scaler.load_state_dict({**scaler.state_dict(), 'scale': scaler.get_scale()*2})
-        def after_fit(self):
-            self.last = self.learn.scaler.get_scale()
-            self.learn.scaler = None
-    whole = new(cbs=Scaler())
-    fine_tune(whole)
-    with pytest.raises(Stopped): fine_tune(new(cbs=Scaler()), StopAfter(2, tmp_path/'run', RUN))
-    again = new(seed=9, cbs=Scaler())
-    fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True))
-    last = [[s.last for s in learn.cbs if isinstance(s, Scaler)] for learn in (again, whole)]
-    assert again.scaler is None and last[0] == last[1]
-
-
-@pytest.mark.parametrize('presize', ['stock', 'composed'])
-def test_a_halved_batch_stays_halved(new, tmp_path, presize):
-    "The memory was full, the batch was halved, the run was killed: it goes on with the batch that it had"
-    def halved():
-        learn = new(presize)
-        for dl in learn.dls.loaders: dl.bs = 3
-        return learn
-    rows = fine_tune(halved())
-    with pytest.raises(Stopped): fine_tune(halved(), StopAfter(2, tmp_path/'run', RUN))
-    again = new(presize, seed=9)
-    assert fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True)) == rows
-    assert [dl.bs for dl in again.dls.loaders] == [3, 3]
-
-
-def test_a_batch_that_is_halved_again_stays_smaller(new, tmp_path):
-    with pytest.raises(Stopped): fine_tune(new(), StopAfter(2, tmp_path/'run', RUN))
-    again = new()
-    for dl in again.dls.loaders: dl.bs = 2
-    fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True))
-    assert [dl.bs for dl in again.dls.loaders] == [2, 2]
-
-
-def test_only_the_first_process_writes(new, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, 'rank_distrib', lambda: 1)
-    fine_tune(new(), Checkpoint(tmp_path/'run', RUN))
-    assert not (tmp_path/'run').exists()
-
-
-def test_only_the_first_process_takes_the_random_numbers(new, tmp_path, monkeypatch):
-    learn = new()
-    state = training_state(learn, 'random')
-    torch.rand(1)
-    before = random_states(learn.dls)
-    monkeypatch.setattr(checkpoint, 'rank_distrib', lambda: 1)
-    restore(learn, state)
-    same(random_states(learn.dls), before)
-    monkeypatch.undo()
-    restore(learn, state)
-    same(training_state(learn, 'random'), state)
-
-
-def test_loaders_that_a_distributed_run_has_wrapped(new):
-    learn = new()
-    learn.dls.loaders = [SimpleNamespace(dl=dl) for dl in learn.dls.loaders]  # fastai's DistributedDL has no rng
-    state, draw = random_states(learn.dls), lambda: [wrapped.dl.rng.random() for wrapped in learn.dls.loaders]
-    drawn = draw()
-    restore(learn, {'random': state})
-    assert draw() == drawn
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA here')
-def test_on_a_gpu_with_mixed_precision(new, tmp_path):
-    def learner(seed=0):
-        learn = new(seed=seed).to_fp16()
-        learn.dls.to('cuda')
-        return learn
-    rows = fine_tune(learner())
-    with pytest.raises(Stopped): fine_tune(learner(), StopAfter(2, tmp_path/'run', RUN))
-    again = learner(seed=9)
-    resumed = fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True))
-    devices = {v.device.type for _,_,s,_ in again.opt.all_params() for v in s.values() if torch.is_tensor(v)}
-    assert devices == {'cuda'}
-    assert_close(torch.tensor(resumed), torch.tensor(rows), rtol=.05, atol=.05)
-
-
-def test_restore_leaves_the_rest_alone(new):
-    "What is frozen, the modes, the file's own state, and the random generators if they are not asked for"
-    learn = new()
-    learn.unfreeze()
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1)
-    state = training_state(learn)
-    kept = checkpoint._join(checkpoint._split(state, tensors := {}), {k: v.clone() for k, v in tensors.items()})
-    learn.freeze()
-    learn.model.eval()
-    before = [p.requires_grad for p in learn.model.parameters()]
-    restore(learn, state)
-    assert [p.requires_grad for p in learn.model.parameters()] == before and not all(before)
-    assert not learn.model.training
-    learn.unfreeze()
-    restored = {k: kept[k] for k in ('model', 'opt', 'record')}
-    copies = checkpoint._join(checkpoint._split(restored, tensors := {}), {k: v.clone() for k, v in tensors.items()})
-    randoms = random_states(learn.dls)
-    restore(learn, restored)
-    same(random_states(learn.dls), randoms)
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1)
-    same(restored, copies)
 
 
 # another run
@@ -448,6 +253,201 @@ with hidden_beside(Path({str(file)!r})) as work:
         other.wait()
     with hidden_beside(file): pass
     assert os.listdir(tmp_path) == ['run.safetensors']
+
+
+# a run that goes on
+
+@pytest.mark.parametrize('n, presize', [(1, 'composed'), (2, 'stock'), (2, 'composed'), (3, 'stock')])
+def test_stopped_and_resumed_is_the_same_run(new, tmp_path, capsys, n, presize):
+    "After the head's only epoch, in the middle of the second fit, and when all is done"
+    file, whole = tmp_path/'new folder'/'run.safetensors', new(presize)
+    rows, after = fine_tune(whole, Checkpoint(tmp_path/'other', RUN)), ends(whole)
+    with pytest.raises(Stopped): fine_tune(new(presize), StopAfter(n, file, RUN))
+    assert [len(f['rows']) for f in read_checkpoint(file, RUN)['fits']] == [1, n-1][:1 if n == 1 else 2]
+    again = new(presize, seed=9)
+    capsys.readouterr()
+    assert fine_tune(again, Checkpoint(file, RUN, resume=True)) == rows
+    assert capsys.readouterr().out == ('resuming after 1 epoch\n' if n == 1 else f'resuming after {n} epochs\n')
+    same(ends(again), after)
+    same(read_checkpoint(file, RUN)['state'], read_checkpoint(tmp_path/'other', RUN)['state'])
+
+
+def test_a_checkpoint_changes_nothing(new, tmp_path):
+    plain = new()
+    rows, after = fine_tune(plain), ends(plain)
+    kept = new()
+    assert fine_tune(kept, Checkpoint(tmp_path/'run', RUN)) == rows
+    same(ends(kept), after)
+    assert os.listdir(tmp_path) == ['run']
+
+
+@pytest.mark.skipif(sys.platform in ('win32', 'darwin'), reason='fastai starts no worker processes here')
+def test_with_worker_processes(new, tmp_path):
+    whole = new('stock', num_workers=2)
+    rows, after = fine_tune(whole), ends(whole)
+    with pytest.raises(Stopped): fine_tune(new('stock', num_workers=2), StopAfter(2, tmp_path/'run', RUN))
+    again = new('stock', seed=9, num_workers=2)
+    assert fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True)) == rows
+    same(ends(again), after)
+
+
+OPTIMIZERS = dict(SGD=partial(SGD, mom=.9), ranger=ranger, Adam=partial(Adam, decouple_wd=False))
+
+
+@pytest.mark.parametrize('opt_func', OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_other_optimizers_in_channels_last(new, tmp_path, opt_func):
+    "Their state comes back in the memory order of the weights, so that the arithmetic is the same"
+    learner = partial(new, opt_func=opt_func, cbs=ChannelsLast())
+    whole = learner()
+    rows, after = fine_tune(whole), ends(whole)
+    with pytest.raises(Stopped): fine_tune(learner(), StopAfter(2, tmp_path/'run', RUN))
+    again = learner(seed=9)
+    assert fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True)) == rows
+    same(ends(again), after)
+    strides = [[v.stride() for _,_,s,_ in learn.opt.all_params() for v in s.values() if torch.is_tensor(v)]
+               for learn in (whole, again)]
+    assert strides[0] == strides[1] and any(s[1] == 1 for s in strides[0] if len(s) == 4)
+
+
+def test_a_wrapped_optimizer_is_refused_at_once(new, tmp_path):
+    learn = new(opt_func=partial(OptimWrapper, opt=torch.optim.SGD))
+    with pytest.raises(ValueError, match='opt_func'), learn.no_bar():
+        learn.fit_one_cycle(1, cbs=Checkpoint(tmp_path/'run', RUN))
+
+
+def test_nothing_is_trained_when_all_is_done(new, tmp_path):
+    whole = new()
+    rows = fine_tune(whole, Checkpoint(tmp_path/'run', RUN))
+
+    class NoBatch(Callback):
+        def before_batch(self): raise AssertionError('a batch was made')
+    again = new(seed=9)
+    assert fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True), NoBatch()) == rows
+    same(dict(again.model.state_dict()), dict(whole.model.state_dict()))
+
+
+def test_the_table_begins_with_the_rows_of_before(new, tmp_path):
+    with pytest.raises(Stopped): fine_tune(new(), StopAfter(2, tmp_path/'run', RUN))
+    learn, logged = new(seed=9), []
+    learn.logger = logged.append
+    with learn.no_bar():
+        learn.freeze()
+        going_on = Checkpoint(tmp_path/'run', RUN, resume=True)
+        learn.fit_one_cycle(1, cbs=going_on)
+        learn.unfreeze()
+        learn.fit_one_cycle(2, cbs=going_on)
+    fits = going_on.saved['fits']
+    assert [row[0] for row in logged] == [0, 0, 1]
+    assert [list(row[1:-1]) for row in logged[:2]] == [fits[0]['rows'][0], fits[1]['rows'][0]]
+
+
+def test_the_scaler_of_mixed_precision_goes_along(new, tmp_path):
+    class Scaler(Callback):
+        "As fastai's MixedPrecision: a new scaler in every fit, that adapts"
+        order = 10
+        def before_fit(self): self.learn.scaler = torch.amp.GradScaler('cpu', init_scale=4., growth_interval=2)
+        def after_batch(self):
+            if not self.training: return
+            scaler = self.learn.scaler
+            scaler.load_state_dict({**scaler.state_dict(), 'scale': scaler.get_scale()*2})
+        def after_fit(self):
+            self.last = self.learn.scaler.get_scale()
+            self.learn.scaler = None
+    whole = new(cbs=Scaler())
+    fine_tune(whole)
+    with pytest.raises(Stopped): fine_tune(new(cbs=Scaler()), StopAfter(2, tmp_path/'run', RUN))
+    again = new(seed=9, cbs=Scaler())
+    fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True))
+    last = [[s.last for s in learn.cbs if isinstance(s, Scaler)] for learn in (again, whole)]
+    assert again.scaler is None and last[0] == last[1]
+
+
+@pytest.mark.parametrize('presize', ['stock', 'composed'])
+def test_a_halved_batch_stays_halved(new, tmp_path, presize):
+    "The memory was full, the batch was halved, the run was killed: it goes on with the batch that it had"
+    def halved():
+        learn = new(presize)
+        for dl in learn.dls.loaders: dl.bs = 3
+        return learn
+    rows = fine_tune(halved())
+    with pytest.raises(Stopped): fine_tune(halved(), StopAfter(2, tmp_path/'run', RUN))
+    again = new(presize, seed=9)
+    assert fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True)) == rows
+    assert [dl.bs for dl in again.dls.loaders] == [3, 3]
+
+
+def test_a_batch_that_is_halved_again_stays_smaller(new, tmp_path):
+    with pytest.raises(Stopped): fine_tune(new(), StopAfter(2, tmp_path/'run', RUN))
+    again = new()
+    for dl in again.dls.loaders: dl.bs = 2
+    fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True))
+    assert [dl.bs for dl in again.dls.loaders] == [2, 2]
+
+
+def test_only_the_first_process_writes(new, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, 'rank_distrib', lambda: 1)
+    fine_tune(new(), Checkpoint(tmp_path/'run', RUN))
+    assert not (tmp_path/'run').exists()
+
+
+def test_only_the_first_process_takes_the_random_numbers(new, tmp_path, monkeypatch):
+    learn = new()
+    state = training_state(learn, 'random')
+    torch.rand(1)
+    before = random_states(learn.dls)
+    monkeypatch.setattr(checkpoint, 'rank_distrib', lambda: 1)
+    restore(learn, state)
+    same(random_states(learn.dls), before)
+    monkeypatch.undo()
+    restore(learn, state)
+    same(training_state(learn, 'random'), state)
+
+
+def test_loaders_that_a_distributed_run_has_wrapped(new):
+    learn = new()
+    learn.dls.loaders = [SimpleNamespace(dl=dl) for dl in learn.dls.loaders]  # fastai's DistributedDL has no rng
+    state, draw = random_states(learn.dls), lambda: [wrapped.dl.rng.random() for wrapped in learn.dls.loaders]
+    drawn = draw()
+    restore(learn, {'random': state})
+    assert draw() == drawn
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA here')
+def test_on_a_gpu_with_mixed_precision(new, tmp_path):
+    def learner(seed=0):
+        learn = new(seed=seed).to_fp16()
+        learn.dls.to('cuda')
+        return learn
+    rows = fine_tune(learner())
+    with pytest.raises(Stopped): fine_tune(learner(), StopAfter(2, tmp_path/'run', RUN))
+    again = learner(seed=9)
+    resumed = fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True))
+    devices = {v.device.type for _,_,s,_ in again.opt.all_params() for v in s.values() if torch.is_tensor(v)}
+    assert devices == {'cuda'}
+    assert_close(torch.tensor(resumed), torch.tensor(rows), rtol=.05, atol=.05)
+
+
+def test_restore_leaves_the_rest_alone(new):
+    "What is frozen, the modes, the file's own state, and the random generators if they are not asked for"
+    learn = new()
+    learn.unfreeze()
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1)
+    state = training_state(learn)
+    kept = checkpoint._join(checkpoint._split(state, tensors := {}), {k: v.clone() for k, v in tensors.items()})
+    learn.freeze()
+    learn.model.eval()
+    before = [p.requires_grad for p in learn.model.parameters()]
+    restore(learn, state)
+    assert [p.requires_grad for p in learn.model.parameters()] == before and not all(before)
+    assert not learn.model.training
+    learn.unfreeze()
+    restored = {k: kept[k] for k in ('model', 'opt', 'record')}
+    copies = checkpoint._join(checkpoint._split(restored, tensors := {}), {k: v.clone() for k, v in tensors.items()})
+    randoms = random_states(learn.dls)
+    restore(learn, restored)
+    same(random_states(learn.dls), randoms)
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1)
+    same(restored, copies)
 
 
 # kill -9
