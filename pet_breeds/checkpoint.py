@@ -124,7 +124,8 @@ def _json(run):
     try: return json.loads(json.dumps(run))
     except TypeError as e: raise TypeError(f'run: expected what JSON can hold; {e}') from e
 
-def _is_lines(x): return isinstance(x, list) and all(isinstance(o, str) for o in x)
+def _is_lines(x):
+    return isinstance(x, list) and all(isinstance(o, str) for o in x) and (len(x) > 6 or any('\t' in o for o in x))
 
 def _lines_differ(was, now):
     "How many lines differ, and the first of them before and now; lines belong together by what is before a tab"
@@ -140,7 +141,7 @@ def _differences(was, now):
         before, after = was.get(k), now.get(k)
         if before == after: continue
         if isinstance(before, dict) and isinstance(after, dict): yield from _differences(before, after)
-        elif _is_lines(before) and _is_lines(after) and len(before) > 6: yield f'{k} {_lines_differ(before, after)}'
+        elif _is_lines(before) and _is_lines(after): yield f'{k} {_lines_differ(before, after)}'
         else: yield visible(f'{k} {reprlib.repr(before)}, not {reprlib.repr(after)}')
 
 def refuse_another_run(

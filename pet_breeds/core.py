@@ -216,7 +216,7 @@ def put_in_place(
 
 # %% ../nbs/internals/core.ipynb #explain-def
 def is_out_of_memory(
-    e:BaseException, # any error
+    e:BaseException|None, # any error, or none
 )->bool: # also for PyTorch's, of a graphics card or of the CPU
     "Whether an error means that the memory is full"
     said = 'DefaultCPUAllocator', 'out of memory', 'ALLOC_FAILED', 'bad_alloc', 'Cannot allocate memory'
@@ -320,7 +320,8 @@ def run_command(
 ):
     "Run a command. A user's error ends in one line and status 2, an interrupt in 130 or 143"
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE') # before PyTorch is loaded: threads that wait, sleep
-    for what in (dict(module='PIL'), dict(message='Glyph')): warnings.filterwarnings('ignore', **what) # from odd photos
+    warnings.filterwarnings('ignore', module='PIL') # about odd photos
+    warnings.filterwarnings('ignore', message='Glyph') # of a breed's name
     parser = ArgumentParser(prog, description=about)
     def end(status, text):
         say(f'{prog}: {text}', file=sys.stderr)

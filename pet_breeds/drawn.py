@@ -13,11 +13,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from importlib.resources import files
 from math import cos, pi, sin
 from pathlib import Path
 from zlib import crc32
 
-import numpy as np
+import numpy as np, yaml
 from fastprogress.fastprogress import progress_bar
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from .core import check_choice, check_number, cores, hidden_beside, nearest, one_line, writing
@@ -65,95 +66,14 @@ class Traits:
             raise ValueError(f"name {one_line(repr(self.name), 50)}: expected letters, digits and _, "
                              "with a capital first for a cat and none for a dog")
 
-# %% ../nbs/internals/drawn.ipynb #cats
-_CATS = (
-    Traits('Abyssinian', 'cat', ('#b5713d', '#a86436'), '#5a3218', 'ticked', pale=0.5, ear_size=1.25, jaw=0.9,
-        eyes='#b9a53a', eye_shape=0.72, fur=0.05, head=0.92, nose='#a4523f'),
-    Traits('Bengal', 'cat', ('#c98f4e', '#bd8242', '#b99d76'), '#3b2212', 'rosettes', pale=0.6, ear_size=0.85,
-        muzzle=0.45, jaw=1.05, eyes='#c9a62e', eye_shape=0.75, fur=0.05, head=0.95, size=1.1, nose='#9a5a48'),
-    Traits('Birman', 'cat', ('#e8dac2', '#e3d2b6'), '#4a3428', 'points', socks=0.55, ear_size=0.88, muzzle=0.38,
-        eyes='#3d78c9', eye_shape=0.82, fur=0.5, ruff=0.45, head=1.02, size=1.05, nose='#4a3530'),
-    Traits('Bombay', 'cat', ('#1d1a1c', '#232022'), '#100e10', ear_size=0.85, muzzle=0.35, eyes='#d08a1e',
-        eye_shape=0.9, eye_size=1.05, fur=0.04, nose='#1a1718'),
-    Traits('British_Shorthair', 'cat', ('#7f8794', '#767f8d'), '#5c6370', ear_size=0.68, muzzle=0.28, jaw=1.25,
-        eyes='#d98a2b', eye_shape=0.95, eye_size=1.08, fur=0.18, head=1.14, size=1.15, nose='#545a66'),
-    Traits('Egyptian_Mau', 'cat', ('#b9b4aa', '#b3a78f', '#b39870'), '#2e2b2a', 'spots', pale=0.5, ear_size=0.95,
-        jaw=0.95, eyes='#9cc04f', eye_shape=0.8, eye_size=1.08, fur=0.05, head=0.93, nose='#a0594e'),
-    Traits('Maine_Coon', 'cat', ('#8a6a48', '#7d6a55'), '#33251a', 'tabby', pale=0.6, bib=0.3, ear_size=1.2,
-        muzzle=0.55, jaw=1.15, eyes='#b7b04a', eye_shape=0.75, eye_size=0.95, fur=0.75, ruff=0.9, head=0.95, size=1.25,
-        nose='#a8604f'),
-    Traits('Persian', 'cat', ('#efe6d8', '#e9c796', '#d9d6d2'), '#c9a878', pale=0.3, ears='round', ear_size=0.75,
-        muzzle=0.02, jaw=1.15, eyes='#cf8126', eye_shape=0.98, eye_size=1.15, fur=1.0, ruff=1.0, head=1.16, size=1.1,
-        nose='#c07c6e'),
-    Traits('Ragdoll', 'cat', ('#ebe1d2', '#e4d8c6'), '#5c473b', 'points', blaze=0.13, bib=0.35, socks=0.5,
-        ear_size=0.85, muzzle=0.36, eyes='#4585d2', eye_shape=0.86, fur=0.55, ruff=0.55, head=1.06, size=1.15,
-        nose='#93685f'),
-    Traits('Russian_Blue', 'cat', ('#6f7885', '#68717f'), '#59616d', ear_size=1.08, jaw=0.9, eyes='#7fb24a',
-        eye_shape=0.72, fur=0.08, head=0.92, size=0.95, nose='#4b515b'),
-    Traits('Siamese', 'cat', ('#e4d5bd', '#ddcbb0'), '#33241d', 'points', ear_size=1.2, muzzle=0.55, jaw=0.82,
-        eyes='#2f6fd0', eye_shape=0.66, eye_size=0.95, fur=0.06, head=0.87, size=0.95, nose='#2f2320'),
-    Traits('Sphynx', 'cat', ('#d9a892', '#cf9c88', '#b88d80'), '#8d6a60', pale=0.2, ears='bat', ear_size=1.2, jaw=0.9,
-        eyes='#9fbf8a', eye_shape=0.85, eye_size=1.15, fur=0.0, head=0.88, size=0.95, nose='#c58074', wrinkles=1.0),
-)
+# %% ../nbs/internals/drawn.ipynb #breeds-def
+def _read_breeds():
+    "The records in breeds.yaml, by name"
+    loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader) # the first is written in C, and faster
+    records = yaml.load((files('pet_breeds')/'breeds.yaml').read_text(encoding='utf-8'), loader)
+    return {name: Traits(name, **{**record, 'coat': tuple(record['coat'])}) for name, record in records.items()}
 
-# %% ../nbs/internals/drawn.ipynb #dogs
-_DOGS = (
-    Traits('american_bulldog', 'dog', ('#efe8dd',), '#9a6a42', 'patches', bib=0.8, socks=0.5, ears='folded',
-        ear_size=0.85, muzzle=0.44, jaw=1.24, jowls=0.4, eye_size=0.95, fur=0.03, head=1.08, size=1.3),
-    Traits('american_pit_bull_terrier', 'dog', ('#a8693e', '#6d7078', '#5a3d30'), '#3a2c26', bib=0.6, socks=0.3,
-        ears='rose', muzzle=0.52, jaw=1.12, jowls=0.25, eyes='#6e4523', eye_size=0.95, fur=0.03, head=1.02, size=1.25,
-        nose='#3d2b29'),
-    Traits('basset_hound', 'dog', ('#b3713c', '#a9683a'), '#2a2220', 'saddle', blaze=0.6, bib=1.0, socks=0.8,
-        ears='pendulous', ear_size=1.8, muzzle=0.85, jowls=1.0, eyes='#5a3a22', eye_shape=0.65, fur=0.05, head=0.88,
-        size=1.2, wrinkles=0.5),
-    Traits('beagle', 'dog', ('#b9743a', '#c07f45'), '#29211f', 'saddle', blaze=0.5, bib=0.9, socks=0.9,
-        ears='pendulous', muzzle=0.55, jaw=0.9, jowls=0.2, eyes='#5f3c20', eye_size=1.12, fur=0.06, head=0.92),
-    Traits('boxer', 'dog', ('#b8743c', '#a96534'), '#2a2220', 'brindle', mask=1.0, blaze=0.12, bib=0.6, socks=0.5,
-        ears='folded', muzzle=0.35, jaw=1.28, jowls=1.0, fur=0.03, head=0.98, size=1.25, nose='#1c1719', wrinkles=0.7),
-    Traits('chihuahua', 'dog', ('#d3a468', '#c58f58', '#e2c79c'), '#8a5a35', pale=0.5, ears='bat', ear_size=1.15,
-        muzzle=0.38, jaw=0.68, eyes='#2f1c14', eye_shape=1.0, eye_size=1.35, fur=0.08, head=0.98, size=0.75),
-    Traits('english_cocker_spaniel', 'dog', ('#b87a3e', '#8f4f28', '#c9a271'), '#6d3d20', ears='pendulous',
-        ear_size=1.35, muzzle=0.62, jaw=0.88, jowls=0.3, fur=0.5, head=0.84),
-    Traits('english_setter', 'dog', ('#ece7df',), '#4c4644', 'flecks', ears='pendulous', ear_size=1.15,
-        ear_coat='marks', muzzle=0.85, jaw=0.86, jowls=0.4, eyes='#5a3a22', fur=0.45, head=0.78, size=1.2),
-    Traits('german_shorthaired', 'dog', ('#5d3522', '#6a3d27'), '#cfc6bb', 'roan', ears='pendulous', ear_size=1.05,
-        muzzle=0.78, jaw=0.9, jowls=0.25, eyes='#a9712f', fur=0.03, head=0.82, size=1.2, nose='#4a2d23'),
-    Traits('great_pyrenees', 'dog', ('#f3efe6', '#efe8da'), '#e9dcc6', ears='pendulous', ear_size=0.74,
-        ear_coat='marks', muzzle=0.68, jaw=1.02, jowls=0.2, eye_shape=0.65, eye_size=0.9, fur=0.6, ruff=0.5, size=1.4),
-    Traits('havanese', 'dog', ('#efe6d6', '#cfab7c', '#4a423e'), '#b7987a', ears='pendulous', muzzle=0.38, jaw=0.85,
-        eyes='#33201a', eye_size=1.15, fur=0.9, beard=0.5, fringe=0.6, head=0.96, size=0.85),
-    Traits('japanese_chin', 'dog', ('#f1ece4',), '#221c1d', 'hood', blaze=0.35, bib=1.0, socks=1.0, ears='pendulous',
-        ear_size=0.85, ear_coat='marks', muzzle=0.1, jaw=0.85, eyes='#2b1a15', eye_shape=1.0, eye_size=1.45, fur=0.65,
-        size=0.8),
-    Traits('keeshond', 'dog', ('#b3aca2', '#a69f96'), '#2e2a2a', 'sable', mask=0.75, pale=0.7, ear_size=0.72,
-        ear_coat='dark', muzzle=0.55, jaw=0.72, fur=0.95, ruff=1.0, head=0.95, size=1.05),
-    Traits('leonberger', 'dog', ('#b57f47', '#a87340'), '#3a2a20', 'sable', mask=1.0, ears='pendulous', ear_size=0.8,
-        ear_coat='dark', muzzle=0.72, jaw=1.05, jowls=0.4, fur=0.75, ruff=0.9, head=0.96, size=1.45),
-    Traits('miniature_pinscher', 'dog', ('#211b1b', '#2a211f'), '#a85c2a', 'tan_points', ears='bat', ear_size=0.95,
-        muzzle=0.62, jaw=0.68, eyes='#2b1a15', eye_size=1.05, fur=0.02, head=0.84, size=0.8),
-    Traits('newfoundland', 'dog', ('#221e1f', '#1e1a1b', '#3a2a22'), '#141213', ears='pendulous', ear_size=0.75,
-        muzzle=0.6, jaw=1.22, jowls=0.7, eye_size=0.9, fur=0.5, ruff=0.4, head=1.08, size=1.5),
-    Traits('pomeranian', 'dog', ('#d98b3f', '#cf7f35'), '#8a4f24', pale=0.5, ear_size=0.62, muzzle=0.32, jaw=0.62,
-        eyes='#2b1a15', eye_size=1.1, fur=1.0, ruff=1.0, head=0.95, size=0.8),
-    Traits('pug', 'dog', ('#dbb888', '#d3ad7c'), '#2a2220', mask=1.0, ears='folded', ear_size=0.75, ear_coat='dark',
-        muzzle=0.1, jaw=1.15, jowls=0.6, eyes='#2b1a15', eye_shape=1.0, eye_size=1.5, fur=0.05, head=1.1, size=0.9,
-        nose='#1b1718', wrinkles=1.0),
-    Traits('saint_bernard', 'dog', ('#a85f30', '#9c5428'), '#2c201c', mask=0.65, blaze=0.75, bib=1.0, socks=0.8,
-        ears='pendulous', ear_size=0.8, muzzle=0.62, jaw=1.25, jowls=1.0, eye_shape=0.7, fur=0.45, head=1.1, size=1.5),
-    Traits('samoyed', 'dog', ('#f7f5f0', '#f3f0ea'), '#e6ddcf', ear_size=0.8, muzzle=0.58, jaw=0.82, eyes='#2b1a15',
-        eye_shape=0.6, fur=0.95, ruff=0.95, head=1.02, size=1.15),
-    Traits('scottish_terrier', 'dog', ('#232123', '#2c2a2c'), '#151415', ear_size=0.9, muzzle=0.75, jaw=0.9,
-        eyes='#3a2418', eye_size=0.85, fur=0.65, beard=1.0, fringe=0.8, head=0.74, size=0.95),
-    Traits('shiba_inu', 'dog', ('#c9803f', '#bf7436'), '#7c4520', pale=1.0, ear_size=0.85, muzzle=0.5, jaw=0.78,
-        eyes='#2e1b14', eye_shape=0.55, eye_size=0.95, fur=0.3, head=1.03),
-    Traits('staffordshire_bull_terrier', 'dog', ('#8f5a38', '#63666e', '#40302a'), '#231b19', bib=0.6, socks=0.15,
-        ears='rose', ear_size=0.85, muzzle=0.4, jaw=1.3, jowls=0.3, fur=0.03, head=1.13, size=1.15, nose='#1f1a1b'),
-    Traits('wheaten_terrier', 'dog', ('#d6b384', '#cda878'), '#b08a5c', ears='folded', ear_size=0.95, muzzle=0.62,
-        fur=0.85, beard=0.9, fringe=1.0, head=0.9, size=1.05),
-    Traits('yorkshire_terrier', 'dog', ('#bf8245', '#b5783d'), '#4b5260', 'saddle', ear_size=0.85, jaw=0.66,
-        eyes='#2b1a15', eye_size=1.1, fur=0.8, beard=0.35, fringe=0.25, head=0.88, size=0.75),
-)
-BREEDS = {t.name: t for t in _CATS+_DOGS}
+BREEDS = _read_breeds()
 
 # %% ../nbs/internals/drawn.ipynb #shapes
 def _color(*rgb): return np.array(rgb, np.float32).reshape(3, 1, 1)

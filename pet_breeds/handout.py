@@ -54,12 +54,17 @@ def _notebook(cells):
 
 # %% ../nbs/internals/handout.ipynb #section-def
 _ANSWER = re.compile(r'^#### ((?:Q|FR)\d+)\. (.+)$', re.M)
+_END = {'markdown': r'^#{1,6} ', 'code': r'^#\|\s*(hide|export)\b'}
 
-def _section(cells, i):
-    "The cells of the section that starts with cell `i`"
-    end = {'markdown': r'^#{1,6} ', 'code': r'^#\|\s*(hide|export)\b'}
-    stops = (j for j, c in enumerate(cells) if j > i and re.search(end.get(c['cell_type'], '^'), c['source'], re.M))
-    return cells[i:next(stops, len(cells))]
+def _sections(nb, mark):
+    "(cells, match) for each section of a notebook that a mark starts, and for each other cell, which has no match"
+    cells = read_cells(nb)
+    while cells:
+        found = cells[0]['cell_type'] == 'markdown' and mark.search(cells[0]['source'])
+        ends = (i for i, c in enumerate(cells) if i and re.search(_END.get(c['cell_type'], '^'), c['source'], re.M))
+        end = next(ends, len(cells)) if found else 1
+        yield cells[:end], found
+        cells = cells[end:]
 
 def _answer(nb, section, heading):
     "What `read_answers` says of one answer"
@@ -80,10 +85,8 @@ def _answer(nb, section, heading):
                 notebook=Path(nb).stem, cell=proof[-1]['id'])
 
 # %% ../nbs/internals/handout.ipynb #lessons-def
-def lessons(
-    nbs:str|Path, # the folder of the notebooks
-)->list: # files in reading order
-    "The lesson notebooks in a folder. Raises FileNotFoundError if there are none"
+def lessons(nbs:str|Path)->list: # the folder of the notebooks
+    "The lesson notebooks in a folder, in reading order. Raises FileNotFoundError if there are none"
     found = sorted(Path(nbs).glob('[0-9][0-9]*_*.ipynb'))
     if not found: raise FileNotFoundError(f'{nbs}: no lesson here; expected notebooks such as 04_loss.ipynb')
     return found
@@ -97,14 +100,12 @@ def read_answers(
     "The 25 answers, each proven; raises ValueError if one is missing or double, FileNotFoundError for no lessons"
     found:dict = {}
     for nb in lessons(nbs):
-        cells = read_cells(nb)
-        for i, cell in enumerate(cells):
-            heading = cell['cell_type'] == 'markdown' and _ANSWER.search(cell['source'])
+        for section, heading in _sections(nb, _ANSWER):
             if not heading: continue
-            name, id, where = heading[1], heading[1].lower(), f'{nb}, cell {cell["id"]}'
+            name, id, where = heading[1], heading[1].lower(), f'{nb}, cell {section[0]["id"]}'
             if id not in IDS: raise ValueError(f'{where}: there is no {name}; expected Q1 to Q23, FR1, FR2')
             if id in found: raise ValueError(f'{where}: {name} is answered in {found[id]["notebook"]} too')
-            found[id] = _answer(nb, _section(cells, i), heading)
+            found[id] = _answer(nb, section, heading)
     missing = [id.upper() for id in IDS if id not in found]
     if missing: raise ValueError(f'{nbs}: no answer to {", ".join(missing)}; expected headings like "#### Q7. ..."')
     return {id: found[id] for id in IDS}
@@ -128,21 +129,17 @@ def questionnaire(
     return _notebook([*front, *(_cell('markdown', id, _entry(id, a)) for id, a in answers.items())])
 
 # %% ../nbs/internals/handout.ipynb #data-def
-def answers_json(
-    answers:dict, # as `read_answers` gives them
-)->str: # the text of pet_breeds/answers.json
-    "The answers as data, in the chapter's order"
+def answers_json(answers:dict)->str: # as `read_answers` gives them
+    "The text of pet_breeds/answers.json, in the chapter's order"
     return json.dumps(answers, indent=1, ensure_ascii=False) + '\n'
 
-def write_questionnaire(
-    nbs, # the folder of the notebooks, beside that of the package
-):
+def write_questionnaire(nbs): # the folder of the notebooks, beside that of the package
     "Write nbs/questionnaire.ipynb and pet_breeds/answers.json; for developers; raises as `read_answers`"
     nbs, answers = Path(nbs), read_answers(nbs)
     write_whole(nbs/'questionnaire.ipynb', questionnaire(answers).encode())
     write_whole(nbs.parent/'pet_breeds'/'answers.json', answers_json(answers).encode())
 
-# %% ../nbs/internals/handout.ipynb #student-def
+# %% ../nbs/internals/handout.ipynb #student-cells
 _REST = r'^(?P<rest>#+ (?P<takeaways>Takeaways)|#+ Solutions?|\*\*Solution\.?\*\*)'
 _LINKS = re.compile(r'\s+^(?:Before|Next): .*\[Contents\]\(index\.ipynb\).*', re.M)
 _TAKEN = re.compile(f'{_ANSWER.pattern}|{_REST}', re.M)
@@ -150,39 +147,31 @@ _TAKEN = re.compile(f'{_ANSWER.pattern}|{_REST}', re.M)
 def _your_turn(nb, cell, found, questions):
     "What stands in place of the section that starts with `cell`"
     before, id = cell['source'][:found.start()].replace('Answers', 'Questions'), (found[1] or '').lower()
-    if found['takeaways']:
-        text, stub = f'{found["rest"]}\n\n**Your turn.** Write three rules, each with a number from above.', None
-    elif found['rest']:
-        text, stub = f'{found["rest"]}\n\n**Your turn.** A solution stands in the full edition of this notebook.', ''
+    if found['takeaways']: task, stub = 'Write three rules, each with a number from above.', None
+    elif found['rest']: task, stub = 'A solution stands in the full edition of this notebook.', ''
     elif id not in questions: raise ValueError(f'{nb}, cell {cell["id"]}: pet_breeds.questions has no {id}')
     else:
-        q = questions[id]
-        hint = f'<details><summary>Hint</summary>\n\n{q.hint}\n\n</details>'
-        choose = f'To choose instead of writing: `quiz.{id}.ask()`'
-        text, stub = f'#### {found[1]}\n\n**Your turn.** {q.text}\n\n{hint}\n\n{choose}', q.stub
+        stub, hint = questions[id].stub, f'<details><summary>Hint</summary>\n\n{questions[id].hint}\n\n</details>'
+        task = f'{questions[id].text}\n\n{hint}\n\nTo choose instead of writing: `quiz.{id}.ask()`'
+    text = f'{before}{found["rest"] or f"#### {found[1]}"}\n\n**Your turn.** {task}'
     yours = [] if stub is None else [_cell('code', f'{cell["id"]}-yours', stub)]
-    return [_cell('markdown', cell['id'], before + text), *yours]
+    return [_cell('markdown', cell['id'], text), *yours]
 
-# %% ../nbs/internals/handout.ipynb #student-cells
 def student_cells(
     nb:str|Path, # a lesson's file
     questions:dict|None=None, # by id, each with text, hint and stub; those of the chapter if None
 )->list: # cells, as they stand in a notebook's file
     "The cells of a lesson without its answers; raises ValueError for a question that is not in `questions`"
-    if questions is None: questions = QUESTIONS
-    cells, out, i = read_cells(nb), [], 0
-    while i < len(cells):
-        cell = cells[i]
-        found = cell['cell_type'] == 'markdown' and _TAKEN.search(cell['source'])
-        if found: out += _your_turn(nb, cell, found, questions)
+    out = []
+    for (cell, *_), found in _sections(nb, _TAKEN):
+        if found: out += _your_turn(nb, cell, found, QUESTIONS if questions is None else questions)
         elif not re.match(r'#\|\s*hide\b(?s:.*)nbdev_export', cell['source']):
             out.append(_cell(cell['cell_type'], cell['id'], _LINKS.sub('', cell['source'])))
-        i += len(_section(cells, i)) if found else 1
     asks = [i for i, c in enumerate(out) if 'quiz.' in ''.join(c['source']) and c['id'].endswith('-yours')]
     if asks: out.insert(asks[0]-1, _cell('code', 'quiz', 'from pet_breeds import quiz'))
     return out
 
-# %% ../nbs/internals/handout.ipynb #whole-def
+# %% ../nbs/internals/handout.ipynb #write-student
 def _course(nbs):
     "The folder of the notebooks: `nbs`, or the one beside the package"
     if nbs is not None: return user_path(nbs, '--nbs')
@@ -218,7 +207,6 @@ def _student_files(nbs):
         found[nb.name] = text.replace('../images/', 'images/').encode()
     return found
 
-# %% ../nbs/internals/handout.ipynb #write-student
 def write_student(
     dest:str|Path, # a folder that does not exist, or is empty
     nbs:str|Path|None=None, # the folder of the notebooks, if not beside the package
@@ -243,13 +231,9 @@ FIGURES = dict(q6='corners-picture', q7='q7-proof', q10='log-curve', q11='softma
 
 def _pictures(answers, nbs):
     "{name in the deck: bytes} of the figures that the notebooks show"
-    pictures = {}
-    for id in filter(FIGURES.get, answers):
-        cells = {c['id']: c for c in read_cells(Path(nbs)/f'{answers[id]["notebook"]}.ipynb')}
-        shown = cells.get(FIGURES[id], {}).get('shown', {})
-        for kind in ('image/png', 'image/jpeg'):
-            if kind in shown: pictures[f'pet_breeds_{id}.{kind[6:]}'] = b64decode(shown[kind][0])
-    return pictures
+    cells = {id: read_cells(Path(nbs)/f'{answers[id]["notebook"]}.ipynb') for id in filter(FIGURES.get, answers)}
+    return {f'pet_breeds_{id}.{kind[6:]}': b64decode(c['shown'][kind][0]) for id in cells for c in cells[id]
+            if c['id'] == FIGURES[id] for kind in ('image/png', 'image/jpeg') if kind in c['shown']}
 
 def _fields(id, a, pictures):
     "The fields of a note, in HTML"
@@ -297,17 +281,16 @@ def _deck_file(deck, pictures, changed):
         for name, data in parts.items(): z.writestr(ZipInfo(name), data) # a ZipInfo does not hold the present time
     return out.getvalue()
 
-# %% ../nbs/internals/handout.ipynb #ours-def
+# %% ../nbs/internals/handout.ipynb #save-deck
 def _only_ours(db):
-    "Whether a collection is as we wrote it: our notes and no others, none edited, none studied"
+    "Whether a collection is as we wrote it: our notes alone, none edited since (an id is a time in ms), none studied"
     import genanki
     guids = {genanki.guid_for('pet_breeds', id) for id in IDS}
     (models, decks), = db.execute('select models, decks from col')
     notes, cards = [*db.execute('select guid, mid, mod, id from notes')], {*db.execute('select did, reps from cards')}
     reviews, = db.execute('select count(*) from revlog').fetchone()
     return (set(json.loads(models)) == {str(_MODEL)} and set(json.loads(decks)) == {'1', str(_DECK)} # 1 is Anki's own
-            and all(guid in guids and mid == _MODEL for guid, mid, _, _ in notes)
-            and all(mod == id//1000 for *_, mod, id in notes) # an id is the time of making, in milliseconds
+            and all(guid in guids and mid == _MODEL and mod == id//1000 for guid, mid, mod, id in notes)
             and cards == {(_DECK, 0)} and not reviews)
 
 def _is_our_deck(path):
@@ -331,7 +314,6 @@ def _deck_place(path):
                          'choose another name')
     return path
 
-# %% ../nbs/internals/handout.ipynb #save-deck
 def save_deck(
     path:str|Path, # file to write, such as deck.apkg
     answers:dict, # as `read_answers` gives them

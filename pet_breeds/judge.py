@@ -20,21 +20,15 @@ class Verdict(NamedTuple):
     mistake: str|None = None # the name of a known wrong answer
     text: str = '' # a remark on a right answer, or what differs
 
-def right(
-    remark:str='', # what more there is to say
-)->Verdict: # `ok` is True
+def right(remark:str='')->Verdict: # what more there is to say
     "The answer is right"
     return Verdict(True, None, remark)
 
-def known(
-    mistake:str, # its name, a key of the question's `mistakes`
-)->Verdict: # with that name
+def known(mistake:str)->Verdict: # its name, a key of the question's `mistakes`
     "The answer is a mistake with a name"
     return Verdict(False, mistake)
 
-def differs(
-    text:str, # what differs, without giving the answer away
-)->Verdict: # with that text
+def differs(text:str)->Verdict: # what differs, without giving the answer away
     "The answer is wrong in a way that has no name"
     return Verdict(False, None, text)
 
@@ -55,10 +49,8 @@ def words(
     text = re.sub(r'\n\s*(\n|[-*#]+ |\d+\. )', '; ', text)
     return ' '.join(re.sub(r'[*`$]|<br>', '', text).split())
 
-def said(
-    answer, # anything
-)->bool: # whether it is in words, rather than in numbers or in code
-    "Whether an answer is to be read"
+def said(answer)->bool: # anything
+    "Whether an answer is in words, rather than in numbers or in code"
     if isinstance(answer, (list, tuple, set)): return any(isinstance(part, str) for part in answer)
     return isinstance(answer, (str, dict))
 
@@ -75,10 +67,8 @@ def found(
     denied = lambda m: re.search(f'{NOT}{REACH}*$', text[max(0, m.start()-50):m.start()])
     return [m.group() for m in re.finditer(mark, text) if not denied(m)]
 
-def even_denied(
-    mark:str, # a pattern
-)->str: # a pattern
-    "The mark, with the denial before it if there is one: then that counts, too"
+def even_denied(mark:str)->str: # a pattern
+    "A pattern for the mark with the denial before it, if there is one: then that counts, too"
     return f'(?:{NOT}{REACH}{{0,50}}?)?(?:{mark})'
 
 def claims(
@@ -112,9 +102,7 @@ def beside(
     "One pattern beside the other, in either order"
     return rf'({a})[^.;]{{0,{within}}}({b})|({b})[^.;]{{0,{within}}}({a})'
 
-def clauses(
-    text:str, # as `words` makes it
-)->list: # of strings
+def clauses(text:str)->list: # as `words` makes it
     "The parts of a text: it is cut at commas, at ends of sentences and at words that join or contrast"
     return re.split(r'[,;]|\.(?=\s|$)|\b(?:and|while|whereas|but)\b', text)
 
@@ -155,9 +143,7 @@ def _same(a, b):
     return a == b or a != a and b != b
 
 # %% ../nbs/internals/judge.ipynb #numbers-def
-def numbers(
-    value, # a number, or anything that holds numbers: list, tensor, array, column of a table
-)->list: # of floats
+def numbers(value)->list: # a number, or anything that holds numbers: list, tensor, array, column of a table
     "The floats in `value`, in order; raises `Failed` for what holds none"
     if hasattr(value, 'detach'): value = value.detach().cpu()
     if hasattr(value, 'tolist'): value = value.tolist()
@@ -167,9 +153,7 @@ def numbers(
     except RecursionError as e: raise Failed('expected numbers, got what is nested too deep') from e
     except (TypeError, ValueError, OverflowError) as e: raise Failed(f'expected numbers, got {value!r:.80}') from e
 
-def numbers_in(
-    answer, # as `words` takes it
-)->list: # of floats
+def numbers_in(answer)->list: # as `words` takes it
     "The floats in a text, in order; 10^-3 is one of them, and 22% is 0.22; raises `Failed` as `words` does"
     text = re.sub(r'\b10\^\(?(-?\d{1,2})\)?', r'1e\1', words(answer))
     pairs = re.findall(r'(?<![\w.])(-?\d*\.?\d+(?:e[+-]?\d{1,2})?)(?![\w.]*\w)( ?%)?', text)
@@ -182,10 +166,8 @@ def counted(
     "A count for a message"
     return {0: f'no {noun}s', 1: f'one {noun}'}.get(n, f'{n} {noun}s')
 
-def number_of(
-    answer, # a number of any kind, real or complex, or its text; a percent sign is left out
-)->complex|None: # None for what is not one number
-    "The one number that an answer is"
+def number_of(answer)->complex|None: # a number of any kind, real or complex, or its text, with or without a % sign
+    "The one number that an answer is; None for what is not one number"
     try:
         if hasattr(answer, 'item'): answer = answer.item() # of a tensor or an array with one number
         return complex(answer.strip(' %') if isinstance(answer, str) else answer)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from importlib import resources
 from pathlib import Path
+from typing import Any
 from .core import check_choice, import_quietly, nearest, one_line, refusing, user_path
 from .warp import check_sizes
 import numpy as np, torch, torchvision
@@ -32,8 +33,8 @@ def random_states(
     dls:DataLoaders|None=None, # loaders whose own generators count as well
 )->dict: # by name: plain numbers and tensors
     "The states of all random generators: Python's, numpy's, PyTorch's, a used graphics card's, and the loaders'"
-    name, key, *rest = np.random.get_state()
-    return dict(python=random.getstate(), numpy=[name, key.tolist(), *rest], torch=torch.get_rng_state(),
+    state:Any = np.random.get_state()
+    return dict(python=random.getstate(), numpy=[state[0], state[1].tolist(), *state[2:]], torch=torch.get_rng_state(),
                 cuda=torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,
                 loaders=[rng.getstate() for rng in _rngs(dls)])
 

@@ -7,6 +7,7 @@ __all__ = ['Config', 'command', 'short_path', 'plan_run', 'check_out', 'Run', 'r
 
 # %% ../nbs/internals/pets.ipynb #imports
 import json, os, platform, time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
@@ -14,6 +15,7 @@ from importlib.metadata import version
 from math import ceil
 from multiprocessing import Lock, get_start_method
 from pathlib import Path
+from typing import Any
 from .core import check_choice, check_number, cores, count_of, hidden_beside, one_line, put_in_place
 from .core import refuse_unknown, say, shell_line, user_path, writing
 from .distributed import as_one, distributed, is_main, on_main
@@ -149,6 +151,7 @@ def _checkpoint_of(out): return out.with_name(f'.{out.name}-run.safetensors')
 # %% ../nbs/internals/pets.ipynb #run-def
 class Run:
     "A run of the pipeline: `check`, `data`, `learner`, `fit`, `measure`, `write`. Raises ValueError or OSError"
+    check:Callable; data:Callable; learner:Callable; fit:Callable; measure:Callable; write:Callable # below, one by one
     def __init__(self,
         config:Config|None=None, # the options; those in `options` unless given
         **options, # the fields of a `Config`
@@ -157,7 +160,18 @@ class Run:
         self.config = c = config or Config(**options)
         self.start, self.out = time.perf_counter(), check_out(c.out)
         self.command, self.shown_command = command(c), command(c, short_path)
-        self.table = self.skipped = self.dls = self.learn = self.epochs = self.finder = self.report = None
+        self.table:Any = None # file and label of each photo
+        self.skipped:Any = None # a DataFrame of the photos that were left out
+        self.photos = '' # 'drawn' or 'real'
+        self.dls:Any = None
+        self.learn:Any = None
+        self.precision:Any = None # a `PrecisionChoice`
+        self.finder:Any = None # what `find_lr` returned
+        self.epochs:Any = None # a DataFrame, a row an epoch
+        self.report:Any = None # the folder
+        self.plan:dict = {} # as `plan_run` returns it
+        self.confusion:Any = None # counts, as a DataFrame
+        self.top:Any = None # the photos with the largest losses
         self.metrics:dict = {}
         self._check_model()
         self.resumed = self._saved_options() if c.resume else None
@@ -179,7 +193,7 @@ class Run:
         self.prep = Prep(c.presize, size=c.size or model.default_size(c.arch), aug=aug)
         model.make_model(c.arch, 2, self.weights, self.prep.size)
 
-    def _options(self):
+    def options(self)->dict: # by name
         "What must be the same when a run is resumed: every option that shapes training"
         same = {k: v for k, v in asdict(self.config).items() if k not in (*_PATHS, 'cache', 'resume', 'finder')}
         weights = self.weights and sha256(self.weights.read_bytes()).hexdigest()
@@ -189,7 +203,7 @@ class Run:
         "What the checkpoint says of its run. Raises ValueError for another run, FileNotFoundError for none"
         from pet_breeds.checkpoint import read_run, refuse_another_run
         saved = read_run(self.checkpoint)
-        refuse_another_run(self.checkpoint, saved['options'], self._options())
+        refuse_another_run(self.checkpoint, saved['options'], self.options())
         return saved
 
 # %% ../nbs/internals/pets.ipynb #check-def
@@ -256,57 +270,54 @@ def learner(self:Run):
     return self.learn
 
 # %% ../nbs/internals/pets.ipynb #fit-def
-@patch
-def _rate(self:Run):
+def _base_rate(run):
     "The base learning rate; runs the finder if its answer is used or asked for"
     from pet_breeds import training
-    lr = self.resumed['lr'] if self.resumed else self.plan['lr']
-    if self.config.finder or lr == 'valley':
+    lr = run.resumed['lr'] if run.resumed else run.plan['lr']
+    if run.config.finder or lr == 'valley':
         say('finding a learning rate: 60 batches')
-        self.finder = on_main(lambda: training.find_lr(self.learn, num_it=60, show_plot=False))
+        run.finder = on_main(lambda: training.find_lr(run.learn, num_it=60, show_plot=False))
     if lr != 'valley': return float(lr)
-    return self.finder[-1].valley or float(_plan_rate(self.plan['head'], bool(self.weights)))
+    return run.finder[-1].valley or float(_plan_rate(run.plan['head'], bool(run.weights)))
 
-@patch
-def _train(self:Run):
-    "Fit the head in one step or train, as planned; returns the rate and the epochs as a table"
+def _fit_as_planned(run):
+    "Fit the head in one step or train; returns the rate and the epochs as a table"
     from pet_breeds import training
-    learn, plan = self.learn, self.plan
-    fitted = bool(self.weights) and plan['head'] == 'linear'
+    learn, plan = run.learn, run.plan
+    fitted = bool(run.weights) and plan['head'] == 'linear'
     if fitted: training.probe_head(learn)
     if not plan['epochs']: return 0., None
-    rate = self._rate()
-    facts = dict(options=self._options(), precision=self.precision.name, lr=rate)
+    rate = _base_rate(run)
+    facts = dict(options=run.options(), precision=run.precision.name, lr=rate)
     lrs = slice(rate/10, rate) if fitted else rate
     with distributed(learn):
-        return rate, training.train(learn, plan['epochs'], lrs, plan['freeze_epochs'], checkpoint=self.checkpoint,
-                                    resume=self.config.resume, run=facts)
+        return rate, training.train(learn, plan['epochs'], lrs, plan['freeze_epochs'], checkpoint=run.checkpoint,
+                                    resume=run.config.resume, run=facts)
 
 @patch
 def fit(self:Run):
     "Train; returns the epochs as a DataFrame, or None if the head was fitted in one step"
     from pet_breeds import report, training
     if self.learn is None: self.learner()
-    say(report.plan_line(self._entries()))
+    say(report.plan_line(_entries(self)))
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
-    with training.Meter(self.learn) as meter: rate, self.epochs = training.fit_in_memory(self.learn, self._train)
-    self.metrics = {**self._entries(), 'lr': rate, **meter.speed()}
+    with training.Meter(self.learn) as meter: rate, self.epochs = training.fit_in_memory(self.learn, lambda: _fit_as_planned(self))
+    self.metrics = {**_entries(self), 'lr': rate, **meter.speed()}
     return self.epochs
 
-@patch
-def _entries(self:Run):
+def _entries(run):
     "The run as it is, for `metrics.json`: options with the values really used, and what they were used on"
     from fastai.torch_core import num_distrib
-    c, learn = self.config, self.learn
+    c, learn = run.config, run.learn
     options = {k: v for k, v in asdict(c).items() if k not in (*_PATHS, 'resume')}
     packages = 'pet_breeds', 'fastai', 'torch', 'torchvision', 'timm'
-    return {**options, **self.plan, 'photos': self.photos, 'n_train': self.dls.train.n, 'n_valid': self.dls.valid.n,
-            'n_classes': self.dls.c, 'skipped': len(self.skipped), 'bs': learn.dls.train.bs, 'size': self.prep.size,
-            'weights': self.weights.name if self.weights else 'none', 'precision': self.precision.name,
-            'why': self.precision.why, 'device': str(self.dls.device), 'processes': num_distrib() or 1,
+    return {**options, **run.plan, 'photos': run.photos, 'n_train': run.dls.train.n, 'n_valid': run.dls.valid.n,
+            'n_classes': run.dls.c, 'skipped': len(run.skipped), 'bs': learn.dls.train.bs, 'size': run.prep.size,
+            'weights': run.weights.name if run.weights else 'none', 'precision': run.precision.name,
+            'why': run.precision.why, 'device': str(run.dls.device), 'processes': num_distrib() or 1,
             'versions': {'python': platform.python_version(), **{p: version(p) for p in packages}},
-            'command': self.command}
+            'command': run.command}
 
 # %% ../nbs/internals/pets.ipynb #measure-def
 @patch

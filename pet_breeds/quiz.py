@@ -20,13 +20,12 @@ from .core import explain, say, write_whole
 from .judge import Failed, differs
 from .questions import QUESTIONS, Question
 
-# %% ../nbs/internals/quiz.ipynb #note
+# %% ../nbs/internals/quiz.ipynb #result
 class Note(str):
     "Markdown that a notebook shows as such, and a terminal as it is"
     def __repr__(self): return str(self)
     def _repr_markdown_(self): return str(self)
 
-# %% ../nbs/internals/quiz.ipynb #result
 @dataclass(frozen=True)
 class Result:
     "What came of a check: true if the answer is right"
@@ -44,9 +43,6 @@ class Result:
     def _repr_markdown_(self): return repr(self)
 
 # %% ../nbs/internals/quiz.ipynb #within
-def _stop(thread):
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-
 def _within(seconds, func, *args):
     "What `func` returns or raises; `Failed` if it takes longer than `seconds`"
     future = Future()
@@ -58,8 +54,9 @@ def _within(seconds, func, *args):
     thread.start()
     try: return future.result(seconds)
     except TimeoutError: raise Failed(f'it was still running after {seconds} seconds: a loop without an end?') from None
-    finally:
-        if not future.done(): _stop(thread)
+    finally: # a thread is stopped by an exception of its own
+        if not future.done():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
 
 # %% ../nbs/internals/quiz.ipynb #stub
 def _is_stub(answer):
@@ -77,18 +74,12 @@ def progress_file()->Path: # it need not be there
     "Where progress is kept; the environment variable XDG_DATA_HOME moves it"
     return xdg_data_home()/'pet_breeds'/'progress.json'
 
-def _count(x, below): return type(x) is int and 0 <= x < below
-
 def _valid(kept):
-    return (isinstance(kept, dict) and _count(kept.get('version'), 1000) and isinstance(kept.get('questions'), dict)
-            and all(isinstance(q, dict) and _count(q.get('tries'), 10**9) and isinstance(q.get('solved'), bool)
+    "Whether progress has the form in which `_remember` keeps it"
+    def count(x, below): return type(x) is int and 0 <= x < below
+    return (isinstance(kept, dict) and count(kept.get('version'), 1000) and isinstance(kept.get('questions'), dict)
+            and all(isinstance(q, dict) and count(q.get('tries'), 10**9) and isinstance(q.get('solved'), bool)
                     for q in kept['questions'].values()))
-
-def _set_aside(file):
-    "Under the first free name beside it"
-    aside = next(p for i in itertools.count(1) if not (p := file.with_suffix(f'.broken-{i}.json')).exists())
-    file.rename(aside)
-    say(f'{file.name} could not be read: set aside as {aside.name}, progress starts anew')
 
 def read_progress()->dict: # {question: {tries, solved}}
     "What was tried and solved so far; ValueError for the file of a later version"
@@ -97,7 +88,9 @@ def read_progress()->dict: # {question: {tries, solved}}
     except FileNotFoundError: return {}
     except (ValueError, RecursionError): kept = {}
     if not _valid(kept):
-        _set_aside(file)
+        aside = next(p for i in itertools.count(1) if not (p := file.with_suffix(f'.broken-{i}.json')).exists())
+        file.rename(aside)
+        say(f'{file.name} could not be read: set aside as {aside.name}, progress starts anew')
         return {}
     if kept['version'] > VERSION:
         raise ValueError(f'{file.name} is of version {kept["version"]}, later than {VERSION}: '
@@ -125,9 +118,8 @@ def _html(text):
 # %% ../nbs/internals/quiz.ipynb #exercise
 class Exercise:
     "A question: check an answer, get a hint, choose among answers, see the answer and its proof"
-    def __init__(self,
-        question:Question, # with its judge
-    ): self.question, self.id = question, question.id
+    def __init__(self, question:Question): # with its judge
+        self.question, self.id = question, question.id
 
     def __repr__(self): return f'{self.id.upper()}. {self.question.text}'
     def _repr_markdown_(self): return f'**{self.id.upper()}.** {self.question.text}'
@@ -166,8 +158,8 @@ class Exercise:
     def proof(self)->Note: # Markdown
         "The cell that proves the answer, and what it printed when it was last run"
         about = _answers()[self.id]
-        code, output = (f'```{kind}\n{about[key]}\n```' for kind, key in (('python', 'code'), ('', 'output')))
-        return Note(f"From notebook {about['notebook']}:\n\n{code}\n\n{output}")
+        return Note(f"From notebook {about['notebook']}:\n\n```python\n{about['code']}\n```\n\n"
+                    f"```\n{about['output']}\n```")
 
     def choices(self)->list: # (letter, text, whether right, explanation)
         "The choices under their letters, always in the same order"
@@ -180,14 +172,22 @@ class Exercise:
 
     def ask(self):
         "Multiple choice, to click on; where scripts don't run, as text"
-        _ask(self)
+        from IPython.display import Javascript, display
+        from jupyterquiz import display_quiz
+        answers = [dict(answer=_html(text), correct=ok, feedback=_html(why)) for _, text, ok, why in self.choices()]
+        display(_AsText(self))
+        display(Javascript(_NO_MATH))
+        state = random.getstate()
+        random.seed(f'{self.id} {next(_asked)}')
+        try: display_quiz([dict(question=_html(repr(self)), type='multiple_choice', answers=answers)],
+                          shuffle_answers=False)
+        finally: random.setstate(state)
 
 # %% ../nbs/internals/quiz.ipynb #ask-def
 class _AsText:
     "The choices without a script"
     def __init__(self, exercise): self.exercise = exercise
-    def __repr__(self):
-        return f'{self.exercise!r}\n{self.exercise.menu()}'
+    def __repr__(self): return f'{self.exercise!r}\n{self.exercise.menu()}'
     def _repr_html_(self):
         why = '<details><summary>chosen</summary>{}: {}</details>'.format
         items = ''.join(f'<li>{_html(text)}{why("Right" if ok else "No", _html(reason))}</li>'
@@ -197,18 +197,6 @@ class _AsText:
 
 _asked = itertools.count()
 _NO_MATH = "if (window.MathJax?.version && !window.MathJax.typeset) window.MathJax.typeset = () => {}"
-
-def _ask(exercise):
-    from IPython.display import Javascript, display
-    from jupyterquiz import display_quiz
-    answers = [dict(answer=_html(text), correct=ok, feedback=_html(why)) for _, text, ok, why in exercise.choices()]
-    display(_AsText(exercise))
-    display(Javascript(_NO_MATH))
-    asked = dict(question=_html(repr(exercise)), type='multiple_choice', answers=answers)
-    state = random.getstate()
-    random.seed(f'{exercise.id} {next(_asked)}')
-    try: display_quiz([asked], shuffle_answers=False)
-    finally: random.setstate(state)
 
 # %% ../nbs/internals/quiz.ipynb #names
 @cache
@@ -224,13 +212,13 @@ def __dir__(): return [*globals(), *QUESTIONS]
 def show()->Note: # Markdown: a row for each question
     "All questions, what was tried, and what was solved"
     kept = read_progress()
-    def row(id):
-        tries, solved = (kept[id][k] for k in ('tries', 'solved')) if id in kept else (0, False)
-        state = '✓' if solved else f'{tries} tries' if tries > 1 else '1 try' if tries else ''
-        return f"| {id.upper()} | {state} | {_answers()[id]['title']} | {_answers()[id]['notebook']} |"
     solved = sum(q['solved'] for id, q in kept.items() if id in QUESTIONS)
     lines = [f'{solved} of {len(QUESTIONS)} solved', '', '| | | question | notebook |', '|---|---|---|---|']
-    return Note('\n'.join([*lines, *map(row, QUESTIONS)]))
+    for id in QUESTIONS:
+        about, q = _answers()[id], kept.get(id, dict(tries=0, solved=False))
+        state = '✓' if q['solved'] else f"{q['tries']} tries" if q['tries'] > 1 else '1 try' if q['tries'] else ''
+        lines.append(f"| {id.upper()} | {state} | {about['title']} | {about['notebook']} |")
+    return Note('\n'.join(lines))
 
 # %% ../nbs/internals/quiz.ipynb #terminal
 COMMANDS = dict(choices=Exercise.menu, hint=Exercise.hint, points=Exercise.points, answer=Exercise.answer,

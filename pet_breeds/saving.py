@@ -139,11 +139,13 @@ def save_model(
     if norm is None or not hasattr(learn, 'arch') or not hasattr(learn.dls, 'prep'):
         raise ValueError('learn: expected a Learner from make_learner on loaders of pets_dls or a block of ours: it '
                          'knows its arch, and how photos are prepared and normalized')
-    text = json.dumps(dict(
+    about = dict(
         format='pet_breeds 2', arch=learn.arch, head=learn.head, vocab=list(map(str, learn.dls.vocab)),
-        mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=asdict(learn.dls.prep)))
+        mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=asdict(learn.dls.prep))
     weights, dest = {k: plain(v) for k,v in get_model(learn.model).state_dict().items()}, Path(dest)
-    with refusing('learn', 'is not a model that could be read again'): _model_of(_described(text), weights)
+    with refusing('learn', 'is not a model that could be read again'):
+        text = json.dumps(about, default=float) # numpy's numbers in `prep.aug` are plain ones, too
+        _model_of(_described(text), weights)
     for name in ('model.safetensors', 'model.json'): refuse_foreign(dest/name, _is_ours)
     dest.mkdir(parents=True, exist_ok=True)
     sha = digest(text, weights)

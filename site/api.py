@@ -21,7 +21,7 @@ def where_defined(module):
     text = (PACKAGE/f'{module}.py').read_text(encoding='utf-8')
     _, *parts = re.split(r'^# %% \.\./nbs/(?:internals/)?(\w+)\.ipynb #(\S+)$', text, flags=re.M)
     return {name: f'{nb}.{cell}' for nb, cell, code in zip(parts[::3], parts[1::3], parts[2::3])
-            for name in re.findall(r'^(?:def |class )?(\w+)', code, re.M)}
+            for found in re.findall(r'^(?:def |class )?(\w+(?:, \w+)*)', code, re.M) for name in found.split(', ')}
 
 
 def escaped(text): return re.sub(r'(`[^`]*`)|([*_<$[\]])', lambda m: m[1] or f'\\{m[2]}', str(text or '')).replace('|', '\\|').replace('\n', ' ')

@@ -40,9 +40,7 @@ def mutate(module, folder, jobs):
     shutil.copytree(ROOT/'pet_breeds', folder/'pet_breeds', ignore=shutil.ignore_patterns('__pycache__'))
     source = folder/f'pet_breeds/{module}.py' # mutmut leaves functions with a decorator as they are
     source.write_text(re.sub(r'^@in_style\(\)\n', '', source.read_text(), flags=re.M))
-    (folder/'tests').mkdir()
-    helpers = [f for f in (ROOT/'tests').glob('*.py') if not f.name.startswith('test_')]
-    for file in [ROOT/f'tests/test_{module}.py', *helpers]: shutil.copy(file, folder/'tests')
+    shutil.copytree(ROOT/'tests', folder/'tests', ignore=shutil.ignore_patterns('__pycache__', 'bench'))
     (folder/'tests/conftest.py').write_text((ROOT/'tests/conftest.py').read_text() + PROFILE)
     (folder/'setup.cfg').write_text(CONFIG.format(module))
     env = {**os.environ, 'OMP_NUM_THREADS': '1'}

@@ -37,25 +37,24 @@ def comparison(presize, training):
          '`training.py --parts epoch`'],
         [f"right on real photos, seven of a breed (n={real['n']}, mobilenet_v2, {len(real['ours'])} splits)", mean(real, 'book'), mean(real, 'ours'), '`training.py --parts real`'],
         [f"error rate on drawn photos, no download (n={drawn['n']}, {len(drawn['shipped'])} seeds)", f"{mean(drawn, 'scratch')} from scratch",
-         f"{mean(drawn, 'shipped')} with the body that comes along", '`training.py --parts drawn`'])
+         f"{mean(drawn, 'shipped')} with the bundled network", '`training.py --parts drawn`'])
 
 
-def with_minutes(source, notebooks):
-    "The table of the notebooks, its last two columns from the notebooks' words and the seconds measured"
+def with_minutes(source):
+    "The table of the lessons, its last column from the lessons' words and cells"
     def row(m):
         nb = nbformat.read(ROOT/'nbs'/f'{m[1]}.ipynb', 4)
         words = sum(len(c.source.split()) for c in nb.cells if c.cell_type == 'markdown')
         code = sum(c.cell_type == 'code' for c in nb.cells)
-        front = [cell.strip() for cell in m[0].split('|')[1:-3]]
-        return f"| {' | '.join(front)} | {round(words/200 + code/4)} | {max(1, round(notebooks['notebooks'][m[1]]['kernel']))} |"
-    return re.sub(r'^\| \[(\w+)\].*\|$', row, source, flags=re.M)
+        return f"{m[0].rpartition('|')[0].rpartition('|')[0]}| {round(words/200 + code/4)} |"
+    return re.sub(r'^\| \[(\w+)\]\(\w+\.ipynb\).*\|$', row, source, flags=re.M)
 
 
 def with_figures(nb):
     "The index with what was measured last"
     for cell in nb.cells:
         if cell.id == 'compare-table': cell.source = comparison(measured('presize'), measured('training'))
-        if cell.id == 'table': cell.source = with_minutes(cell.source, measured('notebooks'))
+        if cell.id == 'table': cell.source = with_minutes(cell.source)
     return nb
 
 

@@ -31,8 +31,6 @@ def same(a, b):
     assert_close(*parts, rtol=0, atol=0)
 
 
-# a run that goes on
-
 class Stopped(KeyboardInterrupt): pass
 
 
@@ -64,6 +62,200 @@ def ends(learn):
     return dict(state=training_state(learn), hps=r.hps, lrs=r.lrs, losses=r.losses, iters=r.iters,
                 learns=[p.requires_grad for p in learn.model.parameters()])
 
+
+# another run
+
+def refusal(file, **now):
+    with pytest.raises(ValueError) as e: Checkpoint(file, {**RUN, **now}, resume=True)
+    message = str(e.value)
+    assert message.isprintable() and f'the checkpoint {file} was made with ' in message
+    assert message.endswith(': start again without resume, or give the same')
+    return message.partition(' was made with ')[2].rpartition(': start')[0]
+
+
+@pytest.fixture(scope='module')
+def half(photos, tmp_path_factory):
+    "The bytes of a checkpoint after two of three epochs"
+    file = tmp_path_factory.mktemp('half')/'run'
+    set_seed(0)
+    learn = make_learner(pets_dls(photos, bs=6, size=48, item=64, device='cpu'), weights='none')
+    with pytest.raises(Stopped): fine_tune(learn, StopAfter(2, file, RUN))
+    return file.read_bytes()
+
+
+@pytest.fixture
+def file(half, tmp_path):
+    (tmp_path/'run.safetensors').write_bytes(half)
+    return tmp_path/'run.safetensors'
+
+
+@pytest.mark.parametrize('now, words', [
+    (dict(epochs=8), 'epochs 2, not 8'), (dict(arch='resnet18'), "arch 'drawnet', not 'resnet18'"),
+    (dict(options=dict(size=64, bs=6)), 'size 48, not 64'), (dict(options=dict(size=48)), 'bs 6, not None'),
+    (dict(options=dict(size=64, bs=8), lr=1e-3), 'lr 0.003, not 0.001; size 48, not 64; bs 6, not 8'),
+    (dict(more=1), 'more None, not 1'), (dict(options='none'), "options {'bs': 6, 'size': 48}, not 'none'"),
+    (dict(arch='a\x1b[2J'), r"arch 'drawnet', not 'a\x1b[2J'")])
+def test_whatever_differs_is_named(file, now, words): assert refusal(file, **now) == words
+
+
+def test_every_photo_is_compared(file):
+    "Its path, its label, its bytes, and whether it is there; also where labels were swapped"
+    def swapped(line): return line.replace('\tdark', '\t?').replace('\tbright', '\tdark').replace('\t?', '\tbright')
+    first = 'bright/0.png bright 1000'
+    for photos, words in (
+            ([*map(swapped, PHOTOS)], f'(24 of 24 differ): first {first}, now bright/0.png dark 1000'),
+            ([PHOTOS[0].replace('1000', '9'), *PHOTOS[1:]], f'(1 of 24 differ): first {first}, now bright/0.png bright 9'),
+            ([PHOTOS[0].replace('0.png', 'x.png'), *PHOTOS[1:]], f'(1 of 24 differ): first {first}, now absent'),
+            (PHOTOS[1:], f'(1 of 24 differ): first {first}, now absent'),
+            ([*PHOTOS[:5], 'new.png\tdark\t7', *PHOTOS[5:]], '(1 of 24 differ): first absent, now new.png dark 7'),
+            ([*PHOTOS, PHOTOS[0]], f'(1 of 24 differ): first absent, now {first}'),
+            (PHOTOS[::-1], 'in another order')):
+        assert refusal(file, photos=photos) == f'photos {words}'
+    few = dict(photos=PHOTOS[:2])
+    with pytest.raises(ValueError, match=r'photos \(1 of 2 differ\)'):
+        refuse_another_run(file, few, dict(photos=[PHOTOS[0], PHOTOS[1].replace('1001', '7')]))
+    with pytest.raises(ValueError, match="vocab .'a', 'b'., not .'a', 'c'."):
+        refuse_another_run(file, dict(vocab=['a', 'b']), dict(vocab=['a', 'c']))
+    with pytest.raises(ValueError, match=r'vocab \(1 of 9 differ\): first 8, now absent'):
+        refuse_another_run(file, dict(vocab=list('012345678')), dict(vocab=list('012345679')))
+
+
+def test_an_entry_that_is_no_longer_given(file):
+    with pytest.raises(ValueError, match='lr 0.003, not None'):
+        read_checkpoint(file, {k: v for k,v in RUN.items() if k != 'lr'})
+
+
+def test_the_fits_must_be_as_long_as_before(file, new):
+    learn = new()
+    with pytest.raises(ValueError, match='epochs 1, not 3'), learn.no_bar():
+        learn.fit_one_cycle(3, cbs=Checkpoint(file, RUN, resume=True))
+
+
+def test_a_part_of_a_run_can_be_compared_before_anything_else(file):
+    assert read_run(file) == RUN
+    refuse_another_run(file, read_run(file)['options'], dict(size=48, bs=6))
+    now = dict(size=64, bs=6)
+    with pytest.raises(ValueError, match='size 48, not 64'): refuse_another_run(file, RUN['options'], now)
+    with pytest.raises(FileNotFoundError): read_run(file.with_name('none'))
+
+
+def test_a_run_that_json_cannot_hold(file):
+    with pytest.raises(TypeError, match='run: .*PosixPath|run: .*WindowsPath'): Checkpoint(file, {'file': file})
+    with pytest.raises(TypeError, match='run: expected a dictionary'): Checkpoint(file, [1])
+
+
+def senseless(file, **saved): checkpoint._write_checkpoint(file, **dict(bs=[6, 6]) | saved)
+
+
+def test_tuples_in_a_run(tmp_path):
+    run, state = {'lr': (1e-3, 2e-3)}, dict.fromkeys(checkpoint._GET, {})
+    senseless(tmp_path/'run', run=checkpoint._json(run), fits=[dict(epochs=1, rows=[])], state=state)
+    assert read_checkpoint(tmp_path/'run', run)['run'] == {'lr': [1e-3, 2e-3]}
+
+
+def test_none_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match='start without resume'): Checkpoint(tmp_path/'none', RUN, resume=True)
+    with pytest.raises(FileNotFoundError): read_checkpoint(tmp_path, RUN)
+
+
+def test_another_learner(file, photos):
+    learn = make_learner(pets_dls(photos, bs=6, size=64, item=64, device='cpu'), 'resnet18', weights='none')
+    with pytest.raises(ValueError) as e: fine_tune(learn, Checkpoint(file, RUN, resume=True))
+    assert f'{file} does not fit this Learner' in str(e.value)
+
+
+@pytest.mark.parametrize('data', [pytest.param(data, id=what) for what, data in hostile()])
+def test_hostile_checkpoints(file, data):
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match='is not a whole checkpoint of ours') as e: read_checkpoint(file, RUN)
+    assert str(file) in str(e.value)
+
+
+SENSELESS = [{}, {'run': [], 'fits': [], 'state': {}}, {'run': RUN, 'fits': [{}], 'state': {}},
+             {'run': RUN, 'fits': [dict(epochs=1, rows=[[], []])], 'state': {}},
+             {'run': RUN, 'fits': [dict(epochs=1, rows=[])], 'state': {'model': {}}},
+             {'run': RUN, 'fits': [], 'state': dict.fromkeys(checkpoint._GET, {})},
+             {'run': RUN, 'fits': [dict(epochs=1, rows=[.5])], 'state': dict.fromkeys(checkpoint._GET, {})},
+             *({'run': RUN, 'fits': [dict(epochs=1, rows=[])], 'state': dict.fromkeys(checkpoint._GET, {}), 'bs': bs}
+               for bs in (None, 6, [0], ['6'], [True]))]
+
+
+@pytest.mark.parametrize('saved', SENSELESS)
+def test_signed_but_senseless(saved, tmp_path):
+    senseless(tmp_path/'run', **saved)
+    with pytest.raises(ValueError, match='is not a whole checkpoint of ours'): read_checkpoint(tmp_path/'run', RUN)
+
+
+# what is not ours stays
+
+def foreign(folder):
+    "Files and folders of others, by name"
+    (folder/'thesis.safetensors').write_bytes(b'years of work')
+    (folder/'empty').touch()
+    save_file({'a': torch.zeros(1)}, folder/'weights.safetensors')
+    save_file({'a': torch.zeros(1)}, folder/'model.safetensors', {'about': '{"format": "pet_breeds 2"}'})
+    (folder/'folder').mkdir()
+    (folder/'nowhere').symlink_to(folder/'gone')
+    (folder/'link').symlink_to(folder/'thesis.safetensors')
+    return [f.name for f in folder.iterdir()]
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='links of POSIX')
+def test_something_else_is_refused_before_training(tmp_path):
+    names = foreign(tmp_path)
+    before = {name: (tmp_path/name).read_bytes() for name in names if (tmp_path/name).is_file()}
+    for name in names:
+        with pytest.raises(FileExistsError) as e: Checkpoint(tmp_path/name, RUN)
+        assert e.value.filename == str(tmp_path/name) and 'not ours' in e.value.strerror
+        remove_checkpoint(tmp_path/name)
+        assert not is_checkpoint(tmp_path/name)
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
+    assert {name: (tmp_path/name).read_bytes() for name in before} == before
+
+
+def test_something_else_that_comes_in_between_stays(new, tmp_path):
+    learn, file = new(), tmp_path/'run'
+    keeping = Checkpoint(file, RUN)
+    file.write_bytes(b'years of work')
+    with pytest.raises(FileExistsError), learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=keeping)
+    assert file.read_bytes() == b'years of work'
+
+
+def test_ours_is_replaced_and_removed(file, new):
+    "Also one that cannot be read any more, as its header still tells whose it is"
+    file.write_bytes(file.read_bytes()[:-1] + b'!')
+    learn = new()
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=Checkpoint(file, RUN))
+    assert len(read_checkpoint(file, RUN)['fits']) == 1
+    remove_checkpoint(file)
+    remove_checkpoint(file)
+    assert not file.exists()
+
+
+def test_what_a_living_writer_is_at_work_on_stays(file, tmp_path):
+    "Another process keeps a hidden folder beside the same file; one that was killed has left one"
+    code = f'''
+import sys
+from pathlib import Path
+from pet_breeds.core import hidden_beside
+with hidden_beside(Path({str(file)!r})) as work:
+    (work/'new').write_text('half')
+    print(work, flush=True)
+    sys.stdin.read()
+'''
+    other = subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        work = other.stdout.readline().strip()
+        checkpoint._write_checkpoint(file, run={})
+        assert os.listdir(work) and open(f'{work}/new').read() == 'half'
+    finally:
+        other.kill()
+        other.wait()
+    with hidden_beside(file): pass
+    assert os.listdir(tmp_path) == ['run.safetensors']
+
+
+# a run that goes on
 
 @pytest.mark.parametrize('n, presize', [(1, 'composed'), (2, 'stock'), (2, 'composed'), (3, 'stock')])
 def test_stopped_and_resumed_is_the_same_run(new, tmp_path, capsys, n, presize):
@@ -256,191 +448,6 @@ def test_restore_leaves_the_rest_alone(new):
     same(random_states(learn.dls), randoms)
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1)
     same(restored, copies)
-
-
-# another run
-
-def refusal(file, **now):
-    with pytest.raises(ValueError) as e: Checkpoint(file, {**RUN, **now}, resume=True)
-    message = str(e.value)
-    assert message.isprintable() and f'the checkpoint {file} was made with ' in message
-    assert message.endswith(': start again without resume, or give the same')
-    return message.partition(' was made with ')[2].rpartition(': start')[0]
-
-
-@pytest.fixture(scope='module')
-def half(photos, tmp_path_factory):
-    "The bytes of a checkpoint after two of three epochs"
-    file = tmp_path_factory.mktemp('half')/'run'
-    set_seed(0)
-    learn = make_learner(pets_dls(photos, bs=6, size=48, item=64, device='cpu'), weights='none')
-    with pytest.raises(Stopped): fine_tune(learn, StopAfter(2, file, RUN))
-    return file.read_bytes()
-
-
-@pytest.fixture
-def file(half, tmp_path):
-    (tmp_path/'run.safetensors').write_bytes(half)
-    return tmp_path/'run.safetensors'
-
-
-@pytest.mark.parametrize('now, words', [
-    (dict(epochs=8), 'epochs 2, not 8'), (dict(arch='resnet18'), "arch 'drawnet', not 'resnet18'"),
-    (dict(options=dict(size=64, bs=6)), 'size 48, not 64'), (dict(options=dict(size=48)), 'bs 6, not None'),
-    (dict(options=dict(size=64, bs=8), lr=1e-3), 'lr 0.003, not 0.001; size 48, not 64; bs 6, not 8'),
-    (dict(more=1), 'more None, not 1'), (dict(options='none'), "options {'bs': 6, 'size': 48}, not 'none'"),
-    (dict(arch='a\x1b[2J'), r"arch 'drawnet', not 'a\x1b[2J'")])
-def test_whatever_differs_is_named(file, now, words): assert refusal(file, **now) == words
-
-
-def test_every_photo_is_compared(file):
-    "Its path, its label, its bytes, and whether it is there; also where labels were swapped"
-    def swapped(line): return line.replace('\tdark', '\t?').replace('\tbright', '\tdark').replace('\t?', '\tbright')
-    first = 'bright/0.png bright 1000'
-    for photos, words in (
-            ([*map(swapped, PHOTOS)], f'(24 of 24 differ): first {first}, now bright/0.png dark 1000'),
-            ([PHOTOS[0].replace('1000', '9'), *PHOTOS[1:]], f'(1 of 24 differ): first {first}, now bright/0.png bright 9'),
-            ([PHOTOS[0].replace('0.png', 'x.png'), *PHOTOS[1:]], f'(1 of 24 differ): first {first}, now absent'),
-            (PHOTOS[1:], f'(1 of 24 differ): first {first}, now absent'),
-            ([*PHOTOS[:5], 'new.png\tdark\t7', *PHOTOS[5:]], '(1 of 24 differ): first absent, now new.png dark 7'),
-            ([*PHOTOS, PHOTOS[0]], f'(1 of 24 differ): first absent, now {first}'),
-            (PHOTOS[::-1], 'in another order')):
-        assert refusal(file, photos=photos) == f'photos {words}'
-
-
-def test_an_entry_that_is_no_longer_given(file):
-    with pytest.raises(ValueError, match='lr 0.003, not None'):
-        read_checkpoint(file, {k: v for k,v in RUN.items() if k != 'lr'})
-
-
-def test_the_fits_must_be_as_long_as_before(file, new):
-    learn = new()
-    with pytest.raises(ValueError, match='epochs 1, not 3'), learn.no_bar():
-        learn.fit_one_cycle(3, cbs=Checkpoint(file, RUN, resume=True))
-
-
-def test_a_part_of_a_run_can_be_compared_before_anything_else(file):
-    assert read_run(file) == RUN
-    refuse_another_run(file, read_run(file)['options'], dict(size=48, bs=6))
-    now = dict(size=64, bs=6)
-    with pytest.raises(ValueError, match='size 48, not 64'): refuse_another_run(file, RUN['options'], now)
-    with pytest.raises(FileNotFoundError): read_run(file.with_name('none'))
-
-
-def test_a_run_that_json_cannot_hold(file):
-    with pytest.raises(TypeError, match='run: .*PosixPath|run: .*WindowsPath'): Checkpoint(file, {'file': file})
-    with pytest.raises(TypeError, match='run: expected a dictionary'): Checkpoint(file, [1])
-
-
-def senseless(file, **saved): checkpoint._write_checkpoint(file, **dict(bs=[6, 6]) | saved)
-
-
-def test_tuples_in_a_run(tmp_path):
-    run, state = {'lr': (1e-3, 2e-3)}, dict.fromkeys(checkpoint._GET, {})
-    senseless(tmp_path/'run', run=checkpoint._json(run), fits=[dict(epochs=1, rows=[])], state=state)
-    assert read_checkpoint(tmp_path/'run', run)['run'] == {'lr': [1e-3, 2e-3]}
-
-
-def test_none_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match='start without resume'): Checkpoint(tmp_path/'none', RUN, resume=True)
-    with pytest.raises(FileNotFoundError): read_checkpoint(tmp_path, RUN)
-
-
-def test_another_learner(file, photos):
-    learn = make_learner(pets_dls(photos, bs=6, size=64, item=64, device='cpu'), 'resnet18', weights='none')
-    with pytest.raises(ValueError) as e: fine_tune(learn, Checkpoint(file, RUN, resume=True))
-    assert f'{file} does not fit this Learner' in str(e.value)
-
-
-@pytest.mark.parametrize('data', [pytest.param(data, id=what) for what, data in hostile()])
-def test_hostile_checkpoints(file, data):
-    file.write_bytes(data)
-    with pytest.raises(ValueError, match='is not a whole checkpoint of ours') as e: read_checkpoint(file, RUN)
-    assert str(file) in str(e.value)
-
-
-SENSELESS = [{}, {'run': [], 'fits': [], 'state': {}}, {'run': RUN, 'fits': [{}], 'state': {}},
-             {'run': RUN, 'fits': [dict(epochs=1, rows=[[], []])], 'state': {}},
-             {'run': RUN, 'fits': [dict(epochs=1, rows=[])], 'state': {'model': {}}},
-             {'run': RUN, 'fits': [], 'state': dict.fromkeys(checkpoint._GET, {})},
-             {'run': RUN, 'fits': [dict(epochs=1, rows=[.5])], 'state': dict.fromkeys(checkpoint._GET, {})},
-             *({'run': RUN, 'fits': [dict(epochs=1, rows=[])], 'state': dict.fromkeys(checkpoint._GET, {}), 'bs': bs}
-               for bs in (None, 6, [0], ['6'], [True]))]
-
-
-@pytest.mark.parametrize('saved', SENSELESS)
-def test_signed_but_senseless(saved, tmp_path):
-    senseless(tmp_path/'run', **saved)
-    with pytest.raises(ValueError, match='is not a whole checkpoint of ours'): read_checkpoint(tmp_path/'run', RUN)
-
-
-# what is not ours stays
-
-def foreign(folder):
-    "Files and folders of others, by name"
-    (folder/'thesis.safetensors').write_bytes(b'years of work')
-    (folder/'empty').touch()
-    save_file({'a': torch.zeros(1)}, folder/'weights.safetensors')
-    save_file({'a': torch.zeros(1)}, folder/'model.safetensors', {'about': '{"format": "pet_breeds 2"}'})
-    (folder/'folder').mkdir()
-    (folder/'nowhere').symlink_to(folder/'gone')
-    (folder/'link').symlink_to(folder/'thesis.safetensors')
-    return [f.name for f in folder.iterdir()]
-
-
-@pytest.mark.skipif(os.name != 'posix', reason='links of POSIX')
-def test_something_else_is_refused_before_training(tmp_path):
-    names = foreign(tmp_path)
-    before = {name: (tmp_path/name).read_bytes() for name in names if (tmp_path/name).is_file()}
-    for name in names:
-        with pytest.raises(FileExistsError) as e: Checkpoint(tmp_path/name, RUN)
-        assert e.value.filename == str(tmp_path/name) and 'not ours' in e.value.strerror
-        remove_checkpoint(tmp_path/name)
-        assert not is_checkpoint(tmp_path/name)
-    assert sorted(os.listdir(tmp_path)) == sorted(names)
-    assert {name: (tmp_path/name).read_bytes() for name in before} == before
-
-
-def test_something_else_that_comes_in_between_stays(new, tmp_path):
-    learn, file = new(), tmp_path/'run'
-    keeping = Checkpoint(file, RUN)
-    file.write_bytes(b'years of work')
-    with pytest.raises(FileExistsError), learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=keeping)
-    assert file.read_bytes() == b'years of work'
-
-
-def test_ours_is_replaced_and_removed(file, new):
-    "Also one that cannot be read any more, as its header still tells whose it is"
-    file.write_bytes(file.read_bytes()[:-1] + b'!')
-    learn = new()
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=Checkpoint(file, RUN))
-    assert len(read_checkpoint(file, RUN)['fits']) == 1
-    remove_checkpoint(file)
-    remove_checkpoint(file)
-    assert not file.exists()
-
-
-def test_what_a_living_writer_is_at_work_on_stays(file, tmp_path):
-    "Another process keeps a hidden folder beside the same file; one that was killed has left one"
-    code = f'''
-import sys
-from pathlib import Path
-from pet_breeds.core import hidden_beside
-with hidden_beside(Path({str(file)!r})) as work:
-    (work/'new').write_text('half')
-    print(work, flush=True)
-    sys.stdin.read()
-'''
-    other = subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        work = other.stdout.readline().strip()
-        checkpoint._write_checkpoint(file, run={})
-        assert os.listdir(work) and open(f'{work}/new').read() == 'half'
-    finally:
-        other.kill()
-        other.wait()
-    with hidden_beside(file): pass
-    assert os.listdir(tmp_path) == ['run.safetensors']
 
 
 # kill -9

@@ -146,6 +146,12 @@ def test_the_preparation_that_was_used_is_written(new, photos, tmp_path, presize
     assert again.head == head and [type(m) for m in again.model[1]] == [type(m) for m in learn.model[1]]
 
 
+def test_numbers_of_numpy_are_written(net, tmp_path):
+    prep = Prep(size=64, aug=dict(max_rotate=np.float64(5), do_flip=np.bool_(False)))
+    folder = save_model(stub(net, prep=prep), tmp_path/'model')
+    assert load_model(folder)[1]['prep'].aug == dict(max_rotate=5, do_flip=False)
+
+
 def test_a_normalize_of_the_user_is_written(photos, tmp_path):
     dls = pets_dls(photos, bs=6, size=48, item=64, device='cpu')
     dls.add_tfms([Normalize.from_stats([.1]*3, [.7]*3, cuda=False)], 'after_batch')

@@ -55,7 +55,7 @@ def child_predict(folder):
     "After a few predictions have loaded what they need"
     from pet_breeds.data import pets_dls
     from pet_breeds.model import default_size, make_learner
-    from pet_breeds.pets import predict_pets
+    from pet_breeds.predict import predict_pets
     from pet_breeds.photos import find_photos
     from pet_breeds.saving import save_model
     with TemporaryDirectory() as model:
