@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ARCH_DEFAULTS', 'MOST_BYTES', 'random_states', 'restore_random', 'random_kept', 'undrawn', 'drawnet', 'arch_default',
-           'default_size', 'make_body', 'new_network', 'read_tensors', 'read_weights', 'linear_head', 'make_model',
-           'cached_weights', 'find_weights', 'learner_for', 'FixedStats', 'make_learner']
+           'default_size', 'make_body', 'new_network', 'read_tensors', 'read_weights', 'linear_head', 'check_item',
+           'make_model', 'cached_weights', 'find_weights', 'learner_for', 'FixedStats', 'make_learner']
 
 # %% ../nbs/internals/model.ipynb #imports
 import inspect, json, random
@@ -14,8 +14,8 @@ from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from .core import check_choice, import_quietly, nearest, one_line, refusing, user_path
-from .warp import check_sizes
+from .core import check_choice, check_number, import_quietly, nearest, one_line, refusing, user_path
+from .warp import Prep, check_sizes
 import numpy as np, torch, torchvision
 import_quietly('fastai.vision.all') # also adds `fit_one_cycle`, `lr_find`, `to_fp16` to a Learner
 from fastai.vision.all import Callback, DataLoaders, L, Learner, Normalize, Pipeline, TfmdDL, error_rate, get_model
@@ -268,6 +268,12 @@ def linear_head(
 # %% ../nbs/internals/model.ipynb #make-model
 MOST_BYTES = 10**9 # memory that one photo may take in a layer
 
+def check_item(
+    prep:Prep, # how photos are prepared
+):
+    "Raises ValueError if the first square of the stock presizing, at 39 bytes a pixel, is too large for the memory"
+    if prep.presize == 'stock': check_number("item with presize='stock'", prep.item, 2, 5000)
+
 def make_model(
     arch:str, # 'drawnet', or a name that torchvision or timm knows
     n_out:int, # number of classes
@@ -320,7 +326,9 @@ def find_weights(
 # %% ../nbs/internals/model.ipynb #own-loaders
 def _side(dls):
     "The side of the photos, in pixels"
-    if hasattr(dls, 'prep'): return dls.prep.size
+    if hasattr(dls, 'prep'):
+        check_item(dls.prep)
+        return dls.prep.size
     filled = [dl for dl in dls.loaders if len(dl)]
     if not filled: raise ValueError('dls: expected loaders with at least one batch, or with `prep`')
     with random_kept(dls): return filled[-1].one_batch()[0].shape[-1]

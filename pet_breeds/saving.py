@@ -12,7 +12,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from .core import one_line, refuse_foreign, refusing, write_whole
-from .model import MOST_BYTES, learner_for, make_model, random_kept, read_tensors, undrawn
+from .model import MOST_BYTES, check_item, learner_for, make_model, random_kept, read_tensors, undrawn
 from .batches import PhotoBlock, photo_block
 from .warp import Prep
 import numpy as np, torch
@@ -76,7 +76,9 @@ def _described(text):
         raise ValueError(f'its description has {len(text):,} characters, expected {_MOST_TEXT:,} at most')
     about = json.loads(text)
     check_entries(about, _ABOUT)
-    return {**about, 'prep': Prep(**about['prep'])}
+    prep = Prep(**about['prep'])
+    check_item(prep)
+    return {**about, 'prep': prep}
 
 @contextmanager
 def _at_most(size):
@@ -113,7 +115,7 @@ def _model_of(about, tensors):
 
 def _batch_size(prep, meta):
     "Photos that a prediction can take at a time: 64, or fewer if they are large"
-    one = meta['layer_bytes'] + 48*prep.size**2 + (18*prep.item**2 if prep.presize == 'stock' else 0)
+    one = meta['layer_bytes'] + 48*prep.size**2 + (39*prep.item**2 if prep.presize == 'stock' else 0)
     return max(1, min(64, MOST_BYTES//one))
 
 # %% ../nbs/internals/saving.ipynb #save-model

@@ -375,6 +375,18 @@ def test_large_photos_are_predicted_a_few_at_a_time(presize, tmp_path):
     assert report_learner(tmp_path).dls.valid.bs == bs
 
 
+def test_a_first_square_that_is_too_large(net, saved):
+    "2.6 GB for one photo, which took half a minute; refused before training, at saving and at reading"
+    change(saved, prep=asdict(Prep('stock', 8192, 64)))
+    words = "item with presize='stock' 8192: expected a whole number, 2 to 5,000"
+    refused(saved, words)
+    with pytest.raises(ValueError, match=words): save_model(stub(net, prep=Prep('stock', 8192, 64)), saved)
+    dls = SimpleNamespace(prep=Prep('stock', 8192, 64), c=2)
+    with pytest.raises(ValueError, match=words): make_learner(dls, weights='none')
+    change(saved, prep=asdict(Prep('composed', 8192, 64)))
+    load_model(saved)
+
+
 def test_a_network_that_is_too_large_for_its_size(saved):
     change(saved, arch='vgg11', prep=asdict(Prep(size=2048)))
     refused(saved, 'vgg11 takes 2.1 GB of memory for one photo of 2048 pixels')
