@@ -36,7 +36,7 @@ def mutate(module, folder, jobs):
     "Status of each mutant of `module`, found in a copy of the repo in `folder`"
     shutil.copytree(ROOT/'pet_breeds', folder/'pet_breeds', ignore=shutil.ignore_patterns('__pycache__'))
     (folder/'tests').mkdir()
-    shutil.copy(ROOT/f'tests/test_{module}.py', folder/'tests')
+    for name in (f'test_{module}', 'tiny'): shutil.copy(ROOT/f'tests/{name}.py', folder/'tests')
     (folder/'tests/conftest.py').write_text((ROOT/'tests/conftest.py').read_text() + PROFILE)
     (folder/'setup.cfg').write_text(CONFIG.format(module))
     env = {**os.environ, 'OMP_NUM_THREADS': '1'}
