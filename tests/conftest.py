@@ -12,6 +12,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts 
 ROOT = Path(__file__).parent.parent
 
 
+# Files of tests that take long: they start commands, kernels or browsers, or try thousands of files
+LONG = {'test_bad_photos', 'test_cli', 'test_faults', 'test_fuzz', 'test_handout', 'test_hooks', 'test_hostile', 'test_jupyter', 'test_readme',
+        'test_scale', 'test_site', 'test_types'}
+
+
+def pytest_configure(config): config.addinivalue_line('markers', 'everyday: quick enough to run after every change')
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem not in LONG and 'any_two' not in item.name: item.add_marker('everyday')
+
+
 @pytest.fixture(scope='session')
 def root(): return ROOT
 

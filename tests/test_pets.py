@@ -38,6 +38,7 @@ def stub(monkeypatch, tmp_path):
     cached = model.cached_weights
     monkeypatch.setattr(model, 'cached_weights', lambda arch: weights if arch == 'stub' else cached(arch))
     monkeypatch.setattr(report, 'page', lambda run: run.shown_command or 'no command')
+    monkeypatch.setattr(pets, '_n_workers', lambda presize: 0) # starting processes takes seconds an epoch
     (tmp_path/'here').mkdir()
     monkeypatch.chdir(tmp_path/'here')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path/'cache'))
