@@ -307,9 +307,7 @@ def _cells(u, v, shot, n):
     return _far(x, y)*(1+0.7*du)+0.03*_blotch(u, v, 5, shot.off), np.arctan2(y, x)+i*1.9+j*2.7
 
 def _spots(u, v, shot, where):
-    if where == 'face': return _tabby(u, v, shot, where)
-    far, _ = _cells(u, v, shot, 3.3)
-    return _step(0.25-far, -0.04, 0.06)
+    return _tabby(u, v, shot, where) if where == 'face' else _step(0.25-_cells(u, v, shot, 3.3)[0], -0.04, 0.06)
 
 def _rosettes(u, v, shot, where):
     "Broken rings, darker inside than the coat."
@@ -322,11 +320,10 @@ def _flecks(u, v, shot, where):
     n = _blotch(u, v, 12, shot.off)+0.6*_blotch(u, v, 1.5, shot.off[::-1])
     return _step(n, 0.6, 1.1)*(0.8 if where == 'face' else 0.9)
 
+def _solid(u, v, shot, where): return 0*v
 def _roan(u, v, shot, where): return 0*v if where == 'face' else _flecks(u, v, shot, where)
 
 # %% ../nbs/internals/drawn.ipynb #areas
-def _solid(u, v, shot, where): return 0*v
-
 def _points(u, v, shot, where):
     "Dark where the body is coolest: face, ears, feet, tail."
     if where == 'face': return 0.95*_step(0.98-_far(u*1.05, v-0.12), 0, 0.5)
@@ -379,10 +376,9 @@ def _white_share(u, v, shot, where):
     if where == 'body' and t.bib:
         edge = 0.25+0.85*t.bib+0.05*_blotch(u, v, 2, shot.off)
         return min(1, 1.2*t.bib)*_step(edge-_far(u*1.25, (v-1.3)*0.75), 0, 0.2)
-    if where == 'limb' and t.socks and shot.pose == 'sit':
-        return _step(v+0.05*_blotch(u, v, 3, shot.off), 3.95-1.15*t.socks, 4.15-1.15*t.socks)
-    if where == 'limb' and t.socks: return _step(-u*shot.side, 1-0.9*t.socks, 1.25-0.9*t.socks)
-    return 0.
+    if where != 'limb' or not t.socks: return 0.
+    if shot.pose != 'sit': return _step(-u*shot.side, 1-0.9*t.socks, 1.25-0.9*t.socks)
+    return _step(v+0.05*_blotch(u, v, 3, shot.off), 3.95-1.15*t.socks, 4.15-1.15*t.socks)
 
 def _coat(shot, u, v, where):
     "Color of the hair: ground, pale parts, pattern, dark mask, white. `where` is face, body, limb, ear, tail or tuft."
@@ -425,8 +421,7 @@ def _relief(p, shot, u, v):
     t, (nu, nv) = shot.t, _nose_at(shot)
     wide, high, rise, down = (0.42*t.jaw, 0.3, 0.12, 0.1) if shot.cat else (0.6*t.jaw, 0.5, 0.08+0.12*t.muzzle, 0.08)
     bump = rise*_step(1-((p.u-nu)/wide)**2-((p.v-nv-down)/high)**2, 0, 1)
-    for side in (-1, 1):
-        eu, ev = _eye_at(shot, side)
+    for eu, ev in (_eye_at(shot, side) for side in (-1, 1)):
         bump = bump-0.06*np.exp(-((p.u-eu)**2+(p.v-ev)**2)/0.035)
     if not t.wrinkles: return bump, 0.
     folds = t.wrinkles*np.sin(20*(v+0.25*np.abs(u)))*_step(-v, 0.15, 0.4)*_step(0.6-np.abs(u), 0, 0.2)
@@ -498,9 +493,9 @@ def _ear(img, shot, side):
 def _inner_ear(p, shot, a, b, d, width, length, color):
     "Skin inside an ear that stands, with a tuft where the coat is long."
     skin = _color(0.85, 0.62, 0.58)*(0.35+0.65*min(1, color.mean()+0.3))
-    if shot.t.ears == 'rose': hollow = np.maximum(np.abs(a+0.06)-width*0.4, (b-0.6)*length)
-    else: hollow = np.maximum(np.abs(a+0.04)-width*0.62+0.03, (0.02-b)*length)
-    hollow = np.maximum(hollow, d+0.05)
+    sides, end = ((np.abs(a+0.06)-width*0.4, b-0.6) if shot.t.ears == 'rose' else
+                  (np.abs(a+0.04)-width*0.62+0.03, 0.02-b))
+    hollow = np.maximum(np.maximum(sides, end*length), d+0.05)
     p.paint(hollow, _mix(color*0.7, skin, 0.75*_step(1.05-b, 0, 0.6)), 0.9, 0.08)
     if shot.t.fur > 0.3:
         tuft = np.maximum(hollow, (b-0.5)*length)-0.12*shot.t.fur*_hair(p.u, p.v, p.r, shot.off[::-1])
@@ -596,9 +591,8 @@ def _tail(img, shot, u, v):
 def _paw(img, shot, u, v, r):
     _oval(img, shot, u, v, 1.15*r, 0.8*r, 'limb', 0.3, 0.2)
     p = _Patch(img, shot.trunk, (u-r, v-r, u+r, v+r))
-    for toe in (-0.35, 0.3):
-        line = _capsule(p.u, p.v, (u+toe*r, v+0.25*r), (u+0.9*toe*r, v+0.65*r), 0.01, 0.01)
-        p.paint(line, _DARK, 0.5, 0.03)
+    for k in (-0.35, 0.3):
+        p.paint(_capsule(p.u, p.v, (u+k*r, v+0.25*r), (u+0.9*k*r, v+0.65*r), 0.01, 0.01), _DARK, 0.5, 0.03)
 
 def _dark_spot(img, frame, cu, cv, ru, rv, alpha, soft):
     "A shadow without an edge."
@@ -667,10 +661,9 @@ def _features(img, shot):
     if t.beard: _tuft(img, shot, 0.9*nu, nv+0.3, 0.5*t.jaw, 0.3+0.2*t.beard)
     _mouth(img, shot)
     _nose(img, shot)
-    if t.fringe:
-        for k in (-1, 1):
-            eu, ev = _eye_at(shot, k)
-            _tuft(img, shot, eu+0.06*k, ev-0.32+0.1*t.fringe, 0.26, 0.17, alpha=0.9)
+    for k in (-1, 1) if t.fringe else ():
+        eu, ev = _eye_at(shot, k)
+        _tuft(img, shot, eu+0.06*k, ev-0.32+0.1*t.fringe, 0.26, 0.17, alpha=0.9)
     if shot.cat: _whiskers(img, shot)
 
 # %% ../nbs/internals/drawn.ipynb #scenes-indoors
@@ -678,14 +671,13 @@ _HUES = ('#d8cfc0', '#b7a58c', '#8c9aa5', '#5f6f7a', '#c9b8a8', '#a5694f', '#7d8
     '#e8e4dc', '#46505c', '#8a6f58', '#b0584a', '#4a6791', '#c7a860', '#9a7f93')
 
 def _whole_rgb(c): return tuple(int(min(255, max(0, x))) for x in c)
+def _near(c, rng, by=18): return _whole_rgb(c+(rng.normal(0, by)+rng.normal(0, 0.4*by, 3)))
 
 def _tone(rng, lo=0.25, hi=0.9, vivid=0.35):
     "A color of walls, wood and cloth between two brightnesses."
     c = _rgb(_HUES[rng.integers(len(_HUES))]).ravel()
     c = c.mean()+(c-c.mean())*(0.4+0.6*vivid)
     return _whole_rgb(255*c*rng.uniform(lo, hi)/c.mean())
-
-def _near(c, rng, by=18): return _whole_rgb(c+(rng.normal(0, by)+rng.normal(0, 0.4*by, 3)))
 
 def _room(draw, w, h, rng):
     wall, floor, y = _tone(rng), _tone(rng, 0.2, 0.7), h*rng.uniform(0.5, 0.8)
@@ -897,15 +889,13 @@ def drawn_settings(
 def _is_there(dest, settings):
     "Whether `dest` holds the whole set already. Raises FileExistsError if it holds anything else"
     if not os.path.lexists(dest) or dest.is_dir() and not any(dest.iterdir()): return False
-    shown, advice = one_line(dest, 300), 'choose another folder, or remove this one first'
-    if not (found := drawn_settings(dest)):
-        raise FileExistsError(f'{shown} is there and is not a set of drawn photos: {advice}')
+    found = drawn_settings(dest)
     other = next((f'{k}={found.get(k)!r}, not {v!r}' for k, v in settings.items() if found.get(k) != v), None)
-    if other: raise FileExistsError(f'{shown} holds another set of drawn photos ({one_line(other, 120)}): {advice}')
-    lost = sorted({*found['files']} - {f.name for f in (dest/'images').glob('*')})
-    if lost:
-        raise FileExistsError(f"{shown} lacks {len(lost)} of its {len(found['files'])} photos, such as "
-                              f'{one_line(repr(lost[0]), 120)}: {advice}')
+    lost = sorted({*found.get('files', ())} - {f.name for f in (dest/'images').glob('*')})
+    why = ('is there and is not a set of drawn photos' if not found else
+        f'holds another set of drawn photos ({one_line(other, 120)})' if other else
+        lost and f"lacks {len(lost)} of its {len(found['files'])} photos, such as {one_line(repr(lost[0]), 120)}")
+    if why: raise FileExistsError(f'{one_line(dest, 300)} {why}: choose another folder, or remove this one first')
     return True
 
 # %% ../nbs/internals/drawn.ipynb #draw-pets-def
@@ -960,8 +950,8 @@ def add_dirt(
              f'more/{files[11].name}']
     for f in (images/name for name in names):
         if os.path.lexists(f): raise FileExistsError(errno.EEXIST, 'this is there already: take another folder', str(f))
-    sideways = Image.Exif()
-    sideways[0x0112] = 6
+    turn = Image.Exif()
+    turn[0x0112] = 6
     ways = { # what is wrong, and how to write such a file: `im` is the photo in the file `f`
         'not a photo: a MATLAB file': lambda to, f, im: to.write_bytes(b'MATLAB 5.0 MAT-file'.ljust(128)),
         'a PNG with the name of a JPEG': lambda to, f, im: im.save(to, 'PNG'),
@@ -970,7 +960,7 @@ def add_dirt(
         'grayscale': lambda to, f, im: im.convert('L').save(to),
         'CMYK': lambda to, f, im: im.convert('CMYK').save(to),
         'RGBA, and a PNG with the name of a JPEG': lambda to, f, im: im.convert('RGBA').save(to, 'PNG'),
-        'upright only for a reader that heeds EXIF': lambda to, f, im: im.rotate(90, expand=True).save(to, exif=sideways),
+        'upright only for a reader that heeds EXIF': lambda to, f, im: im.rotate(90, expand=True).save(to, exif=turn),
         'one pixel': lambda to, f, im: im.resize((1, 1)).save(to),
         'no breed and no number in its name': lambda to, f, im: im.save(to),
         'suffix in capitals': lambda to, f, im: im.save(to, 'JPEG'),
