@@ -8,14 +8,13 @@ __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say'
            'explain', 'refusing', 'import_quietly', 'stoppable', 'comments', 'add_options', 'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
-import codecs, difflib, errno, importlib, inspect, math, os, re, shlex, shutil, sys, tempfile, unicodedata, warnings
+import codecs, difflib, errno, importlib, inspect, math, os, re, shlex, shutil, sys, tempfile, threading
+import typing, unicodedata, warnings
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGINT, SIGTERM, signal
-from threading import Timer, current_thread, main_thread
-from typing import get_args
 from fastcore.basics import num_cpus
 from filelock import FileLock, Timeout
 
@@ -257,7 +256,7 @@ def import_quietly(
 # %% ../nbs/internals/core.ipynb #stop-def
 def _interrupt_again(lost):
     "Send an interrupt once more that came where nothing can be raised; for `sys.unraisablehook`"
-    if issubclass(lost.exc_type, KeyboardInterrupt): Timer(.1, os.kill, (os.getpid(), SIGINT)).start()
+    if issubclass(lost.exc_type, KeyboardInterrupt): threading.Timer(.1, os.kill, (os.getpid(), SIGINT)).start()
     else: sys.__unraisablehook__(lost)
 
 def _interrupt(number, frame): raise KeyboardInterrupt(number)
@@ -265,7 +264,7 @@ def _interrupt(number, frame): raise KeyboardInterrupt(number)
 @contextmanager
 def stoppable(): # a context
     "Within it, SIGTERM interrupts as Ctrl-C does, and neither is lost; afterwards both are handled as before"
-    if current_thread() is not main_thread(): # Python handles signals in the main thread alone
+    if threading.current_thread() is not threading.main_thread(): # Python handles signals in the main thread alone
         yield
         return
     hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
@@ -289,7 +288,7 @@ def add_options(
     "Options from parameters: their names, types, defaults and comments"
     said = comments(spec)
     for p in inspect.signature(spec).parameters.values():
-        kind = next((t for t in get_args(p.annotation) if t is not type(None)), p.annotation)
+        kind = next((t for t in typing.get_args(p.annotation) if t is not type(None)), p.annotation)
         if p.default is p.empty or kind is list:
             many = None if kind is not list else '+' if p.default is p.empty else '*'
             parser.add_argument(p.name, metavar=p.name.upper(), help=said[p.name], nargs=many)

@@ -7,15 +7,14 @@ __all__ = ['EARS', 'PATTERNS', 'BREEDS', 'VERSION', 'Traits', 'contact_sheet', '
            'draw_pets', 'add_dirt']
 
 # %% ../nbs/internals/drawn.ipynb #imports
-import contextlib, errno, hashlib, io, json, multiprocessing, os, re, shutil, signal, sys, textwrap, threading, warnings
-from collections import namedtuple
+import collections, contextlib, errno, hashlib, io, json, multiprocessing, os, re, shutil, signal, sys
+import textwrap, threading, warnings, zlib
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.resources import files
 from math import cos, pi, sin
 from pathlib import Path
-from zlib import crc32
 import numpy as np, yaml
 from fastprogress.fastprogress import progress_bar
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
@@ -136,9 +135,9 @@ def _hair(u, v, r, off, wave=0.1):
     return 0.6*hairs+0.5*_look(texture, far*9+off[1], around*0.25+off[0])
 
 # %% ../nbs/internals/drawn.ipynb #shot
-def _rng(seed, name, number, part): return np.random.default_rng([seed, crc32(f'{name}/{part}'.encode()), number])
+def _rng(seed, name, number, part): return np.random.default_rng([seed, zlib.crc32(f'{name}/{part}'.encode()), number])
 
-_Light = namedtuple('_Light', 'dir ambient diffuse tint') # `dir` points to the light: right, down, to the viewer
+_Light = collections.namedtuple('_Light', 'dir ambient diffuse tint') # `dir`: to the light; right, down, to the viewer
 
 @dataclass(frozen=True)
 class _Shot:
@@ -647,12 +646,11 @@ def _head_and_ears(img, shot):
     "Mane, ears behind, head and muzzle; then the ears that hang in front."
     t = shot.t
     if t.ruff: _tuft(img, shot, 0, 0.25, (0.95+0.35*t.ruff)*t.head, 0.95+0.3*t.ruff, 'body', dark=0.06)
-    front = [k for k in (-1, 1) if t.ears in ('pendulous', 'folded') and k*shot.yaw < 0.15]
-    for k in (-1, 1):
-        if k not in front: _ear(img, shot, k)
+    front = {k for k in (-1, 1) if t.ears in ('pendulous', 'folded') and k*shot.yaw < 0.15}
+    for k in sorted({-1, 1}-front): _ear(img, shot, k)
     _head(img, shot)
     _muzzle(img, shot)
-    for k in front: _ear(img, shot, k)
+    for k in sorted(front): _ear(img, shot, k)
 
 def _features(img, shot):
     "Eyes, beard, nose and mouth, fringe, whiskers."
@@ -714,7 +712,6 @@ def _blanket(draw, w, h, rng):
         draw.line((k, 0, foot, h), fill=_near(c, rng, 26), width=int(step*rng.uniform(0.15, 0.6))+1)
         if weave == 2: draw.line((0, k, w, k+lean), fill=_near(c, rng, 26), width=int(step*0.3)+1)
 
-# %% ../nbs/internals/drawn.ipynb #scenes-outdoors
 def _lawn(draw, w, h, rng):
     "Grass, or one time in three sand; bushes behind."
     grass, sand = ((70, 115, 30), (140, 170, 80)), ((160, 140, 90), (215, 185, 140))
@@ -739,6 +736,7 @@ def _garden(draw, w, h, rng):
         fill = _near(c*rng.uniform(0.5, 2.0), rng, 20) if rng.random() < 0.85 else _tone(rng, 0.6, 1.0, 0.6)
         draw.ellipse((x-s, y-s, x+s, y+s), fill=fill)
 
+# %% ../nbs/internals/drawn.ipynb #scenes-outdoors
 def _studio(draw, w, h, rng):
     c = np.array(_tone(rng, 0.2, 1.0, 0.5))
     for k in range(24): draw.rectangle((0, h*k/24, w, h*(k+1)/24+1), fill=_whole_rgb(c*(0.75+0.4*k/24)))
@@ -759,8 +757,6 @@ def _backdrop(shot):
     img = np.asarray(im).transpose(2, 0, 1).astype(np.float32, order='C')/255
     (x, y), light = _across(shot), shot.light.dir
     return img*(0.92+0.18*(light[0]*x+light[1]*y))
-
-# %% ../nbs/internals/drawn.ipynb #camera
 def _develop(img, shot):
     "Exposure, vignette, color cast, contrast, grain, blur: from floats to a photo."
     rng, (x, y) = shot.rng('camera'), _across(shot)
@@ -821,7 +817,7 @@ def random_traits(
     seed:int, # which breed, 0 or more
 )->Traits: # named `Invented_0042`, a cat, or `invented_0042`, a dog
     "A breed that is none of the 37, with freely mixed traits. Raises ValueError for a bad seed"
-    rng = np.random.default_rng([_whole('seed', seed, 0), crc32(b'invented')])
+    rng = np.random.default_rng([_whole('seed', seed, 0), zlib.crc32(b'invented')])
     cat, fur = rng.random() < 0.35, float(rng.beta(0.8, 1.2))
     def size(lo, hi): return float(rng.uniform(lo, hi))
     def some(share, lo=0.3): return size(lo, 1) if rng.random() < share else 0.
