@@ -8,14 +8,13 @@ __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say'
            'explain', 'refusing', 'import_quietly', 'stoppable', 'comments', 'add_options', 'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
-import difflib, errno, importlib, inspect, math, os, re, shlex, shutil, sys, tempfile, unicodedata, warnings
+import codecs, difflib, errno, importlib, inspect, math, os, re, shlex, shutil, sys, tempfile, threading
+import typing, unicodedata, warnings
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGINT, SIGTERM, signal
-from threading import Timer, current_thread, main_thread
-from typing import get_args
 from fastcore.basics import num_cpus
 from filelock import FileLock, Timeout
 
@@ -65,15 +64,12 @@ def refuse_unknown(
 # %% ../nbs/internals/core.ipynb #say-def
 _SPELLED = {'±': '+-', '✓': '[x]', '✗': '[ ]', '…': '...', '×': 'x', '–': '-', '·': '-', '’': "'"}
 
-def _encodable(text, code):
-    "`text` with every character that the encoding lacks spelled out"
-    try: text.encode(code)
-    except UnicodeEncodeError: return ''.join(map(lambda c: _spell(c, code), text))
-    return text
+def _spell(e):
+    "What stands for the characters that an encoding lacks: a handler of errors for `str.encode`"
+    lost = e.object[e.start:e.end]
+    return ''.join(_SPELLED.get(c) or c.encode('ascii', 'backslashreplace').decode() for c in lost), e.end
 
-def _spell(c, code):
-    "One character, or what stands for it"
-    return c.encode(code, 'ignore').decode(code) or _SPELLED.get(c) or c.encode('ascii', 'backslashreplace').decode()
+codecs.register_error('spelled', _spell)
 
 def say(
     *texts, # what to print, separated by spaces
@@ -81,7 +77,8 @@ def say(
 ):
     "Print texts on any stream: unknown characters are spelled out, control characters shown as codes"
     file = sys.stdout if file is None else file
-    text = _encodable(visible(' '.join(map(str, texts))), getattr(file, 'encoding', None) or 'utf-8')
+    code = getattr(file, 'encoding', None) or 'utf-8'
+    text = visible(' '.join(map(str, texts))).encode(code, 'spelled').decode(code)
     try: print(text, file=file, flush=True)
     except BrokenPipeError: raise
     except OSError as e: raise OSError(e.errno, e.strerror, getattr(file, 'name', 'the output')) from e
@@ -200,16 +197,14 @@ def refuse_foreign(
     if os.path.lexists(file) and not is_ours(file):
         raise FileExistsError(errno.EEXIST, f"this is not ours, so I won't replace it: {advice}", str(file))
 
-def _free_name(dest):
-    return next(d for i in range(2, 10**6) if not os.path.lexists(d := dest.with_name(f'{dest.name}-{i}')))
-
 def put_in_place(
     new:Path, # a folder inside one from `hidden_beside(dest)`
     dest:Path, # where it belongs
     is_ours:Callable, # whether the folder that is there may be replaced
 )->Path: # where it is now: `dest`, or a free name beside it
     "Put a finished folder in its place"
-    if os.path.lexists(dest) and (dest.is_symlink() or not is_ours(dest)): dest = _free_name(dest)
+    if os.path.lexists(dest) and (dest.is_symlink() or not is_ours(dest)):
+        dest = next(d for i in range(2, 10**6) if not os.path.lexists(d := dest.with_name(f'{dest.name}-{i}')))
     if dest.exists(): dest.rename(new.with_name('old'))
     new.rename(dest)
     return dest
@@ -261,7 +256,7 @@ def import_quietly(
 # %% ../nbs/internals/core.ipynb #stop-def
 def _interrupt_again(lost):
     "Send an interrupt once more that came where nothing can be raised; for `sys.unraisablehook`"
-    if issubclass(lost.exc_type, KeyboardInterrupt): Timer(.1, os.kill, (os.getpid(), SIGINT)).start()
+    if issubclass(lost.exc_type, KeyboardInterrupt): threading.Timer(.1, os.kill, (os.getpid(), SIGINT)).start()
     else: sys.__unraisablehook__(lost)
 
 def _interrupt(number, frame): raise KeyboardInterrupt(number)
@@ -269,7 +264,7 @@ def _interrupt(number, frame): raise KeyboardInterrupt(number)
 @contextmanager
 def stoppable(): # a context
     "Within it, SIGTERM interrupts as Ctrl-C does, and neither is lost; afterwards both are handled as before"
-    if current_thread() is not main_thread(): # Python handles signals in the main thread alone
+    if threading.current_thread() is not threading.main_thread(): # Python handles signals in the main thread alone
         yield
         return
     hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
@@ -293,7 +288,7 @@ def add_options(
     "Options from parameters: their names, types, defaults and comments"
     said = comments(spec)
     for p in inspect.signature(spec).parameters.values():
-        kind = next((t for t in get_args(p.annotation) if t is not type(None)), p.annotation)
+        kind = next((t for t in typing.get_args(p.annotation) if t is not type(None)), p.annotation)
         if p.default is p.empty or kind is list:
             many = None if kind is not list else '+' if p.default is p.empty else '*'
             parser.add_argument(p.name, metavar=p.name.upper(), help=said[p.name], nargs=many)
@@ -303,8 +298,6 @@ def add_options(
         default = '' if p.default is None or kind is bool else f' (default: {p.default})'
         about = f'{said[p.name]}{default}'.replace('%', '%%')
         parser.add_argument(*names, dest=p.name, default=p.default, help=about, **how)
-
-# %% ../nbs/internals/core.ipynb #run-def
 def _harden_streams():
     "No character can make input or output fail, not even one that a library prints"
     for stream in (sys.stdin, sys.stdout, sys.stderr):

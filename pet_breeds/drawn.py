@@ -7,17 +7,14 @@ __all__ = ['EARS', 'PATTERNS', 'BREEDS', 'VERSION', 'Traits', 'contact_sheet', '
            'draw_pets', 'add_dirt']
 
 # %% ../nbs/internals/drawn.ipynb #imports
-import contextlib, errno, hashlib, io, json, multiprocessing, os, re, shutil, signal, sys
-import textwrap, threading, warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import collections, contextlib, errno, hashlib, io, json, multiprocessing, os, re, shutil, signal, sys
+import textwrap, threading, warnings, zlib
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.resources import files
 from math import cos, pi, sin
 from pathlib import Path
-from zlib import crc32
-
 import numpy as np, yaml
 from fastprogress.fastprogress import progress_bar
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
@@ -77,17 +74,14 @@ BREEDS = _read_breeds()
 
 # %% ../nbs/internals/drawn.ipynb #shapes
 def _color(*rgb): return np.array(rgb, np.float32).reshape(3, 1, 1)
-
 def _rgb(code): return _color(*(int(code[i:i+2], 16)/255 for i in (1, 3, 5)))
-
 def _mix(a, b, share): return a+(b-a)*share
+def _far(u, v): return np.sqrt(u*u+v*v)
 
 def _step(x, lo, hi):
     "0 below `lo`, 1 above `hi`, smooth between."
     x = np.clip((x-lo)/(hi-lo), 0, 1)
     return x*x*(3-2*x)
-
-def _far(u, v): return np.sqrt(u*u+v*v)
 
 def _ellipse(u, v, cu, cv, ru, rv):
     "About the distance to an ellipse around (`cu`, `cv`)."
@@ -141,14 +135,9 @@ def _hair(u, v, r, off, wave=0.1):
     return 0.6*hairs+0.5*_look(texture, far*9+off[1], around*0.25+off[0])
 
 # %% ../nbs/internals/drawn.ipynb #shot
-def _rng(seed, name, number, part): return np.random.default_rng([seed, crc32(f'{name}/{part}'.encode()), number])
+def _rng(seed, name, number, part): return np.random.default_rng([seed, zlib.crc32(f'{name}/{part}'.encode()), number])
 
-@dataclass(frozen=True)
-class _Light:
-    dir: tuple # towards the light: right, down, to the viewer
-    ambient: float
-    diffuse: float
-    tint: np.ndarray
+_Light = collections.namedtuple('_Light', 'dir ambient diffuse tint') # `dir`: to the light; right, down, to the viewer
 
 @dataclass(frozen=True)
 class _Shot:
@@ -158,10 +147,7 @@ class _Shot:
     w: int
     h: int
     pose: str # 'head', 'sit' or 'lie'
-    x: float # middle of the head, in pixels
-    y: float
-    r: float # radius of the head, in pixels
-    roll: float # head tilted, in radians
+    face: tuple # x, y of the head's middle and its radius, in pixels; its tilt, in radians
     yaw: float # head turned aside
     pitch: float # head lowered
     side: int # 1 or -1: where the body lies, which eye has the patch
@@ -170,14 +156,8 @@ class _Shot:
     off: tuple # shift of the textures
 
     def rng(self, part): return _rng(*self.key, part)
-    @property
-    def cat(self): return self.t.kind == 'cat'
-    @property
-    def face(self): return self.x, self.y, self.r, self.roll
-    @property
-    def trunk(self): return self.x, self.y, self.r*self.t.size, self.roll*0.2
-
-# %% ../nbs/internals/drawn.ipynb #plan
+    cat = property(lambda self: self.t.kind == 'cat')
+    trunk = property(lambda self: (*self.face[:2], self.face[2]*self.t.size, self.face[3]*0.2))
 _SIZES = {(500, 333): 28, (500, 375): 24, (450, 300): 4, (450, 338): 4, (500, 400): 3, (400, 300): 4, (500, 500): 2,
     (333, 500): 12, (375, 500): 14, (300, 400): 5}
 
@@ -211,8 +191,8 @@ def _plan(t, seed, number):
     x = w*(0.5+rng.normal(0, 0.05))-(1.1*side*r if pose == 'lie' else 0)
     y = h*(dict(head=0.47, sit=0.33, lie=0.42)[pose]+rng.normal(0, 0.04))
     if pose == 'head' and rng.random() < 0.125: x, r = x+side*0.15*w, 1.2*r
-    return _Shot(_individual(t, rng), (seed, t.name, number), w, h, pose, x, y, r,
-        roll=rng.normal(0, 0.13), yaw=min(0.5, max(-0.5, rng.normal(0, 0.28))), pitch=rng.normal(0.02, 0.1),
+    return _Shot(_individual(t, rng), (seed, t.name, number), w, h, pose, (x, y, r, rng.normal(0, 0.13)),
+        yaw=min(0.5, max(-0.5, rng.normal(0, 0.28))), pitch=rng.normal(0.02, 0.1),
         side=side, open=t.kind == 'dog' and rng.random() < 0.45,
         light=_lamp(rng), off=tuple(rng.integers(0, 256, 2).tolist()))
 
@@ -315,8 +295,6 @@ def _sable(u, v, shot, where):
     a = np.abs(u)
     line = _step(0.09-np.abs(v+0.02-0.35*(a-0.45)), 0, 0.07)*_step(a, 0.35, 0.5)
     return np.clip(np.maximum(tips*_step(-v, 0.25, 0.7)*1.6, 0.9*line), 0, 1)
-
-# %% ../nbs/internals/drawn.ipynb #spots
 def _cells(u, v, shot, n):
     "Distance to the middle of the nearest spot and the angle around it: `n` spots a unit, none quite in its place."
     across, down = u*n+shot.off[0], v*n+shot.off[1]
@@ -328,9 +306,7 @@ def _cells(u, v, shot, n):
     return _far(x, y)*(1+0.7*du)+0.03*_blotch(u, v, 5, shot.off), np.arctan2(y, x)+i*1.9+j*2.7
 
 def _spots(u, v, shot, where):
-    if where == 'face': return _tabby(u, v, shot, where)
-    far, _ = _cells(u, v, shot, 3.3)
-    return _step(0.25-far, -0.04, 0.06)
+    return _tabby(u, v, shot, where) if where == 'face' else _step(0.25-_cells(u, v, shot, 3.3)[0], -0.04, 0.06)
 
 def _rosettes(u, v, shot, where):
     "Broken rings, darker inside than the coat."
@@ -343,11 +319,10 @@ def _flecks(u, v, shot, where):
     n = _blotch(u, v, 12, shot.off)+0.6*_blotch(u, v, 1.5, shot.off[::-1])
     return _step(n, 0.6, 1.1)*(0.8 if where == 'face' else 0.9)
 
+def _solid(u, v, shot, where): return 0*v
 def _roan(u, v, shot, where): return 0*v if where == 'face' else _flecks(u, v, shot, where)
 
 # %% ../nbs/internals/drawn.ipynb #areas
-def _solid(u, v, shot, where): return 0*v
-
 def _points(u, v, shot, where):
     "Dark where the body is coolest: face, ears, feet, tail."
     if where == 'face': return 0.95*_step(0.98-_far(u*1.05, v-0.12), 0, 0.5)
@@ -400,10 +375,9 @@ def _white_share(u, v, shot, where):
     if where == 'body' and t.bib:
         edge = 0.25+0.85*t.bib+0.05*_blotch(u, v, 2, shot.off)
         return min(1, 1.2*t.bib)*_step(edge-_far(u*1.25, (v-1.3)*0.75), 0, 0.2)
-    if where == 'limb' and t.socks and shot.pose == 'sit':
-        return _step(v+0.05*_blotch(u, v, 3, shot.off), 3.95-1.15*t.socks, 4.15-1.15*t.socks)
-    if where == 'limb' and t.socks: return _step(-u*shot.side, 1-0.9*t.socks, 1.25-0.9*t.socks)
-    return 0.
+    if where != 'limb' or not t.socks: return 0.
+    if shot.pose != 'sit': return _step(-u*shot.side, 1-0.9*t.socks, 1.25-0.9*t.socks)
+    return _step(v+0.05*_blotch(u, v, 3, shot.off), 3.95-1.15*t.socks, 4.15-1.15*t.socks)
 
 def _coat(shot, u, v, where):
     "Color of the hair: ground, pale parts, pattern, dark mask, white. `where` is face, body, limb, ear, tail or tuft."
@@ -441,15 +415,12 @@ def _skull(p, shot):
     d = _union(_ellipse(u, v, 0, -0.22, 0.78*t.head, 0.72), cheeks)
     if shot.open: d = _union(d, _ellipse(u, v, nu*0.95, nv+0.42, 0.3*t.jaw, 0.24), 0.12)
     return _union(d, _capsule(u, v, (mu*0.6, 0.15), (nu, nv+0.12), 0.46*t.jaw, 0.36*t.jaw))
-
-# %% ../nbs/internals/drawn.ipynb #head
 def _relief(p, shot, u, v):
     "What the face adds to a ball: a muzzle that rises, sockets, folds; and how dark each fold is."
     t, (nu, nv) = shot.t, _nose_at(shot)
     wide, high, rise, down = (0.42*t.jaw, 0.3, 0.12, 0.1) if shot.cat else (0.6*t.jaw, 0.5, 0.08+0.12*t.muzzle, 0.08)
     bump = rise*_step(1-((p.u-nu)/wide)**2-((p.v-nv-down)/high)**2, 0, 1)
-    for side in (-1, 1):
-        eu, ev = _eye_at(shot, side)
+    for eu, ev in (_eye_at(shot, side) for side in (-1, 1)):
         bump = bump-0.06*np.exp(-((p.u-eu)**2+(p.v-ev)**2)/0.035)
     if not t.wrinkles: return bump, 0.
     folds = t.wrinkles*np.sin(20*(v+0.25*np.abs(u)))*_step(-v, 0.15, 0.4)*_step(0.6-np.abs(u), 0, 0.2)
@@ -521,9 +492,9 @@ def _ear(img, shot, side):
 def _inner_ear(p, shot, a, b, d, width, length, color):
     "Skin inside an ear that stands, with a tuft where the coat is long."
     skin = _color(0.85, 0.62, 0.58)*(0.35+0.65*min(1, color.mean()+0.3))
-    if shot.t.ears == 'rose': hollow = np.maximum(np.abs(a+0.06)-width*0.4, (b-0.6)*length)
-    else: hollow = np.maximum(np.abs(a+0.04)-width*0.62+0.03, (0.02-b)*length)
-    hollow = np.maximum(hollow, d+0.05)
+    sides, end = ((np.abs(a+0.06)-width*0.4, b-0.6) if shot.t.ears == 'rose' else
+                  (np.abs(a+0.04)-width*0.62+0.03, 0.02-b))
+    hollow = np.maximum(np.maximum(sides, end*length), d+0.05)
     p.paint(hollow, _mix(color*0.7, skin, 0.75*_step(1.05-b, 0, 0.6)), 0.9, 0.08)
     if shot.t.fur > 0.3:
         tuft = np.maximum(hollow, (b-0.5)*length)-0.12*shot.t.fur*_hair(p.u, p.v, p.r, shot.off[::-1])
@@ -551,8 +522,6 @@ def _eye(img, shot, side):
     p.paint(np.maximum(d, -b-0.45*tall*r), _color(0.05, 0.03, 0.03), 0.4, 0.06)
     p.paint(_far(a-r*(0.1+0.4*x), b+0.36*r)-0.2*r, _color(1, 1, 1), 0.95)
     p.paint(_far(a+r*(0.1+0.4*x), b-0.38*r)-0.1*r, _color(1, 1, 1), 0.45)
-
-# %% ../nbs/internals/drawn.ipynb #mouth
 def _nose(img, shot):
     t, (nu, nv) = shot.t, _nose_at(shot)
     n, c = 0.13 if shot.cat else 0.19*(0.75+0.25*t.jaw), _rgb(t.nose)
@@ -578,20 +547,18 @@ def _mouth(img, shot):
         p.paint(_capsule(u, v, (0.02, drop+0.1), (0.04, drop+0.33), 0.004, 0.004), _color(0.7, 0.33, 0.38), 0.7, 0.02)
     p.paint(_capsule(u, v, (0, 0.04), (0, drop), 0.008, 0.008), dark, 0.75, 0.02)
     p.paint(np.maximum(np.abs(arc)-0.012, drop-v-0.02+0.35*lip), dark, 0.75, 0.02)
-
-# %% ../nbs/internals/drawn.ipynb #whiskers
 def _whiskers(img, shot):
     "Four bent hairs on each side, drawn at twice the size and reduced."
-    (nu, nv), rng = _nose_at(shot), shot.rng('whiskers')
+    (nu, nv), rng, (*_, r, roll) = _nose_at(shot), shot.rng('whiskers'), shot.face
     p = _Patch(img, shot.face, (-1.5, -0.5, 1.5, 1.3))
     layer = Image.new('L', (2*p.img.shape[2], 2*p.img.shape[1]))
     draw, x = ImageDraw.Draw(layer), np.linspace(0, 1, 7)
-    c, s = 2*shot.r*cos(shot.roll), 2*shot.r*sin(shot.roll)
+    c, s = 2*r*cos(roll), 2*r*sin(roll)
     for side, k in ((side, k) for side in (-1, 1) for k in range(4)):
         angle, length = 0.16*k-0.12+rng.normal(0, 0.06), rng.uniform(0.7, 1.05)
         u = nu+side*(0.2+x*length*cos(angle))-p.u[0, 0]
         v = nv+0.1+0.03*k+x*length*sin(angle)+0.16*x*x-p.v[0, 0]
-        draw.line(np.stack((u*c-v*s, u*s+v*c), 1).ravel().tolist(), fill=200, width=2 if shot.r > 60 else 1)
+        draw.line(np.stack((u*c-v*s, u*s+v*c), 1).ravel().tolist(), fill=200, width=2 if r > 60 else 1)
     p.img += (_color(0.97, 0.96, 0.94)-p.img)*(np.asarray(layer.reduce(2), np.float32)*(0.75/255))
 
 def _tuft(img, shot, cu, cv, ru, rv, where='tuft', alpha=1., dark=0.):
@@ -623,16 +590,13 @@ def _tail(img, shot, u, v):
 def _paw(img, shot, u, v, r):
     _oval(img, shot, u, v, 1.15*r, 0.8*r, 'limb', 0.3, 0.2)
     p = _Patch(img, shot.trunk, (u-r, v-r, u+r, v+r))
-    for toe in (-0.35, 0.3):
-        line = _capsule(p.u, p.v, (u+toe*r, v+0.25*r), (u+0.9*toe*r, v+0.65*r), 0.01, 0.01)
-        p.paint(line, _DARK, 0.5, 0.03)
+    for k in (-0.35, 0.3):
+        p.paint(_capsule(p.u, p.v, (u+k*r, v+0.25*r), (u+0.9*k*r, v+0.65*r), 0.01, 0.01), _DARK, 0.5, 0.03)
 
 def _dark_spot(img, frame, cu, cv, ru, rv, alpha, soft):
     "A shadow without an edge."
     p = _Patch(img, frame, (cu-1.8*ru, cv-2.2*rv, cu+1.8*ru, cv+2.2*rv))
     p.paint(_ellipse(p.u, p.v, cu, cv, ru, rv)+0.3*soft, _color(0.07, 0.06, 0.07), alpha, soft)
-
-# %% ../nbs/internals/drawn.ipynb #poses
 def _bust(img, shot):
     p = _Patch(img, shot.trunk, (-1.9, 0, 1.9, 3.6))
     d = _union(_capsule(p.u, p.v, (0, 0.2), (0, 1.3), 0.62, 0.75), _ellipse(p.u, p.v, 0, 2.35, 1.3, 1.35), 0.5)
@@ -664,7 +628,7 @@ def _collar(img, shot):
     "Some wear a collar with a tag."
     rng, t = shot.rng('collar'), shot.t
     if t.ruff > 0.6 or rng.random() > (0.15 if shot.cat else 0.3): return
-    p, wide = _Patch(img, (*shot.face[:3], 0.4*shot.roll), (-1.6, 0.5, 1.6, 1.7)), 0.68*t.size+0.08*t.fur
+    p, wide = _Patch(img, (*shot.face[:3], 0.4*shot.face[3]), (-1.6, 0.5, 1.6, 1.7)), 0.68*t.size+0.08*t.fur
     color = _rgb(str(rng.choice(('#b0322c', '#2f62a8', '#2f7d4a', '#2a2a2e', '#8a4f9a', '#d08a2e'))))
     band = np.maximum(np.abs(_ellipse(p.u, p.v, 0, 0.75, wide, 0.42))-0.06, 0.7-p.v)
     p.paint(band, color*(1.05-0.5*np.abs(p.u-0.4*shot.light.dir[0])), soft=0.02)
@@ -682,12 +646,11 @@ def _head_and_ears(img, shot):
     "Mane, ears behind, head and muzzle; then the ears that hang in front."
     t = shot.t
     if t.ruff: _tuft(img, shot, 0, 0.25, (0.95+0.35*t.ruff)*t.head, 0.95+0.3*t.ruff, 'body', dark=0.06)
-    front = [k for k in (-1, 1) if t.ears in ('pendulous', 'folded') and k*shot.yaw < 0.15]
-    for k in (-1, 1):
-        if k not in front: _ear(img, shot, k)
+    front = {k for k in (-1, 1) if t.ears in ('pendulous', 'folded') and k*shot.yaw < 0.15}
+    for k in sorted({-1, 1}-front): _ear(img, shot, k)
     _head(img, shot)
     _muzzle(img, shot)
-    for k in front: _ear(img, shot, k)
+    for k in sorted(front): _ear(img, shot, k)
 
 def _features(img, shot):
     "Eyes, beard, nose and mouth, fringe, whiskers."
@@ -696,10 +659,9 @@ def _features(img, shot):
     if t.beard: _tuft(img, shot, 0.9*nu, nv+0.3, 0.5*t.jaw, 0.3+0.2*t.beard)
     _mouth(img, shot)
     _nose(img, shot)
-    if t.fringe:
-        for k in (-1, 1):
-            eu, ev = _eye_at(shot, k)
-            _tuft(img, shot, eu+0.06*k, ev-0.32+0.1*t.fringe, 0.26, 0.17, alpha=0.9)
+    for k in (-1, 1) if t.fringe else ():
+        eu, ev = _eye_at(shot, k)
+        _tuft(img, shot, eu+0.06*k, ev-0.32+0.1*t.fringe, 0.26, 0.17, alpha=0.9)
     if shot.cat: _whiskers(img, shot)
 
 # %% ../nbs/internals/drawn.ipynb #scenes-indoors
@@ -707,14 +669,13 @@ _HUES = ('#d8cfc0', '#b7a58c', '#8c9aa5', '#5f6f7a', '#c9b8a8', '#a5694f', '#7d8
     '#e8e4dc', '#46505c', '#8a6f58', '#b0584a', '#4a6791', '#c7a860', '#9a7f93')
 
 def _whole_rgb(c): return tuple(int(min(255, max(0, x))) for x in c)
+def _near(c, rng, by=18): return _whole_rgb(c+(rng.normal(0, by)+rng.normal(0, 0.4*by, 3)))
 
 def _tone(rng, lo=0.25, hi=0.9, vivid=0.35):
     "A color of walls, wood and cloth between two brightnesses."
     c = _rgb(_HUES[rng.integers(len(_HUES))]).ravel()
     c = c.mean()+(c-c.mean())*(0.4+0.6*vivid)
     return _whole_rgb(255*c*rng.uniform(lo, hi)/c.mean())
-
-def _near(c, rng, by=18): return _whole_rgb(c+(rng.normal(0, by)+rng.normal(0, 0.4*by, 3)))
 
 def _room(draw, w, h, rng):
     wall, floor, y = _tone(rng), _tone(rng, 0.2, 0.7), h*rng.uniform(0.5, 0.8)
@@ -751,7 +712,6 @@ def _blanket(draw, w, h, rng):
         draw.line((k, 0, foot, h), fill=_near(c, rng, 26), width=int(step*rng.uniform(0.15, 0.6))+1)
         if weave == 2: draw.line((0, k, w, k+lean), fill=_near(c, rng, 26), width=int(step*0.3)+1)
 
-# %% ../nbs/internals/drawn.ipynb #scenes-outdoors
 def _lawn(draw, w, h, rng):
     "Grass, or one time in three sand; bushes behind."
     grass, sand = ((70, 115, 30), (140, 170, 80)), ((160, 140, 90), (215, 185, 140))
@@ -776,6 +736,7 @@ def _garden(draw, w, h, rng):
         fill = _near(c*rng.uniform(0.5, 2.0), rng, 20) if rng.random() < 0.85 else _tone(rng, 0.6, 1.0, 0.6)
         draw.ellipse((x-s, y-s, x+s, y+s), fill=fill)
 
+# %% ../nbs/internals/drawn.ipynb #scenes-outdoors
 def _studio(draw, w, h, rng):
     c = np.array(_tone(rng, 0.2, 1.0, 0.5))
     for k in range(24): draw.rectangle((0, h*k/24, w, h*(k+1)/24+1), fill=_whole_rgb(c*(0.75+0.4*k/24)))
@@ -796,8 +757,6 @@ def _backdrop(shot):
     img = np.asarray(im).transpose(2, 0, 1).astype(np.float32, order='C')/255
     (x, y), light = _across(shot), shot.light.dir
     return img*(0.92+0.18*(light[0]*x+light[1]*y))
-
-# %% ../nbs/internals/drawn.ipynb #camera
 def _develop(img, shot):
     "Exposure, vignette, color cast, contrast, grain, blur: from floats to a photo."
     rng, (x, y) = shot.rng('camera'), _across(shot)
@@ -842,8 +801,6 @@ def _record(breed):
     if isinstance(breed, str) and breed in BREEDS: return BREEDS[breed]
     raise ValueError(f'no breed {one_line(repr(breed), 50)}{nearest(breed, BREEDS)}: '
                      "expected one of BREEDS, such as 'beagle', or a record of Traits")
-
-# %% ../nbs/internals/drawn.ipynb #draw-pet-def
 def draw_pet(
     breed:str|Traits, # a name of `BREEDS`, or a record
     number:int, # which photo of the breed, 0 or more: each shows another animal
@@ -860,7 +817,7 @@ def random_traits(
     seed:int, # which breed, 0 or more
 )->Traits: # named `Invented_0042`, a cat, or `invented_0042`, a dog
     "A breed that is none of the 37, with freely mixed traits. Raises ValueError for a bad seed"
-    rng = np.random.default_rng([_whole('seed', seed, 0), crc32(b'invented')])
+    rng = np.random.default_rng([_whole('seed', seed, 0), zlib.crc32(b'invented')])
     cat, fur = rng.random() < 0.35, float(rng.beta(0.8, 1.2))
     def size(lo, hi): return float(rng.uniform(lo, hi))
     def some(share, lo=0.3): return size(lo, 1) if rng.random() < share else 0.
@@ -906,22 +863,16 @@ def _pool(n):
 def _draw_all(folder, records, n, seed, n_workers, progress):
     "Draw every photo, ten at a time, in `n_workers` processes"
     jobs = [(t, range(i, min(i+10, n+1))) for t in records for i in range(1, n+1, 10)]
-    bar = partial(progress_bar, total=len(jobs), leave=False) if progress else iter
-    todo = partial(_draw_some, folder, seed)
     pool = _pool(min(n_workers, len(jobs)))
-    if not pool:
-        for job in bar(jobs): todo(*job)
-        return
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', '.*multi-threaded.*fork', DeprecationWarning)
-            done = [pool.submit(todo, *job) for job in jobs]
-        for job in bar(as_completed(done)): job.result()
-    except BrokenProcessPool:
+            done = (pool.map if pool else map)(partial(_draw_some, folder, seed), *zip(*jobs))
+        for _ in progress_bar(done, total=len(jobs), leave=False) if progress else done: pass
+    except BrokenExecutor:
         raise MemoryError('a process that drew was killed, perhaps for lack of memory: try n_workers=1') from None
-    finally: pool.shutdown(cancel_futures=True)
-
-# %% ../nbs/internals/drawn.ipynb #place
+    finally:
+        if pool: pool.shutdown(cancel_futures=True)
 def drawn_settings(
     folder:str|os.PathLike, # any folder
 )->dict: # among them `files`, the names of its photos; empty for a folder that is not a set of drawn photos
@@ -934,15 +885,13 @@ def drawn_settings(
 def _is_there(dest, settings):
     "Whether `dest` holds the whole set already. Raises FileExistsError if it holds anything else"
     if not os.path.lexists(dest) or dest.is_dir() and not any(dest.iterdir()): return False
-    shown, advice = one_line(dest, 300), 'choose another folder, or remove this one first'
-    if not (found := drawn_settings(dest)):
-        raise FileExistsError(f'{shown} is there and is not a set of drawn photos: {advice}')
+    found = drawn_settings(dest)
     other = next((f'{k}={found.get(k)!r}, not {v!r}' for k, v in settings.items() if found.get(k) != v), None)
-    if other: raise FileExistsError(f'{shown} holds another set of drawn photos ({one_line(other, 120)}): {advice}')
-    lost = sorted({*found['files']} - {f.name for f in (dest/'images').glob('*')})
-    if lost:
-        raise FileExistsError(f"{shown} lacks {len(lost)} of its {len(found['files'])} photos, such as "
-                              f'{one_line(repr(lost[0]), 120)}: {advice}')
+    lost = sorted({*found.get('files', ())} - {f.name for f in (dest/'images').glob('*')})
+    why = ('is there and is not a set of drawn photos' if not found else
+        f'holds another set of drawn photos ({one_line(other, 120)})' if other else
+        lost and f"lacks {len(lost)} of its {len(found['files'])} photos, such as {one_line(repr(lost[0]), 120)}")
+    if why: raise FileExistsError(f'{one_line(dest, 300)} {why}: choose another folder, or remove this one first')
     return True
 
 # %% ../nbs/internals/drawn.ipynb #draw-pets-def
@@ -992,30 +941,26 @@ def add_dirt(
         raise FileNotFoundError(f'no photo named like great_pyrenees_173.jpg in {one_line(images, 300)}: '
                                 'expected the images folder of a set by draw_pets')
     files = [files[i*len(files)//12] for i in range(12)]
-    photos = [Image.open(f).convert('RGB') for f in files]
-    suffixes = ['.mat', *['.jpg']*9, '.JPG']
-    names = [f"{f.stem.rpartition('_')[0]}_{901+i}{s}" for i, (f, s) in enumerate(zip(files, suffixes))]
-    names[9:] = 'photo.jpg', names[10], f'more/{files[11].name}'
-    matlab, png, cut, empty, gray, cmyk, rgba, turned, pixel, odd, capital, twin = new = [images/n for n in names]
-    for f in new:
+    stems = [f'{f.stem.rpartition("_")[0]}_{901+i}' for i, f in enumerate(files)]
+    names = [f'{stems[0]}.mat', *(f'{stem}.jpg' for stem in stems[1:9]), 'photo.jpg', f'{stems[10]}.JPG',
+             f'more/{files[11].name}']
+    for f in (images/name for name in names):
         if os.path.lexists(f): raise FileExistsError(errno.EEXIST, 'this is there already: take another folder', str(f))
-    twin.parent.mkdir(exist_ok=True)
-    sideways = Image.Exif()
-    sideways[0x0112] = 6
-    matlab.write_bytes(b'MATLAB 5.0 MAT-file'.ljust(128))
-    photos[1].save(png, 'PNG')
-    cut.write_bytes(files[2].read_bytes()[:files[2].stat().st_size//2])
-    empty.write_bytes(b'')
-    photos[4].convert('L').save(gray)
-    photos[5].convert('CMYK').save(cmyk)
-    photos[6].convert('RGBA').save(rgba, 'PNG')
-    photos[7].transpose(Image.Transpose.ROTATE_90).save(turned, exif=sideways)
-    photos[8].resize((1, 1)).save(pixel)
-    photos[9].save(odd)
-    photos[10].save(capital, 'JPEG')
-    shutil.copyfile(files[11], twin)
-    return dict(zip(names, (
-        'not a photo: a MATLAB file', 'a PNG with the name of a JPEG', 'truncated: the second half is missing',
-        'empty: zero bytes', 'grayscale', 'CMYK', 'RGBA, and a PNG with the name of a JPEG',
-        'upright only for a reader that heeds EXIF', 'one pixel', 'no breed and no number in its name',
-        'suffix in capitals', 'a name that is in the folder above too')))
+    turn = Image.Exif()
+    turn[0x0112] = 6
+    ways = { # what is wrong, and how to write such a file: `im` is the photo in the file `f`
+        'not a photo: a MATLAB file': lambda to, f, im: to.write_bytes(b'MATLAB 5.0 MAT-file'.ljust(128)),
+        'a PNG with the name of a JPEG': lambda to, f, im: im.save(to, 'PNG'),
+        'truncated: the second half is missing': lambda to, f, im: to.write_bytes(f.read_bytes()[:f.stat().st_size//2]),
+        'empty: zero bytes': lambda to, f, im: to.write_bytes(b''),
+        'grayscale': lambda to, f, im: im.convert('L').save(to),
+        'CMYK': lambda to, f, im: im.convert('CMYK').save(to),
+        'RGBA, and a PNG with the name of a JPEG': lambda to, f, im: im.convert('RGBA').save(to, 'PNG'),
+        'upright only for a reader that heeds EXIF': lambda to, f, im: im.rotate(90, expand=True).save(to, exif=turn),
+        'one pixel': lambda to, f, im: im.resize((1, 1)).save(to),
+        'no breed and no number in its name': lambda to, f, im: im.save(to),
+        'suffix in capitals': lambda to, f, im: im.save(to, 'JPEG'),
+        'a name that is in the folder above too': lambda to, f, im: shutil.copyfile(f, to)}
+    (images/'more').mkdir(exist_ok=True)
+    for name, f, write in zip(names, files, ways.values()): write(images/name, f, Image.open(f).convert('RGB'))
+    return dict(zip(names, ways))

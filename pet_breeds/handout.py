@@ -7,13 +7,10 @@ __all__ = ['IDS', 'FIGURES', 'read_cells', 'lessons', 'read_answers', 'questionn
            'student_cells', 'write_student', 'save_deck', 'write_cards']
 
 # %% ../nbs/internals/handout.ipynb #imports
-import json, os, re, sqlite3
-from base64 import b64decode
+import base64, io, itertools, json, os, re, sqlite3
 from contextlib import closing, suppress
 from html import escape
 from importlib.resources import files
-from io import BytesIO
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile, ZipInfo
@@ -232,7 +229,7 @@ FIGURES = dict(q6='corners-picture', q7='q7-proof', q10='log-curve', q11='softma
 def _pictures(answers, nbs):
     "{name in the deck: bytes} of the figures that the notebooks show"
     cells = {id: read_cells(Path(nbs)/f'{answers[id]["notebook"]}.ipynb') for id in filter(FIGURES.get, answers)}
-    return {f'pet_breeds_{id}.{kind[6:]}': b64decode(c['shown'][kind][0]) for id in cells for c in cells[id]
+    return {f'pet_breeds_{id}.{kind[6:]}': base64.b64decode(c['shown'][kind][0]) for id in cells for c in cells[id]
             if c['id'] == FIGURES[id] for kind in ('image/png', 'image/jpeg') if kind in c['shown']}
 
 def _fields(id, a, pictures):
@@ -270,13 +267,13 @@ def _deck_file(deck, pictures, changed):
     import genanki
     with TemporaryDirectory() as tmp:
         with closing(sqlite3.connect(f'{tmp}/deck')) as db:
-            genanki.Package(deck).write_to_db(db.cursor(), changed, count(changed*1000))
+            genanki.Package(deck).write_to_db(db.cursor(), changed, itertools.count(changed*1000))
             db.commit()
         collection = Path(tmp, 'deck').read_bytes()
     media = {str(i): name for i, name in enumerate(pictures)}
     parts = {'collection.anki2': collection, 'media': json.dumps(media).encode(),
              **{i: pictures[name] for i, name in media.items()}}
-    out = BytesIO()
+    out = io.BytesIO()
     with ZipFile(out, 'w') as z:
         for name, data in parts.items(): z.writestr(ZipInfo(name), data) # a ZipInfo does not hold the present time
     return out.getvalue()

@@ -23,8 +23,6 @@ def _rates(positive=False, **named):
         if not np.isfinite(rate).all(): raise ValueError(f'{name} must be finite, got {x!r:.80}')
         if positive and not (rate>0).all(): raise ValueError(f'{name} must be above 0, got {x!r:.80}')
         yield rate
-
-# %% ../nbs/05_lrs.ipynb #schedule-def
 def _schedule(f):
     "Let `f`, written for an array of fractions, check what it is given and answer one fraction with one float."
     def at(pct):
@@ -67,8 +65,6 @@ def _triangle(low, high, cycles, height):
     "Straight up and down between `low` and `high`, `cycles` times, each peak scaled by `height(pct)`."
     (low,high),(cycles,) = _rates(low=low, high=high),_rates(positive=True, cycles=cycles)
     return _schedule(lambda pct: low + (high-low) * (1-abs(2*(pct*cycles%1)-1)) * height(pct))
-
-# %% ../nbs/05_lrs.ipynb #triangular-def
 def triangular(
     low, # the rate at the start and end of each cycle
     high, # the rate at the middle of each cycle
@@ -107,8 +103,6 @@ def _up_down(start, middle, end, pct_start):
         phase = np.interp(pct, [0, pct_start, 1], [0, 1, 2])
         return np.where(phase<1, first(phase.clip(max=1)), second((phase-1).clip(min=0)))
     return _schedule(at)
-
-# %% ../nbs/05_lrs.ipynb #one-cycle-def
 def one_cycle(
     lr_max, # the peak rate: a number, or an array with one per parameter group (then ask for one fraction at a time)
     div:float=25., # the start is `lr_max/div`, above 0
@@ -132,8 +126,6 @@ def one_cycle_mom(
 def _as_float(x):
     "`x`, a number or a tensor that holds one, as a float."
     return float(x.item() if hasattr(x, 'item') else x)
-
-# %% ../nbs/05_lrs.ipynb #range-test-def
 def range_test(
     loss:Callable, # called with a rate: does one step at it and returns the loss, a number from 0 up
     start_lr:float=1e-7, # the first rate, above 0
@@ -190,8 +182,6 @@ class Suggestion(NamedTuple):
     last_descending: float|None # the start of the last step that clearly falls
     steepest: float|None # the start of the step that falls fastest per factor of the rate
     valley: float|None # half-way along the longest fall, counted in points: fastai's default
-
-# %% ../nbs/05_lrs.ipynb #suggest-def
 def suggest(
     lrs, # rates of a range test, above 0 and rising: a list, array or tensor
     losses, # one smoothed loss per rate; nothing from the first NaN or infinity on is used
@@ -236,8 +226,6 @@ def _positive(**named):
     for (name,x),rate in zip(named.items(), _rates(**named)):
         if rate.ndim or rate<0: raise ValueError(f'{name} must be one rate from 0 up, got {x!r:.80}')
         yield float(rate)
-
-# %% ../nbs/05_lrs.ipynb #group-lrs-def
 def group_lrs(
     lr, # a number; `slice(hi)`; `slice(lo, hi)`; or a list with one rate, or one per group
     n_groups:int, # how many parameter groups the optimizer has: 3 for fastai's pretrained resnets

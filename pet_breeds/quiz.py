@@ -7,14 +7,12 @@ __all__ = ['VERSION', 'COMMANDS', 'OTHERS', 'HELP', 'Note', 'Result', 'progress_
            'take_quiz']
 
 # %% ../nbs/internals/quiz.ipynb #imports
-import ast, ctypes, dis, html, itertools, json, random, re, textwrap
-from collections.abc import Callable
+import ast, ctypes, dis, html, itertools, json, random, re, textwrap, threading
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from threading import Thread
 from fastcore.xdg import xdg_data_home
 from .core import explain, say, write_whole
 from .judge import Failed, differs
@@ -50,7 +48,7 @@ def _within(seconds, func, *args):
         try: future.set_result(func(*args))
         except Exception as e: future.set_exception(e)
         except BaseException as e: future.set_exception(Failed(f'it wants to exit: {type(e).__name__}({e})'))
-    thread = Thread(target=work, daemon=True)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try: return future.result(seconds)
     except TimeoutError: raise Failed(f'it was still running after {seconds} seconds: a loop without an end?') from None
@@ -62,8 +60,7 @@ def _within(seconds, func, *args):
 def _is_stub(answer):
     "Not answered yet: `...`, or a function that has nothing in it"
     if answer is ... or isinstance(answer, list) and answer == [...]: return True
-    code = getattr(answer, '__code__', None)
-    if code is None: return False
+    if (code := getattr(answer, '__code__', None)) is None: return False
     steps = [i for i in dis.get_instructions(code) if i.opname not in ('RESUME', 'NOP')]
     return len(steps) <= 2 and steps[-1].opname.startswith('RETURN') and steps[0].argval in (None, ...)
 
@@ -259,8 +256,8 @@ def take_quiz(
 ):
     "Ask questions in a terminal; what is solved is remembered. Raises ValueError for an unknown question"
     asked = [f'q{id}' if str(id).isdigit() else str(id).lower() for id in ids or []]
-    unknown = [id for id in asked if id not in QUESTIONS]
-    if unknown: raise ValueError(f'no question {unknown[0]!r}: expected q1 to q23, fr1 or fr2')
+    for id in asked:
+        if id not in QUESTIONS: raise ValueError(f'no question {id!r}: expected q1 to q23, fr1 or fr2')
     kept = read_progress()
     for id in asked or [id for id in QUESTIONS if not kept.get(id, {}).get('solved')]:
         if not _converse(_exercise(id)): break
