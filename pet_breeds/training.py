@@ -124,7 +124,7 @@ def fit_in_memory(
 # %% ../nbs/07_training.ipynb #meter-def
 class Meter(Callback):
     "Measures a Learner's speed within `with Meter(learn) as meter`, in this process and without validation"
-    order = 60 # after the recorder, which waits for the device
+    order, trained = 60, False # after the recorder, which waits for the device
     def __init__(self,
         learn:Learner, # what is trained
     ): self.watched, self.photos, self.seconds = learn, 0, 0.
@@ -133,9 +133,11 @@ class Meter(Callback):
         return self
     def __exit__(self, *_): self.watched.remove_cb(self)
     def before_validate(self): self.last = perf_counter()
-    before_train = before_validate
+    def before_train(self):
+        if not self.trained: self.trained, self.photos, self.seconds = True, 0, 0. # other passes don't count
+        self.last = perf_counter()
     def after_batch(self):
-        if self.dl is self.dls.valid: return
+        if self.dl is self.dls.valid or self.trained and not self.training: return
         now, self.photos = perf_counter(), self.photos + find_bs(self.xb)*max(1, num_distrib())
         self.seconds, self.last = self.seconds+now-self.last, now
 

@@ -1,7 +1,10 @@
 "Training: looking changes nothing, errors leave nothing behind, and a full memory gets half the batch."
 import os
+import re
 import weakref
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,7 @@ import pytest
 import torch
 from allpairspy import AllPairs
 from fastai.callback.core import Callback
+from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.losses import LabelSmoothingCrossEntropy
 from fastai.metrics import accuracy, error_rate
@@ -184,10 +188,13 @@ def test_a_number_that_is_not_finite_ends_the_run(files, precision, way):
     learn = learner(files, precision, bs=4, cbs=Spoil() if way == 'spoiled' else None)
     model = learn.model
     with pytest.raises(FloatingPointError) as e: train(learn, 3, 1e-3 if way == 'spoiled' else 1e30)
-    message = str(e.value).strip().rpartition('\n')[2]
+    message = str(e.value).rpartition('\n')[2].strip()
     assert_clean(learn, model)
     assert_let_go(learn)
-    if way == 'rate': assert 'try a third of the rate' in message and 'bf16' not in message
+    if way == 'rate':
+        rule = (r'the loss is (nan|-?inf) in batch \d of 6, epoch \d of 3, at rates [\d.e+-]+, [\d.e+-]+; '
+                r'photos \d+\.bin, \d+\.bin, \d+\.bin and 1 more: try a third of the rate')
+        assert re.fullmatch(rule, message), message
     else:
         named = message.split('photos ')[1].split(':')[0]
         assert 'batch 2 of 6, epoch 2 of 3' in message and 'check how they are read' in message
@@ -202,12 +209,19 @@ def test_the_remedy_with_a_scaler(files):
 
 
 def test_it_is_said_without_files_too():
-    from fastai.data.core import DataLoaders
     data = [(torch.randn(3), torch.randn(1)) for _ in range(8)]
-    dls = DataLoaders.from_dsets(data, data, bs=4, num_workers=0, device=torch.device('cpu'))
+    dls = DataLoaders.from_dsets(data, data, bs=3, num_workers=0, device=torch.device('cpu'))
     learn = Learner(dls, nn.Linear(3, 1), nn.functional.mse_loss)
     learn.logger = lambda row: None
-    with pytest.raises(FloatingPointError, match=r'photos no\. \d'), learn.no_bar(): train(learn, 3, 1e30)
+    numbers = r'photos no\. \d, no\. \d, no\. \d: try'
+    with pytest.raises(FloatingPointError, match=numbers), learn.no_bar(): train(learn, 3, 1e30)
+
+
+@pytest.mark.parametrize('items, paths', [
+    (pd.DataFrame(dict(label=['a', 'b'], file=['x', 'y'])), ['x', 'y']), (pd.DataFrame(dict(label=['a', 'b'])), []),
+    ([Path('x'), 'y'], [Path('x'), 'y']), ([Path('x'), 3], []), (None, [])])
+def test_photos_of_a_loader(items, paths):
+    assert training._files(SimpleNamespace(items=items) if items is not None else object()) == paths
 
 
 def test_nan_in_validation_is_no_reason_to_stop(files):
@@ -492,7 +506,12 @@ def test_meter_counts_what_is_trained_on(files, monkeypatch):
     with Meter(learn) as meter: learn.validate()
     assert meter.photos == 0 and meter.speed() == dict(training_seconds=0., images_per_second=0.)
     with Meter(learn) as meter: probe_head(learn)
-    assert meter.photos == 24
+    assert meter.photos == 24 and meter.seconds > 0, 'where nothing is trained'
+    with Meter(learn) as meter:
+        probe_head(learn)
+        train(learn, 2)
+        learn.get_preds(0)
+    assert meter.photos == 2*24
 
 
 def test_meter_does_not_count_epochs_of_an_earlier_process(files, tmp_path):
