@@ -21,7 +21,7 @@ def main_predict(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_predict MODEL PHOTOS...`: predictions as CSV"
-    run_command(predict.print_predictions, 'pet_breeds_predict', 'Print the breed of each photo as CSV: file,breed,prob',
+    run_command(predict.print_predictions, 'pet_breeds_predict', 'Print file,breed,prob for each photo, as CSV',
                 predict.print_predictions, args)
 
 def main_quiz(

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say', 'check_number', 'check_choice', 'user_path',
-           'cores', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign', 'put_in_place', 'is_out_of_memory',
-           'explain', 'refusing', 'import_quietly', 'stoppable', 'comments', 'add_options', 'run_command', 'shell_line']
+           'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign', 'put_in_place',
+           'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'stoppable', 'comments', 'add_options',
+           'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
 import codecs, difflib, errno, importlib, inspect, math, os, re, shlex, shutil, sys, tempfile, threading
@@ -133,8 +134,11 @@ def _put_back(folder, dest):
     "A process was killed after it had moved `dest` away and before the new one was there: the old one returns"
     if (folder/'old').exists() and not os.path.lexists(dest): (folder/'old').rename(dest)
 
-def _tidy_up(dest, patience):
-    "Remove what killed processes left beside `dest`; returns whether one is still working there after some seconds"
+def tidy_up(
+    dest:Path, # a file or folder that `hidden_beside` makes, as an absolute path
+    patience:float=0, # seconds to wait for a process that is working there
+)->bool: # whether one still is
+    "Remove what killed processes left beside `dest`, and put back what one had moved away"
     busy = False
     for folder in dest.parent.glob('.*.part'):
         with suppress(OSError): # it may be gone by now, or be somebody else's
@@ -153,7 +157,7 @@ def hidden_beside(
 ): # a context that gives the hidden folder, a Path
     "A folder to work in, gone at the end whatever happens. Raises OSError if it can't be made, or is not `alone`"
     dest = Path(dest).absolute()
-    if _tidy_up(dest, 2 if alone else 0) and alone: # children of a killed process end a moment later
+    if tidy_up(dest, 2 if alone else 0) and alone: # children of a killed process end a moment later
         raise FileExistsError(f'another run is making {dest.name}: wait for it, or choose another name')
     try: folder = Path(tempfile.mkdtemp('.part', f'.{dest.name[:40]}.', dest.parent))
     except OSError as e: raise OSError(e.errno, f'{e.strerror}: choose a folder you may write to', str(dest)) from e
@@ -286,8 +290,9 @@ def add_options(
     spec:Callable, # a function or dataclass with comments
 ):
     "Options from parameters: their names, types, defaults and comments"
-    said = comments(spec)
-    for p in inspect.signature(spec).parameters.values():
+    params = inspect.signature(spec).parameters.values()
+    said = comments(spec) if params else {}
+    for p in params:
         kind = next((t for t in typing.get_args(p.annotation) if t is not type(None)), p.annotation)
         if p.default is p.empty or kind is list:
             many = None if kind is not list else '+' if p.default is p.empty else '*'

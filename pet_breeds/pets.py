@@ -17,7 +17,7 @@ from multiprocessing import Lock, get_start_method
 from pathlib import Path
 from typing import Any
 from .core import check_choice, check_number, cores, count_of, hidden_beside, one_line, put_in_place
-from .core import refuse_unknown, say, shell_line, user_path, writing
+from .core import refuse_unknown, say, shell_line, tidy_up, user_path, writing
 from .distributed import as_one, distributed, is_main, on_main
 from fastcore.basics import patch
 
@@ -141,6 +141,7 @@ def check_out(
         raise ValueError(refused + 'this is the folder you are in, or one above it; give a new name, such as report')
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(refused + f'cannot write in {one_line(path.parent)}; give a folder in one that is yours')
+    tidy_up(path)
     if path.is_symlink(): raise ValueError(refused + "this is a link, so I won't replace it; choose another name")
     if path.exists() and (found := _foreign(path)) is not None:
         raise ValueError(f"{refused}this is not a report{found}, so I won't replace it; choose another folder")
@@ -302,7 +303,8 @@ def fit(self:Run):
     say(report.plan_line(_entries(self)))
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
-    with training.Meter(self.learn) as meter: rate, self.epochs = training.fit_in_memory(self.learn, lambda: _fit_as_planned(self))
+    with training.Meter(self.learn) as meter:
+        rate, self.epochs = training.fit_in_memory(self.learn, lambda: _fit_as_planned(self))
     self.metrics = {**_entries(self), 'lr': rate, **meter.speed()}
     return self.epochs
 

@@ -130,6 +130,14 @@ def _is_ours(file):
         return _format(text) and ('about' in meta or sha == digest(text, read_tensors(file)[0]))
     except Exception: return False
 
+def _reproducible(data):
+    "The same file with its metadata in a fixed order: the library writes it in a random one"
+    end = 8 + int.from_bytes(data[:8], 'little')
+    head = json.loads(data[8:end])
+    text = json.dumps({**head, '__metadata__': dict(sorted(head['__metadata__'].items()))}).encode()
+    text += b' '*(-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + data[end:]
+
 def _format(text): return json.loads(text)['format'].startswith('pet_breeds ')
 
 def save_model(
@@ -151,7 +159,7 @@ def save_model(
     for name in ('model.safetensors', 'model.json'): refuse_foreign(dest/name, _is_ours)
     dest.mkdir(parents=True, exist_ok=True)
     sha = digest(text, weights)
-    write_whole(dest/'model.safetensors', save(weights, dict(about=text, sha256=sha)))
+    write_whole(dest/'model.safetensors', _reproducible(save(weights, dict(about=text, sha256=sha))))
     write_whole(dest/'model.json', json.dumps({**json.loads(text), 'sha256': sha}, indent=1).encode())
     return dest
 
