@@ -116,8 +116,10 @@ def test_every_photo_is_compared(file):
         refuse_another_run(file, few, dict(photos=[PHOTOS[0], PHOTOS[1].replace('1001', '7')]))
     with pytest.raises(ValueError, match="vocab .'a', 'b'., not .'a', 'c'."):
         refuse_another_run(file, dict(vocab=['a', 'b']), dict(vocab=['a', 'c']))
-    with pytest.raises(ValueError, match=r'vocab \(1 of 9 differ\): first 8, now absent'):
-        refuse_another_run(file, dict(vocab=list('012345678')), dict(vocab=list('012345679')))
+    for was, now, words in (('0123456', '0123457', r'vocab \(1 of 7 differ\): first 6, now absent'),
+                            ('012345', '012346', r"vocab \['0', '1', '2', '3', '4', '5'\], not \['0'")):
+        with pytest.raises(ValueError, match=words):
+            refuse_another_run(file, dict(vocab=list(was)), dict(vocab=list(now)))
 
 
 def test_an_entry_that_is_no_longer_given(file):
