@@ -209,7 +209,7 @@ def a_link(file):
 
 THEIRS = dict(text=lambda f: f.write_text('my thesis'), json=lambda f: f.write_text('{"__metadata__": {}}'),
               empty=Path.touch, folder=Path.mkdir, weights=another_safetensors, link=a_link,
-              dangling=lambda f: f.symlink_to('nowhere'))
+              dangling=lambda f: f.symlink_to('nowhere'), link_to_cache=lambda f: f.symlink_to(f.parent.parent/'gone'))
 
 
 @pytest.mark.parametrize('when', ['before', 'meanwhile'])
@@ -517,6 +517,8 @@ def test_weights_and_parts_keep_the_preparation(by, presize, tiny):
         for dl in (part.train, part.train.new(), part.train.new(drop_last=False)):
             want = 5 if not dl.drop_last else 4
             assert dl.prep == Prep(presize, 32, 16) and sum(len(x) for x, _ in dl) == want and len(dl) == -(-want//2)
+            picked = [set(dl.get_idxs()) for _ in range(20)]
+            assert {len(p) for p in picked} == {5} and len(set.union(*picked)) > 10, 'five others each time, none twice'
 
 
 @pytest.mark.parametrize('wgts', [[1], [0]*16, [-1]+[1]*15, [float('nan')]*16, [float('inf')]*16, [[1]]*16])
