@@ -3,6 +3,7 @@ import os
 import re
 import weakref
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from torch import nn
 
 from pet_breeds import training
 from pet_breeds.interpret import plot_training
+from pet_breeds.lrs import suggest
 from pet_breeds.precision import mixed_precision
 from pet_breeds.training import Meter, compare, find_lr, fit_in_memory, probe_head, repeat, train
 
@@ -101,6 +103,24 @@ def test_find_lr_never_raises(files, settings, bs):
     lrs, losses, suggested = find_lr(learner(files, bs=bs), **settings)
     plt.close('all')
     assert len(lrs) == len(losses) >= 1 and len(suggested) == 4
+
+
+@pytest.mark.parametrize('ours, theirs', [(find_lr, Learner.lr_find), (train, Learner.fine_tune)])
+def test_defaults_are_fastais(ours, theirs):
+    def defaults(f): return {n: p.default for n, p in signature(f).parameters.items() if p.default is not p.empty}
+    known = {'lr' if name == 'base_lr' else name: value for name, value in defaults(theirs).items()}
+    found = {name: value for name, value in defaults(ours).items() if name in known and name != 'show_plot'}
+    if ours is train: assert found.pop('freeze_epochs') == 0
+    assert len(found) == (1 if ours is train else 4) and found == {name: known[name] for name in found}
+
+
+def test_the_curve_that_is_drawn(files, monkeypatch):
+    "It leaves out what fastai leaves out"
+    drawn = []
+    monkeypatch.setattr(training, 'plot_suggest', lambda lrs, losses, **skip: drawn.append((lrs, losses, skip)))
+    lrs, losses, suggested = find_lr(learner(files), num_it=30)
+    assert drawn[0][0] is lrs and drawn[0][1] is losses and drawn[0][2] == dict(skip_start=3, skip_end=5)
+    assert suggested == suggest(lrs, losses, 3, 5)
 
 
 def test_fewer_photos_than_a_batch(files):
@@ -545,7 +565,13 @@ def test_compare_is_the_paired_t_test():
         table, theirs = compare(runs).loc['b'], stats.ttest_rel(runs.b, runs.a)
         assert (table.low > 0 or table.high < 0) == (theirs.pvalue < .05)
         assert table.difference/table.difference_se == pytest.approx(theirs.statistic)
+        assert (table.low, table.high) == pytest.approx(tuple(theirs.confidence_interval()))
     assert list(compare(runs[['a']]).columns) == ['n', 'mean', 'std', 'se']
+
+
+def test_repeat_with_one_way_and_five_seeds():
+    assert repeat(lambda seed: seed/2, progress=False).result.to_dict() == {i: i/2 for i in range(5)}
+    assert list(repeat(float, seeds=2).index) == [0, 1]
 
 
 def test_compare_and_repeat_refuse():
