@@ -53,6 +53,7 @@ def predict_pets(
     names, good, bad = _readable(photos, about['prep'].item)
     dl = batches.photo_dl(good, about['prep'], about['mean'], about['std'], about['bs'])
     with torch.no_grad(): probs = torch.cat([loss.softmax(net(x), dim=1) for x, in dl])
+    if not probs.isfinite().all(): raise ValueError(f'{one_line(model)}: its probabilities are not finite: train again')
     prob, pred = probs.max(1)
     return pd.DataFrame(dict(file=names, breed=[about['vocab'][i] for i in pred], prob=prob)), bad
 
