@@ -191,7 +191,7 @@ def test_sigterm_while_drawing(here):
 
 def test_two_runs_into_one_folder(drawn, here):
     "The second is refused, and the first goes on"
-    first = command('--path', drawn, *OPTIONS)
+    first = command('--path', drawn, *OPTIONS, '--epochs', 60)
     while not list(here.glob('.report.*.part')) and first.poll() is None: time.sleep(.01)
     out, err = command('--path', drawn, *OPTIONS).communicate(timeout=120)
     assert 'another run is making report: wait for it, or choose another name' in err and len(err.splitlines()) == 1, err
