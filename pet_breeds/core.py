@@ -130,6 +130,15 @@ def _is_hidden_of(dest, folder):
     if folder.suffix != '.part' or folder.is_symlink() or not mark.is_file() or mark.stat().st_size > 9999: return False
     return mark.read_bytes() == os.fsencode(dest.name)
 
+def _remove(folder):
+    "Remove a hidden folder of ours, its mark last: a process that is killed here leaves one that is still ours"
+    for inside in folder.iterdir():
+        if inside.name == _MARK: continue
+        if inside.is_dir() and not inside.is_symlink(): shutil.rmtree(inside)
+        else: inside.unlink()
+    (folder/_MARK).unlink(missing_ok=True)
+    folder.rmdir()
+
 def _put_back(folder, dest):
     "A process was killed after it had moved `dest` away and before the new one was there: the old one returns"
     if (folder/'old').exists() and not os.path.lexists(dest): (folder/'old').rename(dest)
@@ -146,7 +155,7 @@ def tidy_up(
             try:
                 with FileLock(folder/_LOCK, timeout=patience):
                     _put_back(folder, dest)
-                    shutil.rmtree(folder)
+                    _remove(folder)
             except Timeout: busy = True
     return busy
 
@@ -166,7 +175,8 @@ def hidden_beside(
             (folder/_MARK).write_bytes(os.fsencode(dest.name))
             try: yield folder
             finally: _put_back(folder, dest)
-    finally: shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        with suppress(OSError): _remove(folder)
 
 # %% ../nbs/internals/core.ipynb #write-def
 @contextmanager
