@@ -19,14 +19,14 @@ gc.freeze() # a collection need not look at what is loaded by now, which takes h
 
 
 def pixels(file):
-    "A noisy picture that is brighter for `b` than for `a`"
+    "A noisy picture, brighter for `b` than for `a`, and so on"
     rng = np.random.default_rng(int(Path(file).stem))
-    return torch.tensor(rng.normal(loc=Path(file).parent.name == 'b', size=(3, 8, 8)).astype(np.float32))
+    return torch.tensor(rng.normal(loc=ord(Path(file).parent.name)-ord('a'), size=(3, 8, 8)).astype(np.float32))
 
 
-def tiny_files(folder, n=36):
-    "Files of two classes, in a folder for each"
-    files = [Path(folder)/'ab'[i % 2]/f'{i}.bin' for i in range(n)]
+def tiny_files(folder, n=36, classes='ab'):
+    "Files of several classes, in a folder for each"
+    files = [Path(folder)/classes[i % len(classes)]/f'{i}.bin' for i in range(n)]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b'.'*int(file.stem))
@@ -41,9 +41,10 @@ class Room(nn.Module):
         return x
 
 
-def tiny_network():
+def tiny_network(n_out):
     body = nn.Sequential(Room(), nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU())
-    return nn.Sequential(body, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(.2), nn.Linear(4, 2)))
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(.2), nn.Linear(4, n_out))
+    return nn.Sequential(body, head)
 
 
 def tiny_learner(files, bs=8, seed=0, **kwargs):
@@ -55,7 +56,7 @@ def tiny_learner(files, bs=8, seed=0, **kwargs):
     dls = dsets.dataloaders(bs=bs, val_bs=2*bs, num_workers=0, device=torch.device('cpu'))
     split = lambda model: L(model[0], model[1]).map(params)
     settings = {**dict(loss_func=CrossEntropyLossFlat(), splitter=split, metrics=error_rate), **kwargs}
-    learn = Learner(dls, tiny_network(), **settings)
+    learn = Learner(dls, tiny_network(len(dls.vocab)), **settings)
     learn.head, learn.logger = 'linear', lambda row: None
     learn.remove_cbs([cb for cb in learn.cbs if cb.name == 'progress'])
     return learn
