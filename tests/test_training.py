@@ -621,7 +621,7 @@ def test_repeat_takes_the_ways_in_turn():
     def way(name, factor): return lambda seed: calls.append((name, seed)) or factor*seed
     runs = repeat({'a': way('a', 1), 'b': way('b', 2)}, seeds=[3, 5], progress=False)
     assert calls == [('a', 3), ('b', 3), ('a', 5), ('b', 5)]
-    assert runs.to_dict('index') == {3: {'a': 3, 'b': 6}, 5: {'a': 5, 'b': 10}}
+    assert (runs.dtypes == float).all() and runs.to_dict('index') == {3: {'a': 3, 'b': 6}, 5: {'a': 5, 'b': 10}}
 
 
 def test_compare_is_the_paired_t_test():
