@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from .core import count_of, one_line, refuse_foreign, refusing, say, visible, write_whole
 from .model import random_states, read_tensors, restore_random
-from .saving import check_entries, digest, plain
+from .saving import digest, plain
 import torch
 from fastai.vision.all import Callback, CancelEpochException, L, Learner, OptimWrapper, get_model
 from fastai.vision.all import rank_distrib, to_device
@@ -36,7 +36,6 @@ def _set_random(learn, states):
     "In the first process; in a distributed run the others keep their own, or all would draw the same"
     if not rank_distrib(): restore_random(states, learn.dls)
 
-# %% ../nbs/internals/checkpoint.ipynb #record-def
 def _doubles(numbers): return torch.tensor(numbers, dtype=torch.float64)
 
 def _get_record(learn):
@@ -53,7 +52,6 @@ def _set_record(learn, record):
     learn.train_iter = record['train_iter']
     for k,v in record['hps'].items(): learn.param_scheduler.hps[k] = v.tolist()
 
-# %% ../nbs/internals/checkpoint.ipynb #state-def
 def _get_scaler(learn): return learn.scaler.state_dict() if hasattr(learn, 'scaler') else {}
 
 _GET = dict(model=lambda learn: get_model(learn.model).state_dict(), opt=lambda learn: learn.opt.state_dict(),
@@ -66,7 +64,6 @@ def training_state(
     "All that the epochs to come depend on: tensors, where they are, and plain numbers"
     return {part: _GET[part](learn) for part in parts or _GET}
 
-# %% ../nbs/internals/checkpoint.ipynb #restore-def
 _SET = dict(model=lambda learn, state: get_model(learn.model).load_state_dict(state),
             opt=_set_opt, scaler=_set_scaler, random=_set_random, record=_set_record)
 
@@ -155,37 +152,13 @@ def refuse_another_run(
                          'start again without resume, or give the same')
 
 # %% ../nbs/internals/checkpoint.ipynb #saved-rules
-def _is_row(x): return isinstance(x, list) and all(o is None or type(o) in (int, float) for o in x)
-
-def _numeric(x):
-    "Numbers, tensors, and lists and dictionaries of them"
-    if isinstance(x, dict): return all(map(_numeric, x.values()))
-    return all(map(_numeric, x)) if isinstance(x, list) else isinstance(x, (int, float, Tensor))
-
-def _is_state(x):
-    return isinstance(x, dict) and set(x) == set(_GET) and all(_numeric(x[part]) for part in x if part != 'random')
-
-def _is_fit(x):
-    return (isinstance(x, dict) and set(x) == {'epochs', 'rows'} and type(x['epochs']) is int
-            and isinstance(x['rows'], list) and all(map(_is_row, x['rows']))
-            and len(x['rows']) <= x['epochs'])
-
-_SAVED = dict(
-    run=(lambda x: isinstance(x, dict), 'a dictionary'),
-    fits=(lambda x: isinstance(x, list) and x and all(map(_is_fit, x)), 'fits with their epochs and rows'),
-    bs=(lambda x: isinstance(x, list) and all(type(o) is int and o > 0 for o in x), 'photos in a batch of each loader'),
-    state=(_is_state, f"a dictionary of numbers: {', '.join(_GET)}"))
-
-# %% ../nbs/internals/checkpoint.ipynb #read-checkpoint
 def _read_checkpoint(file):
     if not Path(file).is_file(): raise FileNotFoundError(f'no checkpoint {one_line(file, 300)}: start without resume')
     with refusing(file, 'is not a whole checkpoint of ours'):
         tensors, meta = read_tensors(file)
         if meta.get('format') != _FORMAT: raise ValueError('it is of another kind')
         if meta['sha256'] != digest(meta['about'], tensors): raise ValueError('it was changed after it was written')
-        saved = _join(json.loads(meta['about']), tensors)
-        check_entries(saved, _SAVED)
-        return saved
+        return _join(json.loads(meta['about']), tensors)
 
 def read_run(
     file:str|Path, # that a `Checkpoint` wrote

@@ -9,7 +9,7 @@ __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say'
            'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
-import codecs, difflib, errno, importlib, inspect, math, os, re, shlex, shutil, sys, tempfile, threading
+import codecs, difflib, errno, importlib, inspect, math, os, re, shlex, shutil, sys, tempfile, threading, time
 import typing, unicodedata, warnings
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable
@@ -125,10 +125,12 @@ def cores(
 _MARK, _LOCK = 'made_by_pet_breeds', 'lock'
 
 def _is_hidden_of(dest, folder):
-    "Whether a folder is a hidden one of ours for the same `dest`; its mark says so, not its name"
-    mark = folder/_MARK
-    if folder.suffix != '.part' or folder.is_symlink() or not mark.is_file() or mark.stat().st_size > 9999: return False
-    return mark.read_bytes() == os.fsencode(dest.name)
+    "Whether a folder is a hidden one of ours for the same `dest`: its mark says so, or it has long been empty"
+    mark, name = folder/_MARK, rf'\.{re.escape(dest.name[:40])}\.\w{{8}}\.part'
+    if mark.is_file() and 0 < mark.stat().st_size < 9999: return mark.read_bytes() == os.fsencode(dest.name)
+    # a process that is killed before it has written the mark leaves a folder with two empty files at most
+    return (re.fullmatch(name, folder.name) and time.time()-folder.stat().st_mtime > 60
+            and not any(f.name not in (_MARK, _LOCK) or f.stat().st_size for f in folder.iterdir()))
 
 def _remove(folder):
     "Remove a hidden folder of ours, its mark last: a process that is killed here leaves one that is still ours"
@@ -151,7 +153,7 @@ def tidy_up(
     busy = False
     for folder in dest.parent.glob('.*.part'):
         with suppress(OSError): # it may be gone by now, or be somebody else's
-            if not _is_hidden_of(dest, folder): continue
+            if folder.is_symlink() or not _is_hidden_of(dest, folder): continue
             try:
                 with FileLock(folder/_LOCK, timeout=patience):
                     _put_back(folder, dest)

@@ -59,7 +59,6 @@ def _by_table(path, table):
         with contextlib.suppress(FileNotFoundError): return table_labels(table, path/'images')
         raise
 
-# %% ../nbs/03_data.ipynb #photo-table-def
 def photo_table(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
     labels='name' # 'name' (`name_label`), 'folder' (`folder_label`), a function, a CSV file or a DataFrame
@@ -69,8 +68,8 @@ def photo_table(
     named = isinstance(labels, str) and labels in LABEL_RULES
     table = _by_rule(path, labels) if named or callable(labels) else _by_table(path, labels)
     if table.label.nunique() > 1: return table
-    remedy = "; if each has a folder of its own, say labels='folder' (--labels folder)"
-    if named and labels == 'folder': remedy = ''
+    in_folders = named and labels == 'folder'
+    remedy = '' if in_folders else "; if each has a folder of its own, say labels='folder' (--labels folder)"
     breed, path = one_line(table.label[0]), one_line(path)
     raise ValueError(f'only one breed, {breed!r}, in {path!r}: expected two or more{remedy}')
 

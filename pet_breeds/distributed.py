@@ -80,7 +80,6 @@ def _smaller(dl, world):
         raise ValueError(f'batches of {dl.bs} are too small for {world} processes: give at least {2*world}')
     return dl.new(bs=dl.bs//world)
 
-# %% ../nbs/internals/distributed.ipynb #distributed-def
 @contextmanager
 def distributed(
     learn, # a Learner, the same in every process; its batches are shared out, rounded down; ValueError below 2 photos

@@ -6,7 +6,6 @@
 __all__ = ['error_se', 'confusion', 'plot_confusion', 'most_confused', 'per_class', 'top_losses', 'plot_photos', 'plot_training']
 
 # %% ../nbs/08_interpret.ipynb #imports
-from pathlib import Path
 import numpy as np, pandas as pd, torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -57,8 +56,7 @@ def plot_confusion(
     ax.set_xticks(range(k), names, rotation=90, fontsize=small, parse_math=False) # a breed may be named $
     ax.set_yticks(range(k), names, fontsize=small, parse_math=False)
     ax.set_xticks(np.arange(-.5, k), minor=True); ax.set_yticks(np.arange(-.5, k), minor=True)
-    ax.grid(which='minor', color='0.87', lw=.5); ax.tick_params(which='both', length=0)
-    ax.spines[:].set_visible(False)
+    ax.grid(which='minor', color='0.87', lw=.5); ax.tick_params(which='both', length=0); ax.spines[:].set_visible(False)
     ax.set(xlabel='predicted breed', ylabel='actual breed')
     return fig
 
@@ -78,10 +76,9 @@ def per_class(
 )->pd.DataFrame: # columns breed, n, wrong, error_rate, se; worst first
     "Error rate of each breed, with its standard error; breeds without a photo are left out"
     n = cm.sum(axis=1)
-    df = pd.DataFrame(dict(n=n, wrong=n - np.diag(cm)))[n > 0]
+    df = pd.DataFrame(dict(n=n, wrong=n - np.diag(cm)))[n > 0].rename_axis('breed').reset_index()
     df['error_rate'] = df.wrong / df.n
     df['se'] = error_se(df.error_rate, df.n)
-    df = df.rename_axis('breed').reset_index()
     return df.sort_values(['error_rate', 'breed'], ascending=[False, True], ignore_index=True)
 
 # %% ../nbs/08_interpret.ipynb #top-losses

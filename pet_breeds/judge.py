@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SHORT', 'NOT', 'REACH', 'Verdict', 'right', 'known', 'differs', 'words', 'said', 'found', 'even_denied', 'claims',
-           'read', 'beside', 'clauses', 'Failed', 'call', 'first_to_work', 'numbers', 'numbers_in', 'counted',
-           'number_of', 'near', 'known_near']
+           'read', 'beside', 'clauses', 'Failed', 'call', 'first_to_work', 'numbers', 'numbers_in', 'number_of', 'near',
+           'known_near']
 
 # %% ../nbs/internals/judge.ipynb #imports
 import re
@@ -158,13 +158,6 @@ def numbers_in(answer)->list: # as `words` takes it
     text = re.sub(r'\b10\^\(?(-?\d{1,2})\)?', r'1e\1', words(answer))
     pairs = re.findall(r'(?<![\w.])(-?\d*\.?\d+(?:e[+-]?\d{1,2})?)(?![\w.]*\w)( ?%)?', text)
     return [float(n)/100 if percent else float(n) for n, percent in pairs]
-
-def counted(
-    n:int, # how many
-    noun:str, # of what, in the singular
-)->str: # as in: no rates, one rate, 2 rates
-    "A count for a message"
-    return {0: f'no {noun}s', 1: f'one {noun}'}.get(n, f'{n} {noun}s')
 
 def number_of(answer)->complex|None: # a number of any kind, real or complex, or its text, with or without a % sign
     "The one number that an answer is; None for what is not one number"

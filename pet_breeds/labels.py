@@ -137,7 +137,6 @@ def _checked(pets, root):
                                 f"{_quoted(str(root))}: {', '.join(map(one_line, missing[:3]))}")
     return pets.assign(file=pets.file.map(Path(root).joinpath))
 
-# %% ../nbs/01_labels.ipynb #table-labels-def
 def table_labels(
     table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, commas, a header row) or a DataFrame; one row per photo
     root:str|os.PathLike|None=None, # where the paths start; default: the CSV's folder; for a DataFrame the current one

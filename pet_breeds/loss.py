@@ -14,7 +14,6 @@ def _expect(ok, arg, wanted, got, error=ValueError):
     "Raise `error`, naming the argument, what was wanted and what came, unless `ok`."
     if not ok: raise error(f'{arg}: expected {wanted}, got {got}')
 
-# %% ../nbs/04_loss.ipynb #floats-def
 def _floats(x, arg):
     "`x` as a plain tensor: TypeError unless it is one of floats, ValueError if it is empty."
     _expect(isinstance(x, Tensor), arg, 'a floating-point tensor', type(x).__name__, TypeError)
@@ -30,7 +29,6 @@ def _shift(acts, dim):
     _expect(dim in axes, 'dim', f'an axis from {axes[0]} to {axes[-1]}', dim, IndexError)
     return acts - acts.detach().amax(dim, keepdim=True)
 
-# %% ../nbs/04_loss.ipynb #softmax-def
 def softmax(
     acts:Tensor, # activations of any shape and float dtype; `-inf` marks an impossible class
     dim:int=-1 # the class axis; the last, as in a batch of rows
@@ -45,15 +43,13 @@ def _classes(targ, shape, n):
     _expect(isinstance(targ, Tensor), 'targ', 'a tensor of class numbers', type(targ).__name__, TypeError)
     whole = not (targ.is_floating_point() or targ.is_complex())
     _expect(whole, 'targ', 'integer class numbers (try `.long()`)', targ.dtype, TypeError)
-    wanted = f'shape {tuple(shape)}, one for each prediction'
-    _expect(targ.shape == shape, 'targ', wanted, tuple(targ.shape))
+    _expect(targ.shape == shape, 'targ', f'shape {tuple(shape)}, one for each prediction', tuple(targ.shape))
     targ = targ.as_subclass(Tensor).long()
     low, high = (v.item() for v in targ.aminmax())
     worst = low if low < 0 else high
     _expect(0 <= worst < n, 'targ', f'class numbers from 0 to {n-1}', worst, IndexError)
     return targ
 
-# %% ../nbs/04_loss.ipynb #binary-loss-def
 def binary_loss(
     preds:Tensor, # probabilities of class 1, in [0,1], of any shape: sigmoid has been applied
     targ:Tensor # class numbers 0 or 1, an integer tensor of the same shape
@@ -78,11 +74,9 @@ def log_softmax(
 # %% ../nbs/04_loss.ipynb #reduce-def
 def _reduce(losses, reduction):
     "`losses` as they are, averaged or added up; ValueError for an unknown `reduction`."
-    known = 'none', 'mean', 'sum'
-    _expect(reduction in known, 'reduction', "'none', 'mean' or 'sum'", repr(reduction))
+    _expect(reduction in ('none', 'mean', 'sum'), 'reduction', "'none', 'mean' or 'sum'", repr(reduction))
     return losses if reduction == 'none' else getattr(losses, reduction)()
 
-# %% ../nbs/04_loss.ipynb #nll-loss-def
 def nll_loss(
     logp:Tensor, # log probabilities (N,C), (N,C,d1,...), or (C,) for one photo
     targ:Tensor, # class numbers in [0,C), an integer tensor (N,), (N,d1,...), or a scalar

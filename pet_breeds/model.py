@@ -147,7 +147,6 @@ def _drop_classifier(model):
     if hasattr(model, 'reset_classifier'): return model.reset_classifier(0)
     model.set_submodule([n for n,m in model.named_modules() if isinstance(m, nn.Linear)][-1], nn.Identity())
 
-# %% ../nbs/internals/model.ipynb #make-body
 @torch.no_grad()
 def make_body(
     model:nn.Module, # a whole network, classifier and all; it is taken apart
@@ -360,7 +359,6 @@ def learner_for(
         learn.add_cb(FixedStats())
     return learn
 
-# %% ../nbs/internals/model.ipynb #fixed-stats
 class FixedStats(Callback):
     "Keep the statistics of the body's batch norm layers as they came with its weights"
     order = 5 # after the model has been set to train
@@ -368,7 +366,6 @@ class FixedStats(Callback):
         for m in get_model(self.model)[0].modules():
             if isinstance(m, nn.modules.batchnorm._BatchNorm): m.eval()
 
-# %% ../nbs/internals/model.ipynb #make-learner
 def make_learner(
     dls:DataLoaders, # photos and labels, left as they are: the Learner has its own copies, which normalize
     arch:str='drawnet', # 'drawnet', or a name that torchvision or timm knows

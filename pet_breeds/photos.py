@@ -97,7 +97,6 @@ def _upright(photo, turn):
     if turn in (2, 4, 5, 7): photo = photo[:, ::-1]
     return np.rot90(photo, {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(turn, 0))
 
-# %% ../nbs/internals/photos.ipynb #pixels-def
 def photo_pixels(
     im:Image.Image, # an open image
     item:int|None=None, # halve the photo while its shorter side keeps so many pixels; never unless given
@@ -136,7 +135,6 @@ def photo_bytes(
     plain_file(file)
     return Path(file).read_bytes()
 
-# %% ../nbs/internals/photos.ipynb #read-photo-def
 def read_photo(
     file:str|Path, # a photo in any format and mode that Pillow knows; of an animation the first picture is read
     item:int|None=None, # as in `photo_pixels`
@@ -229,7 +227,6 @@ def _odd_labels(files, labels):
         other = files[first.setdefault((l, Path(f).name), i)]
         if l and other != f: yield i, 'same name', f'as {_short(other)}', True
 
-# %% ../nbs/internals/photos.ipynb #check-photos-def
 def check_photos(
     photos, # a folder (labels by `name_label`), a table of `photo_table`, or a list of files (labels not judged)
     min_side:int=32, # photos with a shorter side, in pixels, are too small

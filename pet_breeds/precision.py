@@ -123,7 +123,6 @@ def _check_precision(precision, kind):
     if (precision, kind) == ('bf16', 'cuda') and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise ValueError('this card has no units for bf16, and would imitate it slowly; choose fp16, fp32 or auto')
 
-# %% ../nbs/07a_precision.ipynb #mixed-precision-def
 def mixed_precision(
     learn:Learner, # gets callbacks in the place of those from an earlier call; all else stays as it is
     precision:str='auto', # 'auto': fp16 on CUDA, bf16 on a CPU where a probe says it pays, else fp32; or a name

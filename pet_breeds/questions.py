@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from .judge import Failed, Verdict, beside, call, claims, clauses, counted, differs, even_denied, known_near
+from .core import count_of
+from .judge import Failed, Verdict, beside, call, claims, clauses, differs, even_denied, known_near
 from .judge import first_to_work, found, known, near, number_of, numbers, numbers_in, read, right, said, words
 
 # %% ../nbs/internals/questions.ipynb #question
@@ -171,7 +172,7 @@ def _two_of(id, answer, wanted, noun, which):
     verdict, text = read_words(id, answer), words(answer)
     n = len(wanted & (_identifiers(text) | _parts_in(id, text)))
     if not verdict.ok or n > 1: return verdict
-    return differs(f'found: {counted(n, noun)} {which}; two are asked')
+    return differs(f'found: {count_of(n, noun)} {which}; two are asked')
 
 @question('q4')
 def _judge_q4(answer): # names or methods, a list of them, or words
@@ -202,7 +203,7 @@ def _survives(func, *args):
 
 def _beginning(got):
     "What numbers are like, for a message"
-    return f'{counted(len(numbers(got)), "number")}, beginning with {numbers(got)[:1]}'
+    return f'{count_of(len(numbers(got)), "number")}, beginning with {numbers(got)[:1]}'
 
 @question('q10')
 def _judge_q10(answer): # a function (acts, targ), or words
@@ -351,7 +352,7 @@ def _judge_q20(answer): # three rates, a function (start, stop, n), or words
     wrong = {'linear': [[1e-6, 5.05e-5, 1e-4]], 'slice(hi)': [[1e-5, 1e-5, 1e-4]], 'reversed': [[1e-4, 1e-5, 1e-6]]}
     if mistake := known_near(rates, wrong, 1e-8): return mistake
     if near(rates, [1e-4]*3, 1e-8): return differs('all alike is what a plain number does; this is a slice')
-    if len(rates) != 3: return differs(f'{counted(len(rates), "rate")}; there are three groups')
+    if len(rates) != 3: return differs(f'{count_of(len(rates), "rate")}; there are three groups')
     ends = near(rates[::2], [1e-6, 1e-4], 1e-8)
     return differs('it is the middle one that differs' if ends else 'they do not begin and end as the slice does')
 

@@ -7,7 +7,6 @@ __all__ = ['SECTIONS', 'report_html', 'result_line', 'plan_line', 'section', 'pa
 
 # %% ../nbs/internals/report.ipynb #imports
 import base64, html, io
-from pathlib import Path
 from . import interpret
 from .core import count_of
 from .figures import in_style
@@ -29,7 +28,6 @@ def _block_html(block, alt):
         return block.to_html(index=False, border=0, float_format='{:.3f}'.format, na_rep='')
     return f'<p>{html.escape(str(block))}</p>'
 
-# %% ../nbs/internals/report.ipynb #report-css
 _PAGE_CSS = """body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 .75rem}
 body{color:#222;background:#fff}
 h1{margin-bottom:0}h2{margin-top:2.5rem;border-bottom:1px solid #ddd}
@@ -39,7 +37,6 @@ td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #eee}td{font-v
 code{background:#8882;padding:.1rem .3rem;overflow-wrap:anywhere}nav a{margin-right:1rem}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1b}a{color:#8ec7ff}h2,td,th{border-color:#444}}"""
 
-# %% ../nbs/internals/report.ipynb #report-html
 def report_html(
     title:str, # the page's heading
     sections:dict, # heading -> a list of paragraphs (str), tables (DataFrame) and pictures (Figure)
@@ -108,7 +105,6 @@ def _batch_section(run, n=10):
     plt.close(fig)
     return ['Ten photos of the training set, as the model sees them.', fig]
 
-# %% ../nbs/internals/report.ipynb #rate-section
 @in_style()
 def _finder_figure(lrs, losses):
     "The finder's curve with its four rules"
@@ -130,7 +126,6 @@ def _training_section(run):
     if run.epochs is None: return ['The head was fitted to the features of the body, which was left as it is.']
     return [interpret.plot_training(run.epochs), run.epochs]
 
-# %% ../nbs/internals/report.ipynb #mistakes-sections
 @section('Confusion matrix')
 def _confusion_section(run):
     m = run.metrics
@@ -151,7 +146,6 @@ def _losses_section(run):
 @section('Every breed')
 def _breeds_section(run): return ['Worst first; se is one standard error.', interpret.per_class(run.confusion)]
 
-# %% ../nbs/internals/report.ipynb #last-sections
 @section('Skipped photos')
 def _skipped_section(run): return ['These were left out.', run.skipped] if len(run.skipped) else []
 
@@ -162,11 +156,9 @@ def _again_section(run):
     if not run.command: said = 'This run took its labels from Python; save them as CSV, and name it with --labels.'
     return [said, ', '.join(f'{k} {v}' for k,v in run.metrics['versions'].items())]
 
-# %% ../nbs/internals/report.ipynb #page-def
 def page(
     run, # a finished `Run`
 )->str: # the text of index.html
     "The report as HTML"
-    m = run.metrics
     shown = {heading: blocks for heading, func in SECTIONS.items() if (blocks := func(run))}
-    return report_html(f"{m['n_classes']} breeds, {m['photos']} photos", shown)
+    return report_html(f"{run.metrics['n_classes']} breeds, {run.metrics['photos']} photos", shown)

@@ -56,7 +56,6 @@ _ABOUT = dict(
     std=(_three(_number(.001, 1000)), 'three numbers from 0.001 to 1000'),
     prep=(_is_prep, 'presize, item, size and min_scale'))
 
-# %% ../nbs/internals/saving.ipynb #check-def
 def check_entries(
     about, # what was read
     rules:dict, # for each key that must be there a function that tells whether a value is right, and what is expected
@@ -163,7 +162,6 @@ def save_model(
     write_whole(dest/'model.json', json.dumps({**json.loads(text), 'sha256': sha}, indent=1).encode())
     return dest
 
-# %% ../nbs/internals/saving.ipynb #load-model
 def _description(file, meta):
     "The description of a model as text, and the digest. Raises ValueError if there is none"
     if 'about' in meta: return meta['about'], meta.get('sha256')

@@ -44,7 +44,6 @@ def _keep(learn):
         for p, yes in zip(learn.model.parameters(), trainable): p.requires_grad_(yes)
     return put_back
 
-# %% ../nbs/07_training.ipynb #find-lr
 def find_lr(
     learn:Learner, # frozen or not: as it is; ValueError if it has less than a batch
     num_it:int=100, # batches to try, 6 or more; the rate grows by the same factor from each to the next
@@ -76,7 +75,6 @@ def _files(dl):
     if isinstance(items, pd.DataFrame): items = items['file'] if 'file' in items else []
     return list(items) if all(isinstance(f, (str, Path)) for f in items) else []
 
-# %% ../nbs/07_training.ipynb #stop-on-nan
 class StopOnNaN(Callback):
     "Raise FloatingPointError at the first training loss that is not a number: batch, photos, rates, remedy"
     order = MixedPrecision.order+1 # after fastai's callback has left autocast
@@ -156,7 +154,6 @@ def _one_fit(learn, phase, epochs, lr, **kwargs):
     table.insert(0, 'phase', phase)
     return table
 
-# %% ../nbs/07_training.ipynb #run-def
 def _photo_lines(dls):
     "For each photo a line: the way from the common folder, train or valid, label, bytes; with tabs between them"
     rows = [(part, Path(os.path.abspath(f)), dl.tls[-1].decode(y)) for part, dl in zip(('train', 'valid'), dls.loaders)
@@ -176,7 +173,6 @@ def _facts(learn):
                 wd=str(learn.wd), bs=bs, precision=half[0] if half else 'fp32', prep=prep and asdict(prep),
                 vocab=list(map(str, getattr(dls, 'vocab', []))), photos=_photo_lines(dls))
 
-# %% ../nbs/07_training.ipynb #train-def
 def train(
     learn:Learner, # from `make_learner`; its batches are halved if they don't fit, as in `fit_in_memory`
     epochs:int, # epochs in which everything learns
@@ -241,12 +237,10 @@ def repeat(
     seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
     if len(seeds) < 2: raise ValueError(f'seeds={seeds}: expected two or more, or there is no spread to see')
     turns = [(seed, name) for seed in seeds for name in ways]
-    if progress: turns = progress_bar(turns, leave=False)
     runs = pd.DataFrame(index=pd.Index(seeds, name='seed'), columns=list(ways), dtype=float)
-    for seed,name in turns: runs.loc[seed, name] = float(ways[name](seed))
+    for seed,name in progress_bar(turns, leave=False) if progress else turns: runs.loc[seed, name] = float(ways[name](seed))
     return runs
 
-# %% ../nbs/07_training.ipynb #compare-def
 def compare(
     runs:pd.DataFrame, # one row a seed, one column a way, from `repeat`
     baseline:str|None=None, # the way to compare with; the first column unless told; ValueError if it is not there

@@ -31,7 +31,6 @@ def check_sizes(
 NEUTRAL = dict(crop_x=.5, crop_y=.5, flip=1., warp_x=0., warp_y=0., angle=0., zoom=1., zoom_x=.5, zoom_y=.5,
                scale=1., scale_x=.5, scale_y=.5, brightness=.5, contrast=1.)
 
-# %% ../nbs/internals/warp.ipynb #no-augs-def
 def no_augs(
     n:int, # photos
 )->np.recarray: # a row for each photo, a column for each name in `NEUTRAL`
@@ -51,7 +50,6 @@ def _check_draws(min_scale, mult, max_rotate, min_zoom, max_zoom, max_lighting, 
                   min_zoom=(min_zoom, .01, 100), max_zoom=(max_zoom, min_zoom, 100))
     for name, (value, least, most) in ranges.items(): check_number(name, value, least, most, whole=False)
 
-# %% ../nbs/internals/warp.ipynb #draw-augs-def
 def draw_augs(
     n:int, # photos
     rng:int|list|np.random.Generator|None=None, # numpy Generator, or a seed for one
@@ -124,7 +122,6 @@ def _perspective(warp_x, warp_y):
     entries = np.linalg.solve(rows, np.tile(np.concatenate([x, y]), (n, 1))[..., None])[..., 0]
     return np.concatenate([entries, np.ones((n, 1))], 1).reshape(n, 3, 3)
 
-# %% ../nbs/internals/warp.ipynb #matrices-all-def
 def warp_matrices(
     augs:np.recarray, # from `draw_augs` or `no_augs`
     size:int=SIZE, # side of the square the model sees, in pixels
@@ -149,7 +146,6 @@ def crop_box(
     side = min(height, width)
     return int(crop_x*(width-side)), int(crop_y*(height-side)), side
 
-# %% ../nbs/internals/warp.ipynb #pixels-def
 def to_pixels(
     grid:np.ndarray, # (3, 3) from `warp_matrices`
     side:int, # of the photo's square, in pixels

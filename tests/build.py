@@ -13,8 +13,8 @@ def main():
     navigation.write()
     nbdev('nbdev_export')
     nbdev('nbdev_clean')
-    from pet_breeds.handout import write_questionnaire # as it has just been exported
-    write_questionnaire(readme.ROOT/'nbs')
+    import questionnaire # with the modules as they have just been exported
+    questionnaire.write(readme.ROOT/'nbs')
     readme.write_figures()
     readme.write()
 

@@ -7,8 +7,8 @@ import numpy as np, pytest, torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 from torch.optim.lr_scheduler import CosineAnnealingLR, CyclicLR, OneCycleLR
 
-from pet_breeds.lrs import (Suggestion, cosine, exp_range, exponential, group_lrs, linear, one_cycle, one_cycle_mom,
-                            plot_suggest, range_test, suggest, triangular, triangular2)
+from pet_breeds.lrs import (Suggestion, cosine, exponential, group_lrs, linear, one_cycle, one_cycle_mom, plot_suggest,
+                            range_test, suggest, triangular)
 
 ROOT = Path(__file__).parents[1]
 NONE = Suggestion(None, None, None, None)
@@ -107,13 +107,12 @@ def test_cycles_equal_pytorch(low, height, step_size, n, gamma):
     cyclic = partial(CyclicLR, base_lr=low, max_lr=high, step_size_up=step_size, cycle_momentum=False)
     close(triangular(low, high, cycles)(pct), torch_rates(cyclic, n), atol=1e-9)
     theirs = torch_rates(partial(cyclic, mode='exp_range', gamma=gamma), n)
-    close(exp_range(low, high, cycles, left=gamma**n)(pct), theirs, atol=1e-9)
-    close(triangular2(low, high, cycles)(pct), torch_rates(partial(cyclic, mode='triangular2'), n), atol=1e-9)
+    close(triangular(low, high, cycles, lambda pct: gamma**(n*pct))(pct), theirs, atol=1e-9)
+    halved = triangular(low, high, cycles, lambda pct: .5**(pct*cycles//1))
+    close(halved(pct), torch_rates(partial(cyclic, mode='triangular2'), n), atol=1e-9)
 
 def test_cycles_unless_told():
     close(triangular(0, 1)(np.array([.25, .5])), [.5, 1])
-    close(triangular2(0, 1)(np.array([.25, .75])), [1, .5])
-    close(exp_range(0, 1)(np.array([.25, .75])), [.1**.25, .1**.75])
 
 @examples(60)
 @given(lr=st.floats(1e-4, 1), n=st.integers(20, 60), pct_start=st.floats(.1, .9), div=st.floats(1, 50),
@@ -130,7 +129,7 @@ def test_cosine_equals_pytorch(lr, end, n):
     close(cosine(1., end)(np.arange(n)/n), torch_rates(partial(CosineAnnealingLR, T_max=n, eta_min=end), n), atol=1e-9)
 
 ALL = [*(partial(piece, .1, 1) for piece in (linear, cosine, exponential)),
-       *(partial(cycle, .1, 1, 3) for cycle in (triangular, triangular2, exp_range)),
+       partial(triangular, .1, 1, 3), partial(triangular, .1, 1, 3, lambda pct: .1**pct),
        partial(one_cycle, 1.), one_cycle_mom]
 
 @examples(100)
@@ -157,8 +156,7 @@ def test_rounding_at_the_end_is_forgiven():
     (lambda: exponential(0, 1), ValueError, 'start must be above 0, got 0'),
     (lambda: exponential(1, 0), ValueError, 'end must be above 0, got 0'),
     (lambda: triangular(1, 2, cycles=0), ValueError, 'cycles must be above 0, got 0'),
-    (lambda: triangular2(1, 2, cycles=-1), ValueError, 'cycles must be above 0, got -1'),
-    (lambda: exp_range(1, 2, left=0), ValueError, 'left must be above 0, got 0'),
+    (lambda: triangular(1, 2, cycles=-1), ValueError, 'cycles must be above 0, got -1'),
     (lambda: one_cycle(None), ValueError, 'lr_max must be finite, got None'),
     (lambda: one_cycle(1, div=0), ValueError, 'div must be above 0, got 0'),
     (lambda: one_cycle(1, pct_start=25), ValueError, 'pct_start is the fraction of training before .*got 25'),

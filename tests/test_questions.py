@@ -890,7 +890,7 @@ SAID = [
     ('q13', .22, 'one number, 0.22; three are asked'),
     ('q13', 'many', 'no numbers were found in it'),
     ('q13', [.76, .02, .22], 'they sum to 1, as they should; the single values differ, or their order'),
-    ('q22', 3, 'these are not the numbers of blocks'), ('q20', [1e-4], 'one rate;'), ('q4', ['map'], 'one method'),
+    ('q22', 3, 'these are not the numbers of blocks'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], '1 method'),
     ('q5', 'os', 'no methods'), ('q6', 'blur', 'one way')]
 
 
