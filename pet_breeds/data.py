@@ -7,7 +7,7 @@ __all__ = ['LABEL_RULES', 'photo_table', 'stratified_split', 'StratifiedSplitter
            'pets_dls']
 
 # %% ../nbs/03_data.ipynb #imports
-import contextlib, hashlib, os, unicodedata, warnings
+import hashlib, os, re, shlex, unicodedata, warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,8 @@ from inspect import signature
 from pathlib import Path
 from .batches import PhotoBlock, photo_block
 from .core import check_number, count_of, nearest, one_line, refuse_unknown, user_path
-from .labels import folder_label, label_or_none, name_label, table_labels
+from .labels import folder_label, label_or_none, name_label, one_spelling, own_split, part_names, regex_label
+from .labels import table_labels, tidy_label
 from .photos import find_photos, photo_bytes, photo_top
 from .warp import AUGS, SIZE, STOCK_AUGS, Prep
 import pandas as pd
@@ -26,25 +27,93 @@ from fastcore.basics import noop
 from fastcore.meta import delegates
 
 # %% ../nbs/03_data.ipynb #by-rule-def
-# from a path as seen from the top folder to a label; and what to say where no photo has one
-LABEL_RULES:dict = {
-    'name': (name_label, 'none of {n} photos is named breed_number.jpg: {some}, ...; rename them'),
-    'folder': (folder_label, 'all {n} photos lie directly in this folder, so there is no breed folder to read: '
-                             'give the folder above it')}
+LABEL_RULES:dict = { # from a path below the folder of photos to a label; and the form that it expects
+    'name': (name_label, 'breed_12.jpg'),
+    'folder': (folder_label, 'breed/photo.jpg')}
+
+def _rule_of(labels):
+    "The function from a path to a label that `labels` stands for; None for a table"
+    if callable(labels): return labels
+    name = labels if isinstance(labels, str) else ''
+    return regex_label(name[3:]) if name.startswith('re:') else LABEL_RULES.get(name, [None])[0]
+
+_GUESSES = 'folder', 'name', r're:^(.+?)[\s_-]*\(?\d+\)?\.', r're:^([^\W\d_]+)'
+
+def _advice(places):
+    "What to do about photos without a label: a rule that gives each a label, with the breeds that it finds"
+    for guess in _GUESSES:
+        found = [label_or_none(_rule_of(guess), place) for place in places]
+        breeds = list(dict.fromkeys(found))
+        if None not in breeds and 1 < len(breeds) <= len(found)/2:
+            some = ', '.join(one_line(b, 40) for b in breeds[:3])
+            return f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}, ...'
+    return "rename them, or give a rule of your own (--labels 're:PATTERN') or a CSV file"
+
+def _own_parts(places):
+    "For each place 'train', 'valid' or 'test' by its first folder, and the place without that. Raises ValueError"
+    tops = [place.parts[0] if len(place.parts) > 1 else '' for place in places]
+    split = {t: part_names[t.casefold()] for t in tops if t.casefold() in part_names}
+    if not split: return None, places
+    others = [one_line(t, 40) or 'photos without a folder' for t in sorted(set(tops) - set(split))]
+    if others or 'train' not in split.values():
+        raise ValueError(f"the folder {one_line(min(split))!r} looks like a part of a split, and beside it "
+                         f"{'are' if others else 'is no folder train'} {', '.join(others[:3])}".rstrip() +
+                         ': put all photos into the folders train, valid and test, or rename it if it is a breed')
+    return [split[t] for t in tops], [place.relative_to(t) for place, t in zip(places, tops)]
 
 def _by_rule(path, labels):
-    "Files and labels by the name of a rule, or by a function of a path"
-    files, top = find_photos(path), photo_top(path)
-    rule, none = LABEL_RULES.get(labels, (labels, 'labels() gives none of {n} photos a label: {some}, ...'))
-    found = [(f, label_or_none(rule, f.relative_to(top) if labels in LABEL_RULES else f)) for f in files]
-    table = pd.DataFrame([(f, str(l)) for f, l in found if l is not None], columns=['file', 'label'])
-    if not len(table):
-        some = ', '.join(one_line(f.name, 60) for f in files[:3])
-        others = ' or '.join(map(repr, [name for name in LABEL_RULES if name != labels]))
-        raise ValueError(f'{one_line(top)}: {none.format(n=len(files), some=some)}, or take labels from {others} '
-                         'or a CSV file')
-    table.attrs['skipped'] = [f for f, l in found if l is None]
+    "Files and labels by a rule, and what was written where the label is"
+    files, top, rule = find_photos(path), photo_top(path), _rule_of(labels)
+    parts, places = _own_parts([f.relative_to(top) for f in files])
+    found = [label_or_none(rule, place if isinstance(labels, str) else f) for f, place in zip(files, places)]
+    left = [f for f, label in zip(files, found) if label is None]
+    if 3*len(left) > len(files):
+        form = f' (expected {LABEL_RULES[labels][1]})' if labels in LABEL_RULES else ''
+        raise ValueError(f"{one_line(top)}: {len(left)} of {len(files)} photos have no label by "
+                         f"{'--labels ' + one_line(labels) if isinstance(labels, str) else 'labels()'}{form}: "
+                         f"{', '.join(one_line(f.name, 60) for f in left[:3])}; {_advice(places)}")
+    written = {'folder': lambda p: p.parent.name, 'name': lambda p: p.name.rpartition('_')[0]}.get(labels)
+    table = pd.DataFrame(dict(file=files, label=[label if label is None else tidy_label(label) for label in found]))
+    table['written'] = [written(p) for p in places] if written else table.label
+    if parts: table = own_split(table, parts)
+    table = table[table.label.notna()].reset_index(drop=True)
+    table.attrs['skipped'] = left
     return table
+
+# %% ../nbs/03_data.ipynb #odd-breeds-def
+_NO_BREEDS = set('result results output outputs out tests temp tmp backup misc other others unknown unsorted export '
+                 'exports thumbnails thumbs predictions augmented rejected duplicates'.split())
+
+def _odd_breeds(table):
+    "What is odd about the breeds of a table, as rows of file, problem, detail and whether the photo is used"
+    first, n = table.groupby('label').file.first(), table.label.value_counts(sort=False)
+    for (label, was), some in table.groupby(['label', 'written' if 'written' in table else 'label'], sort=False):
+        if was != label:
+            detail = f'{count_of(len(some), "photo")} of {was!r} count as {label!r}'
+            yield some.file.iloc[0], 'other spelling', detail, True
+    for label, k in n.items():
+        if k < 3: yield first[label], 'few photos', f'{label!r} has {count_of(k, "photo")}: ten or more are best', True
+    stems = defaultdict(list)
+    for label in n.index: stems[re.sub(r'[\W\d_]+$', '', label).casefold()].append(label)
+    for stem, alike in stems.items():
+        if not stem or len(alike) == 1 and not alike[0][-1].isdigit(): continue
+        some = ', '.join(alike[:3]) + ', ...'*(len(alike) > 3)
+        yield first[alike[0]], 'odd breed', (f'{some}: if the number is no part of the breed, give a rule of your own '
+                                             "(--labels 're:PATTERN')"), True
+
+def _odd_folders(table):
+    "What is odd about the folders that name the breeds, as from `_odd_breeds`"
+    parents = defaultdict(dict)
+    for label, file in zip(table.label, table.file): parents[label].setdefault(file.parent.parent, file)
+    folders = {file.parent for file in table.file}
+    for label, above in parents.items():
+        file = next(iter(above.values()))
+        if label.casefold() in _NO_BREEDS:
+            yield file, 'odd folder', f'the folder {label!r} counts as a breed: move it away if it is none', True
+        if len(above) > 1 or next(iter(above)) in folders:
+            where = ', '.join(p.name for p in list(above)[:3])
+            yield file, 'odd folder', (f'{label!r} in {where} counts as a breed: if the folder above is the breed, '
+                                       "give --labels 're:^([^/]+)/'"), True
 
 # %% ../nbs/03_data.ipynb #by-table-def
 def _by_table(path, table):
@@ -54,21 +123,20 @@ def _by_table(path, table):
         if not csv: raise FileNotFoundError(f"labels={one_line(table)!r}: expected {', '.join(LABEL_RULES)} or a CSV "
                                             f"file, and there is no such file{nearest(table, LABEL_RULES)}")
         table = csv[0]
-    try: return table_labels(table, path)
-    except FileNotFoundError:
-        with contextlib.suppress(FileNotFoundError): return table_labels(table, path/'images')
-        raise
+    return table_labels(table, [path, path/'images'])
 
 def photo_table(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
-    labels='name' # 'name' (`name_label`), 'folder' (`folder_label`), a function, a CSV file or a DataFrame
-)->pd.DataFrame: # `file` and `label`; `attrs['skipped']` lists the photos without a label by that rule
+    labels='name' # 'name', 'folder', 're:PATTERN' (`regex_label`), a function, a CSV file or a DataFrame
+)->pd.DataFrame: # `file`, `label`; of a split that is there `is_valid` and `attrs['test']`; `attrs['findings']`, tuples
     "Photos and their labels. Raises ValueError for no photos, no labels or one breed, FileNotFoundError for no file"
     path = user_path(path)
-    named = isinstance(labels, str) and labels in LABEL_RULES
-    table = _by_rule(path, labels) if named or callable(labels) else _by_table(path, labels)
+    table = _by_table(path, labels) if _rule_of(labels) is None else _by_rule(path, labels)
+    table['label'] = one_spelling(list(table.label))
+    in_folders = isinstance(labels, str) and labels == 'folder'
+    table.attrs['findings'] = [*_odd_breeds(table), *(_odd_folders(table) if in_folders else [])]
+    table = table.drop(columns='written', errors='ignore')
     if table.label.nunique() > 1: return table
-    in_folders = named and labels == 'folder'
     remedy = '' if in_folders else "; if each has a folder of its own, say labels='folder' (--labels folder)"
     breed, path = one_line(table.label[0]), one_line(path)
     raise ValueError(f'only one breed, {breed!r}, in {path!r}: expected two or more{remedy}')
@@ -201,17 +269,19 @@ def table_block(**kwargs)->PhotoBlock: # to call with a table: `.dataloaders(tab
     return pets_block(**{**dict(get_items=None, get_x=ColReader('file'), get_y=ColReader('label')), **kwargs})
 
 # %% ../nbs/03_data.ipynb #pets-dls-def
-def _source(photos, labels):
-    "What a block is called with, and the block"
-    named = isinstance(labels, str) and labels in LABEL_RULES
-    if isinstance(photos, pd.DataFrame):
-        if not named or labels != 'name': raise ValueError('labels: this table has labels already')
-        return photos, table_block
-    if named: return user_path(photos), folder_block if labels == 'folder' else pets_block
-    table = photo_table(photos, labels)
+def _said(table):
+    "The same table; a warning names what was left out and what is odd about its labels"
     if left := table.attrs.get('skipped'):
         warnings.warn(f"{count_of(len(left), 'photo')} without a label left out: {one_line(left[0].name)}, ...")
-    return table, table_block
+    for _, problem, detail, _ in table.attrs.get('findings', []):
+        if problem != 'few photos': warnings.warn(f'{problem}: {one_line(detail)}')
+    return table
+
+def _source(photos, labels):
+    "The table of photos that a block is called with"
+    if not isinstance(photos, pd.DataFrame): return _said(photo_table(photos, labels))
+    if isinstance(labels, str) and labels == 'name': return photos
+    raise ValueError('labels: this table has labels already')
 
 @delegates(pets_block, but=['get_items', 'get_x', 'get_y'])
 def pets_dls(
@@ -226,5 +296,5 @@ def pets_dls(
     "Batches of photos and labels in one call. Raises errors as `pets_block` and `photo_table` do"
     refuse_unknown('pets_dls', kwargs, [*signature(pets_dls).parameters, *AUGS, *STOCK_AUGS])
     for name, value in dict(bs=bs, val_bs=bs if val_bs is None else val_bs).items(): check_number(name, value, 1)
-    source, block = _source(photos, labels)
-    return block(**kwargs).dataloaders(source, bs=bs, val_bs=val_bs, device=device, num_workers=num_workers)
+    table = _source(photos, labels)
+    return table_block(**kwargs).dataloaders(table, bs=bs, val_bs=val_bs, device=device, num_workers=num_workers)

@@ -162,7 +162,7 @@ class Run:
         self.start, self.out = time.perf_counter(), check_out(c.out)
         self.command, self.shown_command = command(c), command(c, short_path)
         self.table:Any = None # file and label of each photo
-        self.skipped:Any = None # a DataFrame of the photos that were left out
+        self.findings:Any = None # a DataFrame of what looks wrong: file, problem, detail, usable
         self.photos = '' # 'drawn' or 'real'
         self.dls:Any = None
         self.learn:Any = None
@@ -208,31 +208,39 @@ class Run:
         return saved
 
 # %% ../nbs/internals/pets.ipynb #check-def
-def _usable_photos(path, labels):
-    "A table of files and labels, a table of what was left out, and whether the photos are drawn or real"
+def _usable_photos(path, labels, presize):
+    "A table of files and labels, a table of what looks wrong, and whether the photos are drawn or real"
+    import pandas as pd
     from pet_breeds import data, photos, sources
     top = sources.get_pets(path)
     table = data.photo_table(top, labels)
-    problems = photos.check_photos(table)
-    skipped = problems[~problems.usable].drop_duplicates('file')
-    good = table[~table.file.isin(set(skipped.file))].reset_index(drop=True)
+    found = photos.check_photos(table)
+    about = pd.DataFrame(table.attrs['findings'], columns=found.columns).astype(found.dtypes)
+    found = pd.concat([about, found], ignore_index=True)
+    bad = set(found.file[~found.usable])
+    good = table[~table.file.isin(bad)].reset_index(drop=True)
     if 2*len(good) < len(table):
-        first = skipped.iloc[0]
+        first = found[~found.usable].iloc[0]
         raise ValueError(f'{len(table)-len(good)} of {len(table)} photos in {one_line(top)} cannot be read, the first '
                          f'{one_line(first.file)} ({one_line(first.detail)}): is this the right folder?')
     if good.label.nunique() < 2:
         raise ValueError(f'only one breed, {one_line(good.label[0])}, is left in {one_line(top)}, '
                          'not counting what cannot be read')
-    skipped = skipped.assign(file=[one_line(os.path.relpath(f, top)) for f in skipped.file])
-    return good, skipped[['file', 'problem', 'detail']], 'drawn' if sources.is_drawn(top) else 'real'
+    if presize == 'stock': found['detail'] = found.detail.str.replace('will be read upright', 'is read as it lies')
+    found['file'] = [os.path.relpath(f, top) for f in found.file]
+    return good, found, 'drawn' if sources.is_drawn(top) else 'real'
 
 @patch
 def check(self:Run):
-    "Find, label and open the photos; returns a DataFrame of those that are left out: file, problem, detail"
-    self.table, self.skipped, self.photos = on_main(lambda: _usable_photos(self.config.path, self.config.labels))
-    c, n = self.config, len(self.table)
-    self.plan = plan_run(c, n-max(1, round(n*c.valid_pct)), self.table.label.nunique(), bool(self.weights))
-    return self.skipped
+    "Find, label and open the photos; returns what looks wrong as a DataFrame: file, problem, detail, usable"
+    from pet_breeds import report
+    c = self.config
+    self.table, self.findings, self.photos = on_main(lambda: _usable_photos(c.path, c.labels, c.presize))
+    for line in report.data_lines(self.table, self.findings): say(line)
+    n, own = len(self.table), self.table.get('is_valid')
+    n_valid = max(1, round(n*c.valid_pct)) if own is None else int(own.sum())
+    self.plan = plan_run(c, n-n_valid, self.table.label.nunique(), bool(self.weights))
+    return self.findings
 
 # %% ../nbs/internals/pets.ipynb #data-def
 def _n_workers(presize):
@@ -315,7 +323,8 @@ def _entries(run):
     options = {k: v for k, v in asdict(c).items() if k not in (*_PATHS, 'resume')}
     packages = 'pet_breeds', 'fastai', 'torch', 'torchvision', 'timm'
     return {**options, **run.plan, 'photos': run.photos, 'n_train': run.dls.train.n, 'n_valid': run.dls.valid.n,
-            'n_classes': run.dls.c, 'skipped': len(run.skipped), 'bs': learn.dls.train.bs, 'size': run.prep.size,
+            'n_classes': run.dls.c, 'skipped': run.findings.file[~run.findings.usable].nunique(),
+            'bs': learn.dls.train.bs, 'size': run.prep.size,
             'weights': run.weights.name if run.weights else 'none', 'precision': run.precision.name,
             'why': run.precision.why, 'device': str(run.dls.device), 'processes': num_distrib() or 1,
             'versions': {'python': platform.python_version(), **{p: version(p) for p in packages}},
@@ -330,11 +339,11 @@ def measure(self:Run):
     if not self.metrics: self.fit()
     learn, dls = self.learn, self.learn.dls
     acts, targ = on_main(lambda: learn.get_preds(act=noop))
-    preds = acts.argmax(1)
-    error = (preds != targ).float().mean().item()
+    preds, items = acts.argmax(1), dls.valid.items
+    n_train = dls.train.items.label.value_counts().reindex(dls.vocab, fill_value=0)
     self.confusion = interpret.confusion(targ, preds, dls.vocab)
-    self.top = interpret.top_losses(acts, targ, list(dls.valid.items.file), dls.vocab, k=15)
-    self.metrics.update(error_rate=error, error_rate_se=interpret.error_se(error, len(targ)),
+    self.top = interpret.top_losses(acts, targ, list(items.file), dls.vocab, k=15)
+    self.metrics.update(interpret.honest_error(targ, preds, list(dls.vocab), list(n_train), items.get('group')),
                         valid_loss=learn.loss_func(acts, targ).item(), seconds=round(time.perf_counter()-self.start, 1))
     return self.metrics
 

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from pet_breeds.cli import main, main_predict
+from pet_breeds.interpret import error_interval
 from pet_breeds.pets import run_pets
 from pet_breeds.predict import predict_pets
 
@@ -65,7 +66,7 @@ def refused(capsys, args, *needles, command=main):
 def test_report_is_complete(report):
     assert sorted(os.listdir(report)) == ['index.html', 'metrics.json', 'model.json', 'model.safetensors']
     metrics = json.loads((report/'metrics.json').read_text())
-    wanted = ('error_rate error_rate_se valid_loss n_train n_valid n_classes arch weights epochs lr precision device seed seconds images_per_second skipped versions photos').split()
+    wanted = ('error_rate error_low error_high n_different baseline_error mean_breed_error not_measured valid_loss n_train n_valid n_classes arch weights epochs lr precision device seed seconds images_per_second skipped versions photos').split()
     assert set(wanted) <= set(metrics)
     assert (metrics['n_train'], metrics['n_valid'], metrics['n_classes'], metrics['photos'], metrics['lr']) == (32, 8, 4, 'drawn', 1e-3)
     about = json.loads((report/'model.json').read_text())
@@ -383,4 +384,4 @@ def test_real_photos(shared, here):
     error = (preds.breed != preds.file.map(name_label)).mean()
     assert metrics['photos'] == 'real' and metrics['n_classes'] == 37 and len(preds) == 37
     assert metrics['error_rate'] <= .45
-    assert error <= metrics['error_rate'] + 3*metrics['error_rate_se']
+    assert error_interval(error, len(preds))[0] <= metrics['error_high']

@@ -131,11 +131,11 @@ print(json.dumps(dict(killed=killed, left=sorted(str(p) for p in Path().rglob('.
 
 def test_kill_9_anywhere(here):
     "In each phase of a run, at random: what is there is whole, the old report stays, the last run ends as one that was left alone, and no trace is left"
-    done = subprocess.run([sys.executable, '-c', LIFE, '0', '10'], capture_output=True, text=True, env=ENV, timeout=1200)
+    done = subprocess.run([sys.executable, '-c', LIFE, '0', '4'], capture_output=True, text=True, env=ENV, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     seen = json.loads(done.stdout.splitlines()[-1])
     print(seen)
-    assert sum(seen['killed'].values()) >= 25 and seen['left'] == []
+    assert sum(seen['killed'].values()) >= 10 and seen['left'] == []
 
 
 @pytest.mark.parametrize('within', ['nothing', 'an empty lock', 'an empty mark', 'a thesis'])
@@ -178,13 +178,13 @@ def test_sigterm(drawn, here):
     "As Ctrl-C: a line, status 143, the old report as it was, and what to do to go on; which it then does"
     run_pets(path=str(drawn), **QUICK)
     before = contents(here/'report')
-    run = command('--path', drawn, *OPTIONS, '--epochs', 200)
+    run = command('--path', drawn, *OPTIONS, '--epochs', 40)
     while not (here/'.report-run.safetensors').exists() and run.poll() is None: time.sleep(.01)
     run.terminate()
     out, err = run.communicate(timeout=60)
     assert run.returncode == 143 and 'Traceback' not in err and err.strip().endswith('pet_breeds: interrupted; no report was written, but --resume goes on after the last epoch'), err
     assert contents(here/'report') == before and sorted(os.listdir(here)) == ['.report-run.safetensors', 'report']
-    again = command('--path', drawn, *OPTIONS, '--epochs', 200, '--resume')
+    again = command('--path', drawn, *OPTIONS, '--epochs', 40, '--resume')
     for line in again.stdout:
         if 'resuming after' in line: break
     again.terminate()

@@ -56,10 +56,13 @@ def test_another_measurement_is_another_table():
 
 
 def test_the_command_prints_what_is_said():
-    said = re.search(r'Error rate (\S+ ± \S+) .* on (\d+) drawn photos of (\d+) breeds', readme.readme())
+    said = re.search(r'Error rate (\S+) .95% interval (\S+) to (\S+). on (\d+) drawn photos of (\d+) breeds .* answering (\w+) would give (\S+)[.]', readme.readme())
+    from pet_breeds.interpret import error_interval
     from pet_breeds.report import result_line
-    m = dict(error_rate=float(said[1].split()[0]), error_rate_se=float(said[1].split()[-1]), n_valid=int(said[2]), photos='drawn', n_classes=int(said[3]))
-    assert result_line(m) in readme.readme()
+    error, low, high, n, k, baseline, baseline_error = said.groups()
+    m = dict(error_rate=float(error), error_low=float(low), error_high=float(high), n_valid=int(n), n_different=int(n), photos='drawn', n_classes=int(k),
+             baseline=baseline, baseline_error=float(baseline_error), not_measured=[])
+    assert result_line(m) in readme.readme() and [f'{x:.3f}' for x in error_interval(float(error), int(n))] == [low, high]
 
 
 # Commands and code, as they stand, with this environment in the place of the README's

@@ -1,0 +1,211 @@
+"What is doubtful about a folder is found, named with a remedy and shown before the training; nothing is dropped."
+import contextlib
+import io
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pet_breeds.data import pets_dls, photo_table
+from pet_breeds.interpret import error_interval, honest_error, per_class
+from pet_breeds.pets import Run
+from pet_breeds.report import data_lines, result_line
+
+NUMBERS = iter(range(10**6))
+
+
+def photos(folder, *names):
+    "Different small photos with these names"
+    for name in names:
+        (folder/name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(next(NUMBERS)).integers(0, 256, (48, 48, 3), np.uint8)).save(folder/name)
+    return folder
+
+
+def numbered(form, n): return [form.format(i) for i in range(n)]
+
+
+def problems(table): return {problem for _, problem, *_ in table.attrs['findings']}
+
+
+def details(table): return ' | '.join(detail for _, _, detail, _ in table.attrs['findings'])
+
+
+# folders that are parts of a split
+
+@pytest.mark.parametrize('train', ['train', 'Training'])
+@pytest.mark.parametrize('valid', [None, 'valid', 'val', 'Validation'])
+@pytest.mark.parametrize('test', [None, 'test', 'testing'])
+@pytest.mark.parametrize('labels', ['folder', 'name', r're:^([a-z]+)_\d'])
+def test_a_split_that_is_there_is_honored(tmp_path, train, valid, test, labels):
+    for part in filter(None, (train, valid, test)):
+        for breed in ('pug', 'beagle'): photos(tmp_path/part, *numbered(f'{breed}/{breed}_{{}}.png', 4 if part == train else 2))
+    table = photo_table(tmp_path, labels)
+    assert set(table.label) == {'pug', 'beagle'} and len(table) == 8 + 4*bool(valid)
+    assert ('is_valid' in table) == bool(valid)
+    if valid: assert [f.parts[-3] == valid for f in table.file] == table.is_valid.tolist()
+    assert len(table.attrs['test']['file']) == 4*bool(test)
+
+
+@pytest.mark.parametrize('folders, says', [
+    (['test', 'pug', 'beagle'], "the folder 'test' looks like a part of a split, and beside it are beagle, pug"),
+    (['train', 'valid', 'pug'], 'beside it are pug'), (['test', 'valid'], 'beside it is no folder train')])
+def test_half_a_split_is_refused_by_name(tmp_path, folders, says):
+    for folder in folders: photos(tmp_path/folder, *numbered('beagle/{}.png', 3), *numbered('pug/{}.png', 3))
+    with pytest.raises(ValueError, match=f'{says}.*rename it if it is a breed'): photo_table(tmp_path, 'folder')
+
+
+def test_photos_directly_in_train_have_no_breed(tmp_path):
+    photos(tmp_path/'train', *numbered('pug_{}.png', 3), *numbered('beagle_{}.png', 3))
+    with pytest.raises(ValueError, match="6 of 6 photos have no label by --labels folder.*--labels name finds 2 breeds"):
+        photo_table(tmp_path, 'folder')
+    assert set(photo_table(tmp_path).label) == {'pug', 'beagle'}
+
+
+# folders that are no breeds
+
+def test_folders_that_are_no_breeds_are_named(tmp_path):
+    photos(tmp_path, *numbered('pug/{}.png', 5), *numbered('beagle/indoor/{}.png', 4), *numbered('pug/indoor/{}.png', 4),
+           *numbered('results/{}.png', 4), 'boxer/1.png')
+    table = photo_table(tmp_path, 'folder')
+    assert problems(table) == {'odd folder', 'few photos'}
+    assert "'results' counts as a breed" in details(table) and "'indoor' in beagle, pug counts as a breed" in details(table)
+    assert "--labels 're:^([^/]+)/'" in details(table) and "'boxer' has 1 photo: ten or more" in details(table)
+    assert set(photo_table(tmp_path, 're:^([^/]+)/').label) == {'pug', 'beagle', 'results', 'boxer'}
+
+
+def test_breeds_one_folder_deeper_are_fine(tmp_path):
+    photos(tmp_path, *numbered('cats/Sphynx/{}.png', 3), *numbered('dogs/pug/{}.png', 3))
+    table = photo_table(tmp_path, 'folder')
+    assert set(table.label) == {'Sphynx', 'pug'} and table.attrs['findings'] == []
+
+
+# names
+
+@pytest.mark.parametrize('forms, advice', [
+    (['carrot{}.png', 'Wood Apple{}.png'], "finds 2 breeds: Wood Apple, carrot"),
+    (['beagle ({}).png', 'pug ({}).png'], "finds 2 breeds: beagle, pug"),
+    (['beagle/IMG{}.png', 'pug/IMG{}.png'], '--labels folder finds 2 breeds: beagle, pug'),
+    (['{}.png', '{}x.png'], "rename them, or give a rule of your own")])
+@pytest.mark.parametrize('good', [0, 9])
+def test_a_third_without_a_label_stops(tmp_path, forms, advice, good):
+    names = [name for form in forms for name in numbered(form, 6)]
+    photos(tmp_path, *names, *numbered('boxer_{}.png', good))
+    with pytest.raises(ValueError, match='12 of .* photos have no label by --labels name') as e: photo_table(tmp_path)
+    assert advice in str(e.value) or good, str(e.value)
+    if 'finds' in str(e.value):
+        rule = str(e.value).split('--labels ')[-1].split(' finds')[0].strip("'")
+        assert photo_table(tmp_path, rule).label.nunique() >= 2
+
+
+def test_fewer_without_a_label_are_findings(tmp_path):
+    photos(tmp_path, *numbered('pug_{}.png', 5), *numbered('beagle_{}.png', 5), 'holiday.png')
+    run = Run(path=str(tmp_path), out=str(tmp_path.parent/'report'))
+    run.check()
+    assert run.findings.file.tolist() == ['holiday.png'] and not run.findings.usable[0] and len(run.table) == 10
+
+
+@pytest.mark.parametrize('names, asked', [
+    (['beagle_2024{}_00001.png', 'pug_2024{}_00001.png'], True), (['beagle_{}.png', 'pug_{}.png'], False),
+    (['beagle_{}.png', 'beagle_2_{}.png'], True)])
+def test_breeds_that_differ_in_a_number_are_questioned(tmp_path, names, asked):
+    photos(tmp_path, *(name for form in names for name in numbered(form, 5)))
+    table = photo_table(tmp_path)
+    assert ('odd breed' in problems(table)) == asked
+    if asked: assert "--labels 're:PATTERN'" in details(table)
+
+
+# spellings
+
+@pytest.mark.parametrize('source', ['folder', 'name', 'table'])
+def test_spellings_are_one_breed(tmp_path, source):
+    typed = dict(zip(['pug', 'Pug', 'pug ', '\u200bpug', 'beagle'], [5, 2, 1, 1, 4]))
+    form = 'images/{}/{}.png' if source == 'folder' else 'images/{}_{}.png'
+    rows = [(form.format(label, i), label) for label, n in typed.items() for i in range(n)]
+    photos(tmp_path, *(name for name, _ in rows))
+    table = photo_table(tmp_path, pd.DataFrame(rows, columns=['file', 'label']) if source == 'table' else source)
+    assert table.label.value_counts().to_dict() == dict(pug=9, beagle=4)
+    if source == 'table': return # its cells are read without the blanks around them
+    assert problems(table) == {'other spelling'} and "2 photos of 'Pug' count as 'pug'" in details(table)
+    with pytest.warns(UserWarning, match="other spelling: 2 photos of 'Pug' count as 'pug'"):
+        assert list(pets_dls(tmp_path, labels=source, bs=2, item=32, size=32).vocab) == ['beagle', 'pug']
+
+
+# the table before training
+
+def test_a_clean_folder_needs_one_line(tmp_path, capsys):
+    photos(tmp_path, *numbered('pug_{}.png', 4), *numbered('beagle_{}.png', 4))
+    Run(path=str(tmp_path), out=str(tmp_path.parent/'report')).check()
+    assert capsys.readouterr().out.splitlines()[-1] == '8 photos of 2 breeds, 4 of each: beagle, pug'
+
+
+def test_a_folder_with_every_fault_is_described_in_a_few_lines(tmp_path, capsys):
+    photos(tmp_path, *numbered('pug/{}.png', 9), *numbered('Beagle/{}.png', 5), *numbered('beagle/{}.png', 6),
+           *numbered('results/{}.png', 4), *numbered('boxer_1/{}.png', 4), *numbered('boxer_2/{}.png', 4), 'rare/1.png', 'cover.png')
+    (tmp_path/'pug'/'empty.png').write_bytes(b'')
+    (tmp_path/'pug'/'half.png').write_bytes((tmp_path/'pug'/'1.png').read_bytes()[:900])
+    shutil.copy(tmp_path/'pug'/'2.png', tmp_path/'beagle'/'copy.png')
+    run = Run(path=str(tmp_path), labels='folder', out=str(tmp_path.parent/'report'))
+    with contextlib.redirect_stdout(io.StringIO()): run.check()
+    lines = data_lines(run.table, run.findings)
+    text = '\n'.join(lines)
+    assert len(lines) <= 12
+    for part in ('34 photos of 6 breeds', '1 to 12 of each', 'beagle 12', 'skipped:', 'doubtful:', 'empty', 'other spelling',
+                 'odd folder', 'odd breed', 'few photos'): assert part in text, (part, text)
+    assert {'cover.png', 'pug/empty.png', 'pug/half.png'} == set(run.findings.file[~run.findings.usable])
+    found = run.findings[run.findings.file.isin(['beagle/copy.png', 'pug/2.png'])]
+    assert len(found) >= 1 and found.usable.all(), 'a photo under two labels is named'
+
+
+# honest numbers
+
+@pytest.mark.parametrize('n', [1, 2, 7, 30, 1478])
+def test_an_interval_is_never_empty(n):
+    for wrong in {0, 1, n//2, n}:
+        low, high = error_interval(wrong/n, n)
+        assert 0 <= low <= wrong/n + 1e-12 and wrong/n - 1e-12 <= high <= 1 and high - low > 0
+
+
+@pytest.mark.parametrize('rate', [.02, .1, .3, .5])
+@pytest.mark.parametrize('n', [20, 100])
+def test_an_interval_covers_the_truth(rate, n):
+    wrong = np.random.default_rng(n).binomial(n, rate, 2000)
+    ends = {k: error_interval(k/n, n) for k in set(wrong.tolist())}
+    covered = np.mean([ends[k][0] <= rate <= ends[k][1] for k in wrong.tolist()])
+    assert .9 < covered < .99
+
+
+def metrics(targ, pred, n_train, groups=None):
+    vocab = [f'breed_{i}' for i in range(len(n_train))]
+    return dict(photos='real', n_classes=len(vocab), n_valid=len(targ), **honest_error(targ, pred, vocab, n_train, groups))
+
+
+def test_180_against_20_is_no_success():
+    m = metrics([0]*36+[1]*4, [0]*32+[1]*4+[0]*4, [144, 16])
+    assert m['baseline_error'] == .1 and m['error_rate'] == .2
+    assert 'always answering breed_0 would give 0.100' in result_line(m) and 'no better than that' in result_line(m)
+
+
+def test_a_breed_that_was_not_measured_is_named():
+    m = metrics([0]*7, [0]*7, [29, 1])
+    assert 'of 1 of 2 breeds' in result_line(m) and 'Not measured, without a validation photo: breed_1' in result_line(m)
+    assert 'no better than that' in result_line(m)
+
+
+@pytest.mark.parametrize('copies', [1, 6])
+def test_copies_do_not_narrow_the_interval(copies):
+    targ, pred = np.repeat([0]*5+[1]*5, copies), np.repeat([0]*5+[1]*5, copies)
+    m = metrics(targ, pred, [20, 20], np.repeat(range(10), copies))
+    alone = metrics([0]*5+[1]*5, [0]*5+[1]*5, [20, 20])
+    assert (m['error_low'], m['error_high'], m['n_different']) == (alone['error_low'], alone['error_high'], 10)
+    assert ('10 are different' in result_line(m)) == (copies > 1)
+
+
+def test_every_breed_has_its_numbers():
+    cm = pd.DataFrame([[8, 2, 0], [0, 1, 0], [0, 0, 0]], index=list('abc'), columns=list('abc'))
+    df = per_class(cm).set_index('breed')
+    assert list(df.index) == ['a', 'b'] and df.recall.tolist() == [.8, 1] and df.precision.tolist() == [1, 1/3]
+    assert df.f1.round(3).tolist() == [.889, .5] and (df.high > df.low).all()
+    assert (df.low <= df.error_rate).all() and (df.error_rate <= df.high).all()
