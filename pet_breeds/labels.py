@@ -151,7 +151,7 @@ def _filled_column(df, place, what):
         raise ValueError(f'{len(empty)} of {len(cells)} rows have no {what} {where}: fill it in or delete the row')
     return cells
 
-def _cells(df, names):
+def _cells_of(df, names):
     "The first column with one of the names, as stripped text in lower case, and its name; None if there is none"
     columns = [str(c).strip().lower() for c in df.columns]
     name = next((n for n in names if n in columns), None)
@@ -161,7 +161,7 @@ def _cells(df, names):
 
 def _parts(df):
     "For each row 'train', 'valid' or 'test', as a column of the table says; None without such a column"
-    cells, name = _cells(df, split_names)
+    cells, name = _cells_of(df, split_names)
     if name == 'fold': return cells.eq(min(cells, key=lambda c: (len(c), c))).map({True: 'valid', False: 'train'})
     if name is None: return None
     odd = cells[~cells.isin(_PART_CELLS)]
@@ -231,7 +231,7 @@ def table_labels(
         root = max(roots, key=lambda root: sum(os.path.isfile(os.path.join(root, f)) for f in whole[root]))
     tidy = {label: tidy_label(label) for label in labels.unique()}
     pets = pd.DataFrame(dict(file=whole[root], label=labels.map(tidy)))
-    group, parts = _cells(df, ['group'])[0], _parts(df)
+    group, parts = _cells_of(df, ['group'])[0], _parts(df)
     if group is not None: pets['group'] = [g or f for g, f in zip(group, whole[root])] # without one, a photo is alone
     if parts is not None: pets['part'] = parts
     pets = _checked(pets.drop_duplicates(ignore_index=True), root)

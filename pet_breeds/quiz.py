@@ -112,6 +112,7 @@ def _html(text):
     "For a page: escaped, with what stands between backticks as code"
     return re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(text, quote=False))
 
+# %% ../nbs/internals/quiz.ipynb #exercise
 class Exercise:
     "A question: check an answer, get a hint, choose among answers, see the answer and its proof"
     def __init__(self, question:Question): # with its judge

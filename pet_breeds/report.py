@@ -160,6 +160,7 @@ def _training_section(run):
     if run.epochs is None: return ['The head was fitted to the features of the body, which was left as it is.']
     return [interpret.plot_training(run.epochs), run.epochs]
 
+# %% ../nbs/internals/report.ipynb #mistakes-sections
 @section('Confusion matrix')
 def _confusion_section(run):
     m = run.metrics

@@ -238,7 +238,8 @@ def repeat(
     if len(seeds) < 2: raise ValueError(f'seeds={seeds}: expected two or more, or there is no spread to see')
     turns = [(seed, name) for seed in seeds for name in ways]
     runs = pd.DataFrame(index=pd.Index(seeds, name='seed'), columns=list(ways), dtype=float)
-    for seed,name in progress_bar(turns, leave=False) if progress else turns: runs.loc[seed, name] = float(ways[name](seed))
+    for seed, name in progress_bar(turns, leave=False) if progress else turns:
+        runs.loc[seed, name] = float(ways[name](seed))
     return runs
 
 def compare(

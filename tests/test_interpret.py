@@ -11,7 +11,7 @@ from PIL import Image
 from pandas.testing import assert_frame_equal
 
 from pet_breeds.figures import COLORS
-from pet_breeds.interpret import (confusion, error_se, most_confused, per_class, plot_confusion, plot_photos,
+from pet_breeds.interpret import (confusion, error_interval, error_se, most_confused, per_class, plot_confusion, plot_photos,
                                   plot_training, top_losses)
 
 VOCAB = ['beagle', 'pug', 'sphynx']
@@ -99,15 +99,17 @@ def test_rare_pairs_are_left_out(cm, min_val, n):
 
 def test_the_error_of_each_breed_is_worst_first(cm):
     expected = dict(breed=VOCAB, n=[4, 2, 4], wrong=[3, 1, 1], error_rate=[.75, .5, .25])
-    expected = pd.DataFrame(dict(**expected, se=[.1875**.5/2, .125**.5, .1875**.5/2]))
-    assert_frame_equal(per_class(cm), expected)
+    df = per_class(cm)
+    assert_frame_equal(df[list(expected)], pd.DataFrame(expected))
+    assert [*zip(df.low, df.high)] == [error_interval(e, n) for e, n in zip(df.error_rate, df.n)]
+    assert df.recall.tolist() == [.25, .5, .75] and list(df.columns[-3:]) == ['recall', 'precision', 'f1']
 
 
 def test_equal_errors_are_sorted_by_name_and_empty_breeds_left_out():
     cm = table([[1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]], ['d', 'c', 'b', 'a'])
     df = per_class(cm)
     assert list(df.breed) == ['b', 'd', 'a'] and list(df.index) == [0, 1, 2]
-    assert df.se.iloc[-1] == 0 and per_class(cm.iloc[1:2, 1:2]).empty
+    assert df.low.iloc[-1] == 0 < df.high.iloc[-1] and per_class(cm.iloc[1:2, 1:2]).empty
 
 
 @pytest.mark.parametrize('seed', range(3))

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     'sources': 'core drawn photos', 'batches': 'core photos presize warp', 'data': 'batches core labels photos warp',
     'model': 'core warp', 'saving': 'batches core model warp', 'checkpoint': 'core model saving',
     'training': 'checkpoint core lrs', 'interpret': 'figures loss',
-    'questions': 'judge', 'quiz': 'core judge questions', 'handout': 'core questions',
+    'questions': 'core judge', 'quiz': 'core judge questions', 'handout': 'core questions',
     'report': 'core figures interpret lrs',
     'pets': ('batches checkpoint core data distributed interpret loss model photos precision report saving sources '
              'training warp'),
