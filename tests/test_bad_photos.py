@@ -471,7 +471,7 @@ def test_spellings_that_look_alike_are_listed(tmp_path):
         (tmp_path/f'{label}_{i}.jpg').write_bytes(JPEG+b' '*i)
     bad = check_photos(tmp_path, progress=False)
     assert sorted(bad.detail) == ["'Pug' is mostly spelled 'pug'", "'pug ' is mostly spelled 'pug'"]
-    assert set(bad.problem) == {'mislabelled'}
+    assert set(bad.problem) == {'mislabeled'}
 
 
 # Folders
