@@ -31,7 +31,7 @@ def _few_bits(x, y, most):
 
 def near_copies(
     hashes:list, # of `photo_hash`, one a photo
-    most:int=48, # so many of the 256 bits may differ
+    most:int=56, # so many of the 256 bits may differ
 )->tuple: # two arrays (pairs, 2) of positions: photos that look alike, and photos one of which is mirrored
     "All pairs of photos that look alike; a pair that looks alike in both ways counts as not mirrored"
     known = np.array([i for i, h in enumerate(hashes) if h is not None], int)

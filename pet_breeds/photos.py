@@ -259,7 +259,7 @@ def _twin(files, labels, i, other, words): # the finding for a photo that has an
 
 def _in_groups(files, labels, groups, problem, words):
     "Findings for groups: each photo but the first is a `problem`; if there are two labels, each photo has that problem"
-    firsts:dict = {}
+    firsts = {}
     for i, g in enumerate(groups): firsts.setdefault(g, {}).setdefault(labels[i], i)
     for i, g in enumerate(groups):
         first = next(iter(firsts[g].values()))
@@ -278,7 +278,7 @@ def _copies(files, labels, looks, given):
             *_in_groups(files, labels, group_numbers(len(files), near), 'near copy', 'like'),
             *_in_groups(files, labels, groups, None, 'in one group with'),
             *(_twin(files, labels, *pair, 'mirror image of') for i, j in sides for pair in ((i, j), (j, i)))]
-    worst:dict = {}
+    worst = {}
     for i, *row in sorted(rows, key=lambda row: row[1] != 'two labels'): worst.setdefault(i, (i, *row))
     return groups, worst.values()
 
