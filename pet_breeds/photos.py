@@ -154,7 +154,10 @@ def photo_pixels(
         photo = np.array(_reduced(rgb, _halvings(rgb.size, item)))
     return np.ascontiguousarray(_upright(photo, _orientation(im)))
 
-def _is_heic(data): return data[4:8] == b'ftyp' and data[8:12] in (b'heic', b'heix', b'hevc', b'heim', b'mif1', b'msf1')
+def _lacks_heic(data):
+    "Whether a file's content is HEIC, which cannot be read here"
+    heic = data[4:8] == b'ftyp' and data[8:12] in (b'heic', b'heix', b'hevc', b'heim', b'mif1', b'msf1')
+    return heic and '.heic' not in Image.registered_extensions()
 
 def open_photo(
     data:bytes, # a file's content
@@ -162,7 +165,7 @@ def open_photo(
     "A file's content as a Pillow image. Raises what Pillow raises, or ValueError for PostScript"
     try: im = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        heic = f"it is HEIC: {_remedy('.heic')}" if _is_heic(data) else ''
+        heic = f"it is HEIC: {_remedy('.heic')}" if _lacks_heic(data) else ''
         raise UnidentifiedImageError(heic or 'it is in no format that Pillow knows') from None
     if im.format == 'EPS': raise ValueError('PostScript is a program, and might never end')
     return im
@@ -222,11 +225,11 @@ def any_photo(
     return photo_pixels(photo, item)
 
 # %% ../nbs/internals/photos.ipynb #check-one-def
-def _oddities(im, file, min_side):
-    "The problems that an open image shows before it is decoded: (problem, detail, usable)"
+def _oddities(im, mode, file, min_side):
+    "The problems that an open image shows besides its pixels: (problem, detail, usable); `mode` before decoding"
     real, turn = im.format.replace('MPO', 'JPEG'), _orientation(im)
     if min(im.size) < min_side: yield 'too small', f'{im.width} x {im.height} pixels', False
-    if im.mode != 'RGB': yield 'odd mode', f'{im.mode}, will be read as RGB', True
+    if mode != 'RGB': yield 'odd mode', f'{mode}, will be read as RGB', True
     if turn in range(2, 9): yield 'turned', f'EXIF orientation {turn}, will be read upright', True
     named = Image.registered_extensions().get(Path(file).suffix.lower(), real)
     if named != real: yield 'wrong suffix', f'is a {real}', True
@@ -241,10 +244,10 @@ def _inspect(file, min_side):
     if not data: return None, None, [('empty', 'no bytes', False)]
     try:
         with open_photo(data) as im:
-            found = [*_oddities(im, file, min_side)]
-            return hashlib.sha256(data).digest(), photo_hash(photo_pixels(im, min_side, data)), found
+            mode, pixels = im.mode, photo_pixels(im, min_side, data)
+            return hashlib.sha256(data).digest(), photo_hash(pixels), [*_oddities(im, mode, file, min_side)]
     except UnidentifiedImageError as e:
-        if _is_heic(data): return None, None, [('other format', one_line(e), False)]
+        if _lacks_heic(data): return None, None, [('other format', one_line(e), False)]
         return None, None, [('not an image', f'starts with {data[:8]!r}', False)]
     except Exception as e:
         if is_out_of_memory(e): raise
