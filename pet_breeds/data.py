@@ -9,17 +9,18 @@ __all__ = ['LABEL_RULES', 'photo_table', 'stratified_split', 'StratifiedSplitter
 # %% ../nbs/03_data.ipynb #imports
 import hashlib, os, re, shlex, unicodedata, warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
 from .batches import PhotoBlock, photo_block
+from .copies import equal_pairs, group_numbers
 from .core import check_number, count_of, nearest, one_line, refuse_unknown, user_path
 from .labels import folder_label, label_or_none, name_label, one_spelling, own_split, part_names, regex_label
 from .labels import table_labels, tidy_label
 from .photos import find_photos, photo_bytes, photo_top
 from .warp import AUGS, SIZE, STOCK_AUGS, Prep
-import pandas as pd
+import numpy as np, pandas as pd
 from fastai.data.block import CategoryBlock
 from fastai.data.core import DataLoaders
 from fastai.data.transforms import ColReader
@@ -133,6 +134,9 @@ def photo_table(
     path = user_path(path)
     table = _by_table(path, labels) if _rule_of(labels) is None else _by_rule(path, labels)
     table['label'] = one_spelling(list(table.label))
+    if test := table.attrs.get('test'): # spelled in the same way
+        usual = {label.casefold(): label for label in table.label}
+        test['label'] = [usual.get(label.casefold(), label) for label in test['label']]
     in_folders = isinstance(labels, str) and labels == 'folder'
     table.attrs['findings'] = [*_odd_breeds(table), *(_odd_folders(table) if in_folders else [])]
     table = table.drop(columns='written', errors='ignore')
@@ -158,21 +162,22 @@ def _rank(seed, label, name=''):
     return hashlib.sha256(unicodedata.normalize('NFC', f'{seed}\0{label}\0{name}')
                           .encode('utf-8', 'surrogateescape')).hexdigest()
 
-def _same_bytes(files):
-    "Positions of the files in groups with equal bytes; only files of equal size are read"
+def _digests(files):
+    "A digest of each file's bytes; None where no other file has as many, so that few are read"
     sizes = [f.stat().st_size for f in files]
     shared = {s for s, k in Counter(sizes).items() if k > 1}
-    groups = defaultdict(list)
-    for i, (f, s) in enumerate(zip(files, sizes)):
-        key = hashlib.sha256(photo_bytes(f)).digest() if s in shared else i
-        groups[key].append(i)
-    return groups.values()
+    return [hashlib.sha256(photo_bytes(f)).digest() if s in shared else None for f, s in zip(files, sizes)]
 
-def _queues(files, labels, seed):
-    "For each label, its groups of equal photos in the order in which they are taken for validation"
+def _joined(files, groups):
+    "A number for each photo, equal for equal bytes and for equal values in `groups`, which may be None"
+    return group_numbers(len(files), equal_pairs(_digests(files)), equal_pairs([] if groups is None else groups))
+
+def _queues(files, labels, seed, given):
+    "For each label, its groups of photos in the order in which they are taken for validation"
     def rank(i): return _rank(seed, labels[i], files[i].name), files[i].as_posix()
-    queues = {l: [] for l in labels}
-    for group in _same_bytes(files):
+    queues, groups = {l: [] for l in labels}, defaultdict(list)
+    for i, g in enumerate(_joined(files, given)): groups[g].append(i)
+    for group in groups.values():
         if len({labels[i] for i in group}) == 1: queues[labels[group[0]]].append(sorted(group, key=rank))
     return {l: sorted(q, key=lambda g: (len(g), rank(g[0]))) for l, q in queues.items()}
 
@@ -193,11 +198,14 @@ def stratified_split(
     files:list, # photos
     labels:list, # the label of each
     valid_pct:float=.2, # fraction for validation, between 0 and 1
-    seed:int=42 # another seed, another split
-)->tuple: # positions for training and for validation, ascending
-    "Split each breed alike, copies on one side. Raises ValueError for a bad fraction or no photo to spare"
+    seed:int=42, # another seed, another split
+    groups:Sequence|None=None # a value for each photo: equal ones stay on one side; None, NaN and '' join nothing
+)->tuple: # positions for training and for validation, ascending; a group with two labels is for training
+    "Split each breed alike, groups and copies on one side. Raises ValueError for a bad fraction or no photo to spare"
     _check_fraction(valid_pct)
-    queues = _queues([Path(f) for f in files], [str(l) for l in labels], seed)
+    if groups is not None and len(groups) != len(files):
+        raise ValueError(f'groups: {len(groups)} for {len(files)} photos: expected one for each')
+    queues = _queues([Path(f) for f in files], [str(l) for l in labels], seed, groups)
     most = {l: sum(map(len, q[:-1])) for l, q in queues.items()}
     least = {l: min(1, k) for l, k in most.items()}
     n, total = Counter(map(str, labels)), round(valid_pct*len(files))
@@ -205,21 +213,42 @@ def stratified_split(
     valid = {i for l, q in queues.items() for i in _take(q, quota[l])}
     if not valid:
         raise ValueError(f"{len(files)} photos and none to spare for validation: "
-                         "expected two different photos of a breed at least")
+                         "expected two different photos of a breed at least, and not all in groups with two labels")
     return [i for i in range(len(files)) if i not in valid], sorted(valid)
 
 # %% ../nbs/03_data.ipynb #splitter-def
+def _is_valid(value):
+    said = str(value).strip().lower().removesuffix('.0')
+    if said in ('0', 'false', '1', 'true'): return said in ('1', 'true')
+    raise ValueError(f'is_valid {one_line(repr(value))}: expected 1 or True for validation, 0 or False for training')
+
+def _given_split(files, labels, column, groups):
+    "The split that a column says. Raises ValueError for an odd value, or a side or a breed without photos"
+    valid = np.array([_is_valid(v) for v in column], bool)
+    if valid.all() or not valid.any():
+        raise ValueError(f"is_valid: all {len(valid)} photos are for {'validation' if valid.all() else 'training'}: "
+                         'expected both, or leave the column out')
+    labels, numbers = np.array(labels, object), _joined(files, groups)
+    if unseen := {*labels[valid]} - {*labels[~valid]}:
+        raise ValueError(f'is_valid: no photo of {one_line(min(unseen))!r} is for training: expected one at least')
+    if both := {*numbers[valid]} & {*numbers[~valid]}:
+        warnings.warn(f"is_valid parts {count_of(len(both), 'group')} of copies: the error will look too small")
+    return np.flatnonzero(~valid).tolist(), np.flatnonzero(valid).tolist()
+
 def StratifiedSplitter(
     get_y:Callable, # reads the label from an item, as in `DataBlock(get_y=...)`
     get_x:Callable=noop, # reads the file from an item
     valid_pct:float=.2, # as in `stratified_split`
     seed:int=42 # as in `stratified_split`
 )->Callable: # function from files, or from a DataFrame's rows, to the positions for training and validation
-    "`stratified_split` as the splitter of a DataBlock. Raises ValueError as that does"
+    "`stratified_split` as the splitter of a DataBlock, or the split in a column `is_valid`. Raises ValueError"
     _check_fraction(valid_pct)
     def split(items):
-        rows = items.to_dict('records') if isinstance(items, pd.DataFrame) else list(items)
-        return stratified_split([get_x(r) for r in rows], [get_y(r) for r in rows], valid_pct, seed)
+        table = items if isinstance(items, pd.DataFrame) else {}
+        rows = list(items) if items is not table else items.to_dict('records')
+        files, labels, groups = [Path(get_x(r)) for r in rows], [str(get_y(r)) for r in rows], table.get('group')
+        if 'is_valid' in table: return _given_split(files, labels, table.is_valid, groups)
+        return stratified_split(files, labels, valid_pct, seed, groups)
     return split
 
 # %% ../nbs/03_data.ipynb #block-def
@@ -265,7 +294,7 @@ def folder_block(**kwargs)->PhotoBlock: # to call with a folder: `.dataloaders(p
 
 @delegates(pets_block)
 def table_block(**kwargs)->PhotoBlock: # to call with a table: `.dataloaders(table)`
-    "As `pets_block`, for a DataFrame with columns `file` and `label`, as `photo_table` and `table_labels` make it"
+    "As `pets_block`, for a DataFrame with `file` and `label`, as `photo_table` makes it; `group` and `is_valid` count"
     return pets_block(**{**dict(get_items=None, get_x=ColReader('file'), get_y=ColReader('label')), **kwargs})
 
 # %% ../nbs/03_data.ipynb #pets-dls-def

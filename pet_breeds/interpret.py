@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from scipy.stats import binomtest
 from .figures import COLORS, in_style
 from .loss import cross_entropy, softmax
+from .photos import read_photo
 
 # %% ../nbs/08_interpret.ipynb #error-se
 def error_se(
@@ -130,12 +131,12 @@ def top_losses(
                               loss=losses[i].item()) for i in idxs])
 
 # %% ../nbs/08_interpret.ipynb #plot-photos
-def _thumbnail(file, side=240):
-    return ImageOps.contain(ImageOps.exif_transpose(Image.open(file)).convert('RGB'), (side, side))
+def _thumbnail(file, side=240): # from the pixels that the model saw
+    return ImageOps.contain(Image.fromarray(read_photo(file, side)), (side, side))
 
 @in_style()
 def plot_photos(
-    files:list, # photos to show; all must open
+    files:list, # photos to show; all must be readable, as `read_photo` reads them
     titles:list, # a line or two for each
     cols:int=3, # photos in a row
     side:float=2.4, # width and height of each, in inches

@@ -162,6 +162,7 @@ class Run:
         self.start, self.out = time.perf_counter(), check_out(c.out)
         self.command, self.shown_command = command(c), command(c, short_path)
         self.table:Any = None # file and label of each photo
+        self.test:Any = None # the same of the photos that are only measured at the end
         self.findings:Any = None # a DataFrame of what looks wrong: file, problem, detail, usable
         self.photos = '' # 'drawn' or 'real'
         self.dls:Any = None
@@ -208,34 +209,43 @@ class Run:
         return saved
 
 # %% ../nbs/internals/pets.ipynb #check-def
-def _usable_photos(path, labels, presize):
-    "A table of files and labels, a table of what looks wrong, and whether the photos are drawn or real"
+def _looked_at(top, labels):
+    "A table of all photos, with the group of its copies and whether it is for a test; and what looks wrong"
     import pandas as pd
-    from pet_breeds import data, photos, sources
-    top = sources.get_pets(path)
+    from pet_breeds import data, photos
     table = data.photo_table(top, labels)
-    found = photos.check_photos(table)
+    test = pd.DataFrame(table.attrs.get('test'), columns=['file', 'label'])
+    both = pd.concat([table.assign(test=False), test.assign(test=True)], ignore_index=True)
+    both.attrs = table.attrs
+    found, both['group'] = photos.look_at(both)
     about = pd.DataFrame(table.attrs['findings'], columns=found.columns).astype(found.dtypes)
-    found = pd.concat([about, found], ignore_index=True)
-    bad = set(found.file[~found.usable])
-    good = table[~table.file.isin(bad)].reset_index(drop=True)
+    return both, pd.concat([about, found, photos.left_out(top)], ignore_index=True)
+
+def _usable_photos(path, labels, presize):
+    "Tables of the photos to learn from, of those for a test, and of what looks wrong; and 'drawn' or 'real'"
+    from pet_breeds import sources
+    top = sources.get_pets(path)
+    table, found = _looked_at(top, labels)
+    good = table[~table.file.isin(set(found.file[~found.usable]))]
     if 2*len(good) < len(table):
-        first = found[~found.usable].iloc[0]
+        first = found[~found.usable & found.file.isin(table.file)].iloc[0]
         raise ValueError(f'{len(table)-len(good)} of {len(table)} photos in {one_line(top)} cannot be read, the first '
                          f'{one_line(first.file)} ({one_line(first.detail)}): is this the right folder?')
-    if good.label.nunique() < 2:
-        raise ValueError(f'only one breed, {one_line(good.label[0])}, is left in {one_line(top)}, '
+    learned, test = (good[good.test == t].drop(columns='test').reset_index(drop=True) for t in (False, True))
+    if learned.label.nunique() < 2:
+        raise ValueError(f'only one breed, {one_line(learned.label[0])}, is left in {one_line(top)}, '
                          'not counting what cannot be read')
     if presize == 'stock': found['detail'] = found.detail.str.replace('will be read upright', 'is read as it lies')
     found['file'] = [os.path.relpath(f, top) for f in found.file]
-    return good, found, 'drawn' if sources.is_drawn(top) else 'real'
+    return learned, test, found, 'drawn' if sources.is_drawn(top) else 'real'
 
 @patch
 def check(self:Run):
     "Find, label and open the photos; returns what looks wrong as a DataFrame: file, problem, detail, usable"
     from pet_breeds import report
     c = self.config
-    self.table, self.findings, self.photos = on_main(lambda: _usable_photos(c.path, c.labels, c.presize))
+    found = on_main(lambda: _usable_photos(c.path, c.labels, c.presize))
+    self.table, self.test, self.findings, self.photos = found
     for line in report.data_lines(self.table, self.findings): say(line)
     n, own = len(self.table), self.table.get('is_valid')
     n_valid = max(1, round(n*c.valid_pct)) if own is None else int(own.sum())
@@ -331,20 +341,37 @@ def _entries(run):
             'command': run.command}
 
 # %% ../nbs/internals/pets.ipynb #measure-def
+def _answers(learn, dl):
+    "Activations and true classes of all photos of a loader, and its photos as a table"
+    from fastcore.basics import noop
+    acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
+    return acts, targ, dl.items
+
+def _honest(learn, acts, targ, items):
+    "The error rate with what it has to be compared with"
+    from pet_breeds import interpret
+    vocab = list(learn.dls.vocab)
+    n_train = learn.dls.train.items.label.value_counts().reindex(vocab, fill_value=0)
+    return interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'))
+
+def _measure_test(run):
+    "The same for the photos of a test, whose breeds must be known"
+    known = run.test[run.test.label.isin(list(run.learn.dls.vocab))]
+    if not len(known): return None
+    answers = _answers(run.learn, run.learn.dls.test_dl(known, with_labels=True))
+    return dict(n_valid=len(known), unknown=len(run.test)-len(known), **_honest(run.learn, *answers))
+
 @patch
 def measure(self:Run):
-    "Measure the model on the validation set; returns all that is known of the run"
-    from fastcore.basics import noop
+    "Measure the model on the validation set, and on a test set if there is one; returns all that is known of the run"
     from pet_breeds import interpret
     if not self.metrics: self.fit()
-    learn, dls = self.learn, self.learn.dls
-    acts, targ = on_main(lambda: learn.get_preds(act=noop))
-    preds, items = acts.argmax(1), dls.valid.items
-    n_train = dls.train.items.label.value_counts().reindex(dls.vocab, fill_value=0)
-    self.confusion = interpret.confusion(targ, preds, dls.vocab)
-    self.top = interpret.top_losses(acts, targ, list(items.file), dls.vocab, k=15)
-    self.metrics.update(interpret.honest_error(targ, preds, list(dls.vocab), list(n_train), items.get('group')),
-                        valid_loss=learn.loss_func(acts, targ).item(), seconds=round(time.perf_counter()-self.start, 1))
+    learn, vocab = self.learn, self.learn.dls.vocab
+    acts, targ, items = _answers(learn, learn.dls.valid)
+    self.confusion = interpret.confusion(targ, acts.argmax(1), vocab)
+    self.top = interpret.top_losses(acts, targ, list(items.file), vocab, k=15)
+    self.metrics.update(_honest(learn, acts, targ, items), valid_loss=learn.loss_func(acts, targ).item(),
+                        test=_measure_test(self), seconds=round(time.perf_counter()-self.start, 1))
     return self.metrics
 
 # %% ../nbs/internals/pets.ipynb #write-def

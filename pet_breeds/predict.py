@@ -9,27 +9,32 @@ __all__ = ['predict_pets', 'print_predictions']
 import os, sys
 from pathlib import Path
 from .core import one_line, say, user_path
-from .photos import any_photo, check_photos, find_photos
+from .photos import any_photo, check_photos, find_photos, left_out
 import pandas as pd
 from PIL.Image import Image
 
 # %% ../nbs/internals/predict.ipynb #predict-pets
 def _listed(photos):
-    "The name and the photo for each one given, with folders opened"
+    "The name and the photo for each one given, with all photos of a folder; and what a folder holds besides"
     one = isinstance(photos, (str, os.PathLike, bytes, Image)) or getattr(photos, 'ndim', 0) in (2, 3)
+    given, other = [], []
     for i, p in enumerate([photos] if one else photos, 1):
-        if isinstance(p, (str, os.PathLike)):
-            path = user_path(p, 'photo')
-            if not path.exists(): raise FileNotFoundError(f'{one_line(p)}: no such photo or folder')
-            yield from ((str(f), f) for f in (find_photos(path) if path.is_dir() else [path]))
-        else: yield f'photo {i}', p
+        if not isinstance(p, (str, os.PathLike)):
+            given.append((f'photo {i}', p))
+            continue
+        path = user_path(p, 'photo')
+        if not path.exists(): raise FileNotFoundError(f'{one_line(p)}: no such photo or folder')
+        files = find_photos(path, images=False) if path.is_dir() else [path]
+        given += [(str(f), f) for f in files]
+        if path.is_dir(): other.append(left_out(path, images=False))
+    return given, other
 
 def _readable(photos, item):
     "Names and photos that can be read, and a DataFrame of those that can't"
-    given = list(_listed(photos))
+    given, other = _listed(photos)
     found = check_photos([p for _, p in given if isinstance(p, Path)], progress=False)
-    bad = found[~found.usable].drop_duplicates('file')[['file', 'problem', 'detail']]
-    skipped, names, good = set(bad.file), [], []
+    bad = pd.concat([found[~found.usable].drop_duplicates('file'), *other], ignore_index=True).drop(columns='usable')
+    skipped, names, good = set(found.file[~found.usable]), [], []
     for name, p in given:
         try:
             if isinstance(p, Path) and p in skipped: continue
@@ -44,7 +49,7 @@ def _readable(photos, item):
 
 def predict_pets(
     model:str, # a folder that `pet_breeds --out` wrote
-    photos:list, # one photo or several: paths, folders, bytes, PIL images, arrays (height, width, 3) of uint8
+    photos:list, # one or several: paths, folders (all inside), bytes, PIL images, arrays (height, width, 3) of uint8
 )->tuple: # two DataFrames: file, breed, prob; and what could not be read: file, problem, detail
     "The most probable breed for each photo. Raises FileNotFoundError, or ValueError if no photo can be read"
     import torch
@@ -59,7 +64,7 @@ def predict_pets(
 
 def print_predictions(
     model:str, # a folder that `pet_breeds --out` wrote
-    photos:list, # paths of photos or folders
+    photos:list, # paths of photos or of folders, whose photos are all taken
 ):
     "Print a prediction for each photo, as CSV: file,breed,prob"
     preds, bad = predict_pets(model, photos)

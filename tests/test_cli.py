@@ -182,6 +182,33 @@ def test_predict_names_what_it_skips(report, photos, here, capsys):
     assert len(out.splitlines()) == 2 and 'skipped broken.jpg' in err
 
 
+@pytest.mark.parametrize('given', [str, Path, lambda folder: [folder/'images', *folder.glob('b*.*')],
+                                   lambda folder: [folder/'extra', folder]])
+def test_all_of_a_folder_is_predicted_or_named(given, report, photos, here, capsys):
+    "Also what lies beside its `images`, and what is of another kind"
+    pets = photos.parent
+    shutil.copytree(photos, here/'inside')
+    for folder in ('more', 'extra'):
+        (pets/folder).mkdir()
+        shutil.copy(photos/'pug_3.jpg', pets/folder/f'{folder}.jpg')
+    shutil.copy(photos/'pug_4.jpg', pets/'beside.jpg')
+    (pets/'bad.png').write_bytes(b'no photo')
+    for name in ('beside.cr2', 'images/inside.jxl', 'more/more.svg'): (pets/name).write_bytes(b'another kind')
+    asked = given(pets)
+    preds, bad = predict_pets(report, asked)
+    names = sorted(Path(f).name for f in preds.file)
+    inside = [f.name for f in (here/'inside').iterdir()]
+    some = isinstance(asked, list)
+    twice = ['extra.jpg'] if some and asked[0].name == 'extra' else []
+    only = not some or asked[-1] == pets
+    assert names == sorted([*inside, 'beside.jpg', *(['more.jpg', 'extra.jpg'] if only else []), *twice])
+    left = {'bad.png', 'inside.jxl', 'beside.cr2'} | ({'more.svg'} if only else set())
+    assert {Path(f).name for f in bad.file} == left and list(bad.columns) == ['file', 'problem', 'detail']
+    main_predict([str(report), *map(str, asked if some else [asked])])
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == len(preds)+1 and all(f'{name}: ' in err for name in left)
+
+
 def test_help_needs_no_torch():
     code = "import sys; from pet_breeds.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)

@@ -13,6 +13,7 @@ from pandas.testing import assert_frame_equal
 from pet_breeds.figures import COLORS
 from pet_breeds.interpret import (confusion, error_interval, error_se, most_confused, per_class, plot_confusion, plot_photos,
                                   plot_training, top_losses)
+from pet_breeds.photos import read_photo
 
 VOCAB = ['beagle', 'pug', 'sphynx']
 TARG = [0, 0, 0, 0, 1, 1, 2, 2, 2, 2]
@@ -289,7 +290,31 @@ def test_no_photos_are_an_empty_grid():
 @pytest.mark.parametrize('content', [None, b'', b'no photo'])
 def test_a_file_that_is_no_photo_is_refused(tmp_path, content):
     if content is not None: (tmp_path/'a.jpg').write_bytes(content)
-    with pytest.raises(OSError): plot_photos([tmp_path/'a.jpg'], ['a'])
+    with pytest.raises((OSError, ValueError), match='a.jpg'): plot_photos([tmp_path/'a.jpg'], ['a'])
+
+
+def gray(dtype, by): return lambda values: Image.fromarray(values.astype(dtype)*by)
+
+
+def clear(values):
+    im = Image.merge('RGB', [Image.fromarray(values)]*3)
+    im.putalpha(Image.fromarray(np.where(values < 100, 0, 255).astype(np.uint8)))
+    return im
+
+
+@pytest.mark.parametrize('size', [(240, 240), (60, 30), (900, 300)])
+@pytest.mark.parametrize('turn', [1, 6, 7])
+@pytest.mark.parametrize('make', [gray(np.uint8, 1), gray(np.uint16, 1), gray(np.uint16, 16), gray(np.uint16, 257), clear])
+def test_a_thumbnail_is_what_the_model_saw(make, turn, size, tmp_path):
+    "Of 16 bits, where parts are clear, and of a photo that is turned"
+    exif, file = Image.Exif(), tmp_path/'a.png'
+    exif[0x0112] = turn
+    make(np.tile(np.linspace(0, 255, size[0]).astype(np.uint8), (size[1], 1))).save(file, exif=exif)
+    seen = read_photo(file, 240)
+    shown = np.asarray(plot_photos([file], ['a']).axes[0].images[0].get_array())
+    want = np.asarray(Image.fromarray(seen).resize(shown.shape[1::-1], Image.BICUBIC))
+    assert max(shown.shape) == 240 and np.abs(shown.astype(int)-want).max() <= 2
+    assert shown.max() >= 254 and (shown.min() <= 1 or make is clear)
 
 
 # The course of a training

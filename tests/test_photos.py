@@ -1,4 +1,5 @@
 "Photos are found, read upright and checked; what each file in a folder may be is in test_bad_photos."
+import io
 import os
 import shutil
 
@@ -9,7 +10,7 @@ from PIL import Image, ImageOps
 
 from pet_breeds import photos
 from pet_breeds.data import photo_table
-from pet_breeds.photos import check_photos, find_photos, photo_top, photos_in, read_photo, shape_of
+from pet_breeds.photos import check_photos, find_photos, left_out, photo_top, photos_in, read_photo, shape_of
 
 
 def photo(path, color=0, size=(40, 40), mode='RGB', **kw):
@@ -45,7 +46,7 @@ def test_photos_at_home(tmp_path, monkeypatch):
     photo(tmp_path/'pets'/'images'/'x.png')
     assert find_photos('~/pets') == photos_in('~/pets') == [tmp_path/'pets'/'images'/'x.png']
     assert photo_top('~/pets') == tmp_path/'pets'/'images'
-    assert check_photos('~/pets', progress=False).problem.tolist() == ['mislabelled']
+    assert check_photos('~/pets', progress=False).problem.tolist() == ['mislabeled']
 
 
 @pytest.mark.parametrize('path, error, says', [
@@ -71,7 +72,136 @@ def test_a_closed_folder_is_named_in_a_line(tmp_path):
     with pytest.warns(UserWarning, match=r'a\\x1b\[31m is left out: Permission denied'): photos_in(tmp_path)
 
 
+# What looks like a photo and is none that is read here
+
+@pytest.fixture
+def without_heic(monkeypatch):
+    "Pillow as it is where pillow-heif is not installed"
+    Image.init()
+    monkeypatch.setattr(Image, 'ID', [kind for kind in Image.ID if kind != 'HEIF'])
+    monkeypatch.setattr(Image, 'EXTENSION', {s: kind for s, kind in Image.EXTENSION.items() if kind != 'HEIF'})
+
+
+@pytest.fixture
+def without_avif(monkeypatch):
+    Image.init()
+    monkeypatch.setattr(Image, 'EXTENSION', {s: kind for s, kind in Image.EXTENSION.items() if kind != 'AVIF'})
+
+
+def heic(size=(64, 48)):
+    "A photo as a telephone writes it, or as much of one as can be made without pillow-heif"
+    file = io.BytesIO()
+    Image.linear_gradient('L').resize(size).convert('RGB').save(file, 'HEIF', quality=90)
+    return file.getvalue()
+
+
+OTHER = ['heic', 'HEIF', 'jxl', 'raw', 'cr2', 'CR3', 'nef', 'arw', 'dng', 'svg', 'psd']
+
+
+@pytest.mark.parametrize('where', ['', 'images/', 'pug/', 'images/pug/'])
+def test_files_of_other_kinds_are_listed(where, tmp_path, without_heic):
+    photo(tmp_path/f'{where}pug_0.png')
+    others = [tmp_path/f'{where}pug_{i}.{suffix}' for i, suffix in enumerate(OTHER, 1)]
+    for f in [*others, tmp_path/f'{where}.pug_99.heic', tmp_path/f'{where}notes.txt', tmp_path/f'{where}pug_1.mat']: f.touch()
+    left = left_out(tmp_path)
+    assert sorted(left.file) == sorted(others) and set(left.problem) == {'other format'} and not left.usable.any()
+    for f, detail in zip(left.file, left.detail):
+        assert f.suffix.lower() in detail
+        assert ('pip install pillow-heif' if f.suffix.lower() in ('.heic', '.heif') else 'JPEG or PNG') in detail
+    assert [f.name for f in find_photos(tmp_path)] == ['pug_0.png']
+    found = check_photos(tmp_path, progress=False)
+    assert found.columns.equals(left.columns) and found[found.problem == 'other format'].reset_index(drop=True).equals(left)
+    assert len(left_out(tmp_path/'none')) == 0
+
+
+def test_what_lies_beside_images_is_found_if_asked_for(tmp_path):
+    inside, beside, raw = photo(tmp_path/'images'/'a.png'), photo(tmp_path/'b.png'), tmp_path/'c.nef'
+    raw.touch()
+    assert find_photos(tmp_path) == photos_in(tmp_path) == [inside] and len(left_out(tmp_path)) == 0
+    assert find_photos(tmp_path, images=False) == photos_in(tmp_path, images=False) == [beside, inside]
+    assert left_out(tmp_path, images=False).file.tolist() == [raw]
+
+
+def test_a_folder_of_nothing_else_says_what_to_do(tmp_path, without_heic):
+    for i in range(60): (tmp_path/f'IMG_{i}.HEIC').touch()
+    with pytest.raises(ValueError, match='holds 60 files of another kind: .heic is not read: pip install pillow-heif'):
+        find_photos(tmp_path)
+
+
+def test_avif_is_listed_where_pillow_cannot_read_it(tmp_path, without_avif):
+    (tmp_path/'pug_1.avif').touch(), photo(tmp_path/'pug_2.png')
+    assert [f.name for f in find_photos(tmp_path)] == ['pug_2.png']
+    assert left_out(tmp_path).detail.tolist() == ['.avif is not read: save it as JPEG or PNG']
+
+
+HEADS = [b'heic', b'heix', b'mif1', b'msf1', b'hevc']
+
+
+@pytest.mark.parametrize('head', HEADS)
+@pytest.mark.parametrize('name', ['a.heic', 'a.jpg'])
+def test_a_heic_file_says_what_to_install(head, name, tmp_path, without_heic):
+    "Whatever it is called"
+    (tmp_path/name).write_bytes(b'\0\0\0\x18ftyp'+head+bytes(60))
+    found = check_photos([tmp_path/name], progress=False)
+    assert found.problem.tolist() == ['other format'] and 'pip install pillow-heif' in found.detail[0]
+    with pytest.raises(ValueError, match=f'{name}.*it is HEIC: pip install pillow-heif'): read_photo(tmp_path/name)
+
+
+@pytest.mark.parametrize('name', ['a/pug_1.heic', 'a/pug_1.HEIF', 'a/pug_1.jpg'])
+def test_heic_is_read_where_it_can_be(name, tmp_path):
+    pytest.importorskip('pillow_heif')
+    photo(tmp_path/name).write_bytes(heic((100, 60)))
+    wrong = ['wrong suffix'] if name.endswith('jpg') else []
+    assert find_photos(tmp_path) == [tmp_path/name] and len(left_out(tmp_path)) == 0
+    assert check_photos([tmp_path/name], progress=False).problem.tolist() == wrong
+    pixels = read_photo(tmp_path/name)
+    assert pixels.shape == (60, 100, 3) and shape_of(tmp_path/name, 20) == [*read_photo(tmp_path/name, 20).shape]
+    assert np.abs(pixels.astype(int)-np.asarray(Image.linear_gradient('L').resize((100, 60)).convert('RGB'))).mean() < 4
+
+
 # Reading
+
+RAMP = np.tile(np.arange(256, dtype=np.uint16), (40, 1))
+
+
+@pytest.mark.parametrize('bits', [8, 12, 16])
+@pytest.mark.parametrize('kind', ['png', 'tif', 'tif, big end', 'pgm', '32 bits'])
+def test_the_bits_in_use_are_kept(bits, kind, tmp_path):
+    "Files of 16 bits may hold 8 or 12; their upper 8 are nearly black"
+    values, file = RAMP << (bits-8), tmp_path/f'a.{kind[:3] if kind != "32 bits" else "tif"}'
+    values |= values >> 8 # the lower bits are in use too
+    if kind == '32 bits': Image.fromarray(values.astype(np.int32)).save(file)
+    elif kind == 'tif, big end': Image.frombytes('I;16B', (256, 40), values.astype('>u2').tobytes()).save(file)
+    else: Image.fromarray(values).save(file)
+    assert (read_photo(file) == RAMP[..., None]).all()
+    assert check_photos([file], progress=False).usable.all()
+
+
+@pytest.mark.parametrize('brightest, shown', [(1, 1), (255, 255), (256, 16), (1023, 63), (4095, 255), (4096, 16), (16383, 63), (65535, 255)])
+def test_how_bright_16_bits_are(brightest, shown, tmp_path):
+    Image.fromarray(np.full((40, 40), brightest, np.uint16)).save(tmp_path/'a.png')
+    assert read_photo(tmp_path/'a.png').max() == shown
+
+
+def deep_color(file, values):
+    import cv2
+    cv2.imwrite(str(file), values)
+    return file
+
+
+@pytest.mark.parametrize('channels', [3, 4])
+@pytest.mark.parametrize('suffix', ['png', 'tif'])
+def test_color_of_16_bits_that_is_black_is_refused(suffix, channels, tmp_path):
+    "Pillow keeps the upper 8 bits; if 12 are in use, nothing is left to see"
+    for bits in (8, 12, 14, 16):
+        values = np.repeat(RAMP[..., None], channels, 2) << (bits-8)
+        if channels == 4: values[..., 3] = 65535
+        file = deep_color(tmp_path/f'{bits}.{suffix}', values)
+        found = check_photos([file], progress=False)
+        if bits < 14:
+            assert found.problem.tolist() == ['damaged'] and '16 bits a color' in found.detail[0]
+            with pytest.raises(ValueError, match=f'{bits}.{suffix}.*save it with 8'): read_photo(file)
+        else: assert found.usable.all() and read_photo(file).max() >= 63
 
 @pytest.mark.parametrize('kind', ['jpg', 'png'])
 @pytest.mark.parametrize('turn', [1, 6])
@@ -119,8 +249,8 @@ FOUND = { # the problem, and whether the photo can be used
     'a_2.jpg': ('wrong suffix', True), 'a_3.png': ('odd mode', True), 'a_4.jpg': ('odd mode', True),
     'a_5.jpg': ('odd mode', True), 'a_6.jpg': ('turned', True), 'a_7.png': ('too small', False),
     'a_8.png': ('truncated', False), 'a_9.png': ('empty', False), 'a_10.png': ('not an image', False),
-    'a_11.png': ('duplicate', True), 'b_1.png': ('mislabelled', True), 'c_1.png': ('mislabelled', True),
-    'D_3.png': ('mislabelled', True), 'x/a_1.png': ('same name', True), 'holiday.PNG': ('mislabelled', False)}
+    'a_11.png': ('duplicate', True), 'b_1.png': ('two labels', True), 'c_1.png': ('two labels', True),
+    'D_3.png': ('mislabeled', True), 'x/a_1.png': ('same name', True), 'holiday.PNG': ('mislabeled', False)}
 
 
 def test_check_photos_finds_what_is_wrong(tmp_path):
@@ -157,17 +287,17 @@ def test_copies_are_found_in_any_order(tmp_path):
         return {int(f.stem): (p, d[-3:]) for f, p, d in zip(bad.file, bad.problem, bad.detail)}
     same = {2: ('duplicate', 'png'), 3: ('duplicate', 'png'), 4: ('duplicate', 'png')}
     assert problems(list('aaaaaa')) == same
-    one, two = {i: ('mislabelled', "'b'") for i in (0, 2)}, {3: ('mislabelled', "'a'")}
+    one, two = {i: ('two labels', "'b'") for i in (0, 2)}, {3: ('two labels', "'a'")}
     assert problems(list('aaabaa')) == {**one, **two, 4: ('duplicate', 'png')}
-    assert problems(list('baabaa')) == {0: ('mislabelled', "'a'"), 2: ('mislabelled', "'b'"),
-                                        3: ('mislabelled', "'a'"), 4: ('duplicate', 'png')}
+    assert problems(list('baabaa')) == {0: ('two labels', "'a'"), 2: ('two labels', "'b'"),
+                                        3: ('two labels', "'a'"), 4: ('duplicate', 'png')}
 
 
 def test_what_is_said_of_odd_names_is_printable(tmp_path):
     for i, name in enumerate(['a\x1b[31m_1.png', 'A\x1b[31m_2.png', 'pug_\u202e.png', 'b_1.png', 'x/b_1.png']):
         photo(tmp_path/name, i//2)
     bad = check_photos(tmp_path, progress=False)
-    assert {'mislabelled', 'same name'} == set(bad.problem) and bad.detail.map(str.isprintable).all()
+    assert {'two labels', 'duplicate', 'mislabeled', 'same name'} == set(bad.problem) and bad.detail.map(str.isprintable).all()
 
 
 def test_check_photos_of_a_table_and_of_a_list(tmp_path):
@@ -176,7 +306,7 @@ def test_check_photos_of_a_table_and_of_a_list(tmp_path):
     t, holiday = photo_table(tmp_path), tmp_path/'holiday.png'
     bad = check_photos(t, progress=False)
     assert bad[['file', 'problem', 'usable']].values.tolist() == [
-        [tmp_path/'a_0.png', 'empty', False], [holiday, 'mislabelled', False]]
+        [tmp_path/'a_0.png', 'empty', False], [holiday, 'mislabeled', False]]
     assert check_photos(t.file, progress=False).problem.tolist() == ['empty']
     gone = check_photos([holiday, str(tmp_path/'gone.png')], progress=False)
     assert gone[['problem', 'usable']].values.tolist() == [['unreadable', False]]

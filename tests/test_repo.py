@@ -18,19 +18,20 @@ from outputs import WIDGET
 # Who may import whom. A module may import only modules above it in this table, so there is no circle.
 MAY_IMPORT = {
     'core': '', 'figures': '', 'labels': 'core', 'loss': '', 'lrs': 'figures', 'drawn': 'core', 'judge': '',
-    'photos': 'core labels', 'warp': 'core', 'presize': 'warp', 'distributed': 'core', 'precision': 'core',
-    'sources': 'core drawn photos', 'batches': 'core photos presize warp', 'data': 'batches core labels photos warp',
+    'copies': '', 'photos': 'copies core labels', 'warp': 'core', 'presize': 'warp', 'distributed': 'core',
+    'precision': 'core', 'sources': 'core drawn photos', 'batches': 'core photos presize warp',
+    'data': 'batches copies core labels photos warp',
     'model': 'core warp', 'saving': 'batches core model warp', 'checkpoint': 'core model saving',
-    'training': 'checkpoint core lrs', 'interpret': 'figures loss',
+    'training': 'checkpoint core lrs', 'interpret': 'figures loss photos',
     'questions': 'core judge', 'quiz': 'core judge questions', 'handout': 'core questions',
     'report': 'core figures interpret lrs',
     'pets': ('batches checkpoint core data distributed interpret loss model photos precision report saving sources '
              'training warp'),
     'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
-WITHOUT_FASTAI = ('core', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'handout',
-                  'figures', 'warp', 'report', 'pets', 'predict', 'cli')
-WITHOUT_TORCH = 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'handout', 'pets', 'predict', 'cli'
+WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
+                  'handout', 'figures', 'warp', 'report', 'pets', 'predict', 'cli')
+WITHOUT_TORCH = 'copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'handout', 'pets', 'predict', 'cli'
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])
