@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from pet_breeds import model, pets, report, training
+from pet_breeds import weights as weights_module
 from pet_breeds.core import comments
 from pet_breeds.pets import Config, Run, check_out, command, plan_run, run_pets, short_path
 from pet_breeds.predict import predict_pets
@@ -35,8 +36,8 @@ def stub(monkeypatch, tmp_path):
     torch.save(Stub().state_dict(), weights)
     meta = dict(model.new_network('drawnet')[1], cut=1, split=lambda m: [list(m[0].parameters()), list(m[1].parameters())])
     monkeypatch.setattr(model, 'new_network', lambda arch: (Stub(), meta) if arch == 'stub' else known(arch))
-    cached = model.cached_weights
-    monkeypatch.setattr(model, 'cached_weights', lambda arch: weights if arch == 'stub' else cached(arch))
+    cached = weights_module.cached_weights
+    monkeypatch.setattr(weights_module, 'cached_weights', lambda arch: weights if arch == 'stub' else cached(arch))
     monkeypatch.setattr(report, 'page', lambda run: run.shown_command or 'no command')
     monkeypatch.setattr(pets, '_n_workers', lambda presize: 0) # starting processes takes seconds an epoch
     (tmp_path/'here').mkdir()
