@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from .core import check_choice, check_number, import_quietly, nearest, one_line
 from .warp import Prep, check_sizes
-from .weights import find_weights, packaged_arch, read_weights, report_arch, torchvision_names
+from .weights import find_weights, read_weights, report_arch, torchvision_names, weights_arch
 import numpy as np, torch, torchvision
 import_quietly('fastai.vision.all') # also adds `fit_one_cycle`, `lr_find`, `to_fp16` to a Learner
 from fastai.vision.all import Callback, DataLoaders, L, Learner, Normalize, Pipeline, TfmdDL, error_rate, get_model
@@ -202,12 +202,11 @@ def _misfits(want, state, known):
 def _load_body(body, names, file, arch):
     "Copy weights into `body`; `names` maps each tensor's id to its name in the whole network"
     file, state = Path(file), read_weights(file)
-    report = report_arch(file)
-    was = report or packaged_arch(file)
+    was = weights_arch(file)
     if was not in (None, arch):
         raise ValueError(f'{one_line(file, 300)} has the body of {one_line(was, 60)}, not of {arch}: '
                          f'give arch {one_line(was, 60)}, or other weights')
-    if report:
+    if report_arch(file):
         names = {id(t): f'0.{n}' for n,t in body.state_dict(keep_vars=True).items()}
         state = {k: v for k,v in state.items() if not k.startswith('1.')}
     state = {k: v for k,v in state.items() if not k.startswith(('aux1.', 'aux2.', 'AuxLogits.'))}

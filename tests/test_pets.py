@@ -412,4 +412,4 @@ def test_what_is_no_photo_is_refused(given, error, trained):
 
 
 def test_plan_counts_steps():
-    assert plan_run(Config(), 5912, 37, True)['epochs'] == 4 and plan_run(Config(bs=8), 40, 4, False)['epochs'] == 96
+    assert plan_run(Config(arch='drawnet'), 5912, 37, True)['epochs'] == 4 and plan_run(Config(bs=8), 40, 4, False)['epochs'] == 96

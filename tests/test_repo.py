@@ -23,15 +23,15 @@ MAY_IMPORT = {
     'weights': 'core', 'model': 'core warp weights', 'saving': 'batches core model warp weights',
     'checkpoint': 'core model saving weights',
     'training': 'checkpoint core lrs', 'interpret': 'figures loss',
-    'questions': 'judge', 'quiz': 'core judge questions', 'handout': 'core questions',
+    'plan': 'core weights', 'questions': 'judge', 'quiz': 'core judge questions', 'handout': 'core questions',
     'report': 'core figures interpret lrs',
-    'pets': ('batches checkpoint core data distributed interpret loss model photos precision report saving sources '
-             'training warp weights'),
+    'pets': ('batches checkpoint core data distributed interpret loss model photos plan precision report saving '
+             'sources training warp weights'),
     'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'handout',
-                  'figures', 'warp', 'report', 'pets', 'predict', 'cli')
-WITHOUT_TORCH = 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'handout', 'pets', 'predict', 'cli'
+                  'figures', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
+WITHOUT_TORCH = 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'handout', 'plan', 'pets', 'predict', 'cli'
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])
