@@ -307,7 +307,7 @@ class FixedStats(Callback):
 def make_learner(
     dls:DataLoaders, # photos and labels, left as they are: the Learner has its own copies, which normalize
     arch:str='drawnet', # 'drawnet', or a name that torchvision or timm knows
-    weights:str|Path='auto', # 'auto': those at hand, if any; 'none': from scratch; a file; or an earlier report
+    weights:str|Path='auto', # 'auto': those at hand, if any; 'download'; 'none': from scratch; a file; or a report
     head:str='fastai', # as in the chapter; or 'linear', for few photos: then batch norm's statistics stay, too
     metrics=error_rate, # passed on to `Learner`
     **kwargs # more arguments for `Learner`: `loss_func`, `opt_func`, `wd`, `cbs`, ...

@@ -238,14 +238,17 @@ def data(self:Run):
 @patch
 def learner(self:Run):
     "The model with its data, ready to train; returns the Learner"
+    import torch
     from pet_breeds import model, precision
     if self.dls is None: self.data()
     c = self.config
     self.learn = model.make_learner(self.dls, c.arch, self.weights or 'none', self.plan['head'])
     asked = self.resumed['precision'] if self.resumed else c.precision
-    chosen = on_main(lambda: precision.mixed_precision(self.learn, asked))
+    fitted = asked == 'auto' and not self.plan['epochs']
+    chosen = on_main(lambda: precision.mixed_precision(self.learn, 'fp32' if fitted else asked))
     if not is_main(): precision.mixed_precision(self.learn, chosen.name)
-    self.precision = chosen
+    self.precision = chosen._replace(why='a head that is fitted in one step needs no trial') if fitted else chosen
+    self.learn.model.to(memory_format=torch.channels_last) # as fits do: 1.3 to 1.7 times as fast on a CPU
     return self.learn
 
 # %% ../nbs/internals/pets.ipynb #fit-def
