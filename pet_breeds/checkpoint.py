@@ -11,8 +11,9 @@ import json, reprlib
 from collections import Counter
 from pathlib import Path
 from .core import count_of, one_line, refuse_foreign, refusing, say, visible, write_whole
-from .model import random_states, read_tensors, restore_random
+from .model import random_states, restore_random
 from .saving import digest, plain
+from .weights import read_tensors
 import torch
 from fastai.vision.all import Callback, CancelEpochException, L, Learner, OptimWrapper, get_model
 from fastai.vision.all import rank_distrib, to_device

@@ -80,9 +80,9 @@ def test_line(
 )->list: # of one sentence; empty without a test
     "How good the model is on the photos that were kept for a test"
     if not (t := m.get('test')): return []
-    unknown = f" Left out: {count_of(t['unknown'], 'photo')} of breeds that the model does not know." if t['unknown'] else ''
+    left = f" Left out: {count_of(t['unknown'], 'photo')} of breeds that the model does not know."
     return [f"Test: error rate {t['error_rate']:.3f} (95% interval {t['error_low']:.3f} to {t['error_high']:.3f}) on "
-            f"{count_of(t['n_valid'], 'photo')}.{unknown}"]
+            f"{count_of(t['n_valid'], 'photo')}.{left if t['unknown'] else ''}"]
 
 def _counted(findings):
     "Findings counted by problem: '2 photos too small, 1 photo damaged'"

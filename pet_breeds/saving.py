@@ -12,7 +12,8 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from .core import one_line, refuse_foreign, refusing, write_whole
-from .model import MOST_BYTES, check_item, learner_for, make_model, random_kept, read_tensors, undrawn
+from .model import MOST_BYTES, check_item, learner_for, make_model, random_kept, undrawn
+from .weights import read_tensors
 from .batches import PhotoBlock, photo_block
 from .warp import Prep
 import numpy as np, torch

@@ -25,8 +25,9 @@ from pet_breeds.batches import PhotoCache, cache_photos
 from pet_breeds.checkpoint import Checkpoint, read_checkpoint
 from pet_breeds.data import pets_dls
 from pet_breeds.drawn import draw_pets
-from pet_breeds.model import drawnet, make_model, read_tensors
+from pet_breeds.model import drawnet, make_model
 from pet_breeds.saving import is_report, load_model, save_model
+from pet_breeds.weights import read_tensors
 
 LONG = bool(os.environ.get('PET_BREEDS_LONG'))
 RUN = dict(arch='drawnet', epochs=2)

@@ -72,7 +72,8 @@ note('interfaces', [name for _, name in socket.if_nameindex()])
 from pet_breeds import quiz
 from pet_breeds.cli import main, main_cards, main_predict, main_quiz, main_student
 from pet_breeds.drawn import draw_pets
-from pet_breeds.model import cached_weights, drawnet
+from pet_breeds.model import drawnet
+from pet_breeds.weights import cached_weights
 from pet_breeds.pets import Run, run_pets
 from pet_breeds.predict import predict_pets
 from pet_breeds.sources import get_pets

@@ -17,9 +17,10 @@ from torch import nn
 from torch.testing import assert_close
 
 from pet_breeds.data import pets_dls
-from pet_breeds.model import FixedStats, cached_weights, default_size, drawnet, find_weights, make_learner, make_model
-from pet_breeds.model import new_network, random_kept, random_states, read_weights
+from pet_breeds.model import FixedStats, default_size, drawnet, make_learner, make_model, new_network, random_kept
+from pet_breeds.model import random_states
 from pet_breeds.saving import load_model, save_model
+from pet_breeds.weights import cached_weights, find_weights, read_weights
 
 FAMILIES = ['alexnet', 'convnext_tiny', 'densenet121', 'efficientnet_b0', 'googlenet', 'inception_v3', 'maxvit_t',
             'mnasnet0_5', 'mobilenet_v2', 'mobilenet_v3_small', 'regnet_y_400mf', 'resnet18', 'resnext50_32x4d',

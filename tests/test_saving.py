@@ -21,6 +21,7 @@ from safetensors.torch import save, save_file
 from torch.testing import assert_close
 
 from pet_breeds import model as models
+from pet_breeds import weights
 from pet_breeds import saving
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner, make_model
@@ -80,7 +81,7 @@ def refused(folder, *words):
 
 def read(folder):
     "The description and the tensors of a model"
-    tensors, meta = models.read_tensors(folder/MODEL)
+    tensors, meta = weights.read_tensors(folder/MODEL)
     return json.loads(meta['about']), tensors
 
 
@@ -126,7 +127,7 @@ def test_one_file_is_enough(saved, tmp_path):
 
 def test_the_page_says_the_same(saved):
     page = json.loads((saved/'model.json').read_text())
-    assert page.pop('sha256') == models.read_tensors(saved/MODEL)[1]['sha256']
+    assert page.pop('sha256') == weights.read_tensors(saved/MODEL)[1]['sha256']
     assert page == read(saved)[0]
 
 
@@ -399,13 +400,13 @@ def test_a_full_memory_is_not_the_file_s_fault(tmp_path):
     code = '''
 import resource, sys, torch
 from safetensors.torch import save_file
-from pet_breeds import checkpoint, model, saving
+from pet_breeds import checkpoint, model, saving, weights
 save_file({'a': torch.zeros(20_000_000)}, 'model.safetensors', dict(format='pet_breeds checkpoint 2', about='{}'))
 torch.save({'a': torch.zeros(20_000_000)}, 'w.pth')
 used = int(next(line for line in open('/proc/self/status') if line.startswith('VmSize')).split()[1])*1024
 for more in (40_000_000, 120_000_000): # too small for one copy, and for two
     resource.setrlimit(resource.RLIMIT_AS, (used + more, -1))
-    for read, file in ((model.read_weights, 'model.safetensors'), (model.read_weights, 'w.pth'),
+    for read, file in ((weights.read_weights, 'model.safetensors'), (weights.read_weights, 'w.pth'),
                        (saving.load_model, '.'), (checkpoint.read_run, 'model.safetensors')):
         try: read(file)
         except MemoryError as e: print(more, file, str(e))

@@ -33,7 +33,7 @@ from pet_breeds.interpret import plot_training
 from pet_breeds.lrs import suggest
 from pet_breeds.model import make_learner
 from pet_breeds.precision import mixed_precision
-from pet_breeds.training import Meter, compare, find_lr, fit_in_memory, probe_head, repeat, train
+from pet_breeds.training import Meter, compare, find_lr, fit_in_memory, keep_better, probe_head, repeat, train
 from pet_breeds.warp import Prep
 
 PRECISIONS = 'fp32', 'bf16'
@@ -565,6 +565,29 @@ def test_features_that_are_not_finite(files):
     learn.model[0][1].weight.data[0] = float('nan')
     with pytest.raises(FloatingPointError, match="the body's features are not finite"): probe_head(learn)
     assert isinstance(learn.model[1][-1], nn.Linear)
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('full', [False, True], ids=['enough memory', 'full memory'])
+@pytest.mark.parametrize('change, better', [('worse', False), ('same', False), ('better', True), ('loss', True)])
+def test_the_better_of_two_is_kept(files, change, better, full, precision, capsys):
+    "By the error, and by the loss where that is equal; nothing of the other is left, also if the memory was full on the way"
+    learn = probe_head(learner(files, precision))
+    if change == 'better': learn.model[1][-1].bias.data += torch.tensor([100., 0.]) # so that half of the photos are wrong
+    if change == 'loss': learn.model[1][-1].weight.data *= .01
+    before, rooms = weights(learn), iter([full])
+    def func():
+        if next(rooms, False): raise torch.OutOfMemoryError('CUDA out of memory')
+        linear = learn.model[1][-1]
+        if change == 'worse': learn.model[0][1].weight.data.zero_()
+        elif change == 'better': linear.bias.data -= torch.tensor([100., 0.])
+        elif change == 'loss': linear.weight.data *= 100
+        return 'result'
+    assert fit_in_memory(learn, lambda: keep_better(learn, func)) == ('result', better)
+    after = weights(learn)
+    assert all(torch.equal(before[k], after[k]) for k in before) is not better
+    said = [line for line in capsys.readouterr().out.splitlines() if 'is kept' in line]
+    assert len(said) == 1 and ('trained network' if better else 'fitted head') + ' is kept' in said[0]
 
 
 def test_the_shipped_body_transfers(drawn):
