@@ -6,19 +6,18 @@
 __all__ = ['Config', 'command', 'short_path', 'check_out', 'Run', 'run_pets', 'run_command_line', 'left_behind']
 
 # %% ../nbs/internals/pets.ipynb #imports
-import json, os, platform, time
+import json, os, time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
-from importlib.metadata import version
 from multiprocessing import Lock, get_start_method
 from pathlib import Path
 from typing import Any
 from .core import check_choice, check_number, cores, hidden_beside, one_line, put_in_place, refuse_unknown
 from .core import say, shell_line, tidy_up, user_path, writing
 from .distributed import as_one, distributed, is_main, on_main
-from .plan import body_line, choose_arch, plan_rate, plan_run
+from .plan import body_line, choose_arch, plan_folds, plan_rate, plan_run
 from fastcore.basics import patch
 
 # %% ../nbs/internals/pets.ipynb #config-def
@@ -42,6 +41,7 @@ class Config:
     cache:bool=False # keep decoded photos in a file, to read them faster from the second epoch on
     valid_pct:float=.2 # fraction of the photos held out for validation
     seed:int=42 # for the split, the model and the order of photos
+    balance:bool=False # let each breed weigh the same in training, however many photos it has
     resume:bool=False # go on with a run into the same `out` that was stopped
     out:str='report' # folder for the report
 
@@ -145,6 +145,7 @@ class Run:
         self.weights:Any = None # the file of the body's weights
         self.precision:Any = None # a `PrecisionChoice`
         self.finder:Any = None # what `find_lr` returned
+        self.features:Any = None # of the photos that a head was fitted to, as `body_features` returns them
         self.epochs:Any = None # a DataFrame, a row an epoch
         self.kept = '' # 'fitted head' or 'trained network', where there was a choice
         self.report:Any = None # the folder
@@ -206,6 +207,7 @@ def check(self:Run):
     n, own = len(self.table), self.table.get('is_valid')
     n_valid = max(1, round(n*c.valid_pct)) if own is None else int(own.sum())
     self.plan = plan_run(self.config, n-n_valid, self.table.label.nunique(), bool(self.weights))
+    self.plan['folds'] = plan_folds(self.plan, self.table, n_valid)
     return self.findings
 
 # %% ../nbs/internals/pets.ipynb #data-def
@@ -258,12 +260,20 @@ def _base_rate(run):
     if lr != 'valley': return float(lr)
     return run.finder[-1].valley or float(plan_rate(run.plan['head'], bool(run.weights)))
 
+def _fitted_items(run):
+    "The photos that a head is fitted to: all, if it is measured by cross-validation"
+    import pandas as pd
+    train, valid = run.dls.train.items, run.dls.valid.items
+    return pd.concat([train, valid], ignore_index=True) if run.plan['folds'] else train
+
 def _fit_as_planned(run):
     "Fit the head in one step or train; returns the rate and the epochs as a table"
     from pet_breeds import training
     learn, plan = run.learn, run.plan
     fitted = bool(run.weights) and plan['head'] == 'linear'
-    if fitted: training.probe_head(learn)
+    if fitted:
+        run.features = training.body_features(learn, _fitted_items(run))
+        training.probe_head(learn, run.features, run.config.balance)
     if not plan['epochs']: return 0., None
     rate = _base_rate(run)
     facts = dict(options=run.options(), precision=run.precision.name, lr=rate)
@@ -282,28 +292,14 @@ def fit(self:Run):
     "Train; returns the epochs as a DataFrame, or None if the head was fitted in one step"
     from pet_breeds import report, training
     if self.learn is None: self.learner()
-    say(report.plan_line(_entries(self)))
+    say(report.plan_line(report.entries(self)))
     if line := body_line(self.config, self.photos, self.weights): say(line)
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
     with training.Meter(self.learn) as meter:
         rate, self.epochs = training.fit_in_memory(self.learn, lambda: _fit_as_planned(self))
-    self.metrics = {**_entries(self), 'lr': rate, 'kept': self.kept, **meter.speed()}
+    self.metrics = {**report.entries(self), 'lr': rate, 'kept': self.kept, **meter.speed()}
     return self.epochs
-
-def _entries(run):
-    "The run as it is, for `metrics.json`: options with the values really used, and what they were used on"
-    from fastai.torch_core import num_distrib
-    c, learn = run.config, run.learn
-    options = {k: v for k, v in asdict(c).items() if k not in (*_PATHS, 'resume')}
-    packages = 'pet_breeds', 'fastai', 'torch', 'torchvision', 'timm'
-    return {**options, **run.plan, 'photos': run.photos, 'n_train': run.dls.train.n, 'n_valid': run.dls.valid.n,
-            'n_classes': run.dls.c, 'skipped': run.findings.file[~run.findings.usable].nunique(),
-            'bs': learn.dls.train.bs, 'size': run.prep.size,
-            'weights': run.weights.name if run.weights else 'none', 'precision': run.precision.name,
-            'why': run.precision.why, 'device': str(run.dls.device), 'processes': num_distrib() or 1,
-            'versions': {'python': platform.python_version(), **{p: version(p) for p in packages}},
-            'command': run.command}
 
 # %% ../nbs/internals/pets.ipynb #measure-def
 def _activations(learn, dl):
@@ -314,17 +310,28 @@ def _activations(learn, dl):
 
 def _honest(learn, acts, targ, items):
     "The error rate with what it has to be compared with"
+    import pandas as pd
     from pet_breeds import interpret
     vocab = list(learn.dls.vocab)
-    n_train = learn.dls.train.items.label.value_counts().reindex(vocab, fill_value=0)
+    n_train = pd.concat([dl.items for dl in learn.dls.loaders]).label.value_counts().reindex(vocab, fill_value=0)
     return interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'))
+
+def _measured(run):
+    "What validates a run: activations, true classes and photos; of a fitted head by cross-validation, if they are few"
+    import torch
+    from pet_breeds import training
+    learn, folds = run.learn, run.plan['folds']
+    if not folds: return _activations(learn, learn.dls.valid)
+    items = _fitted_items(run)
+    acts = training.cross_validate(run.features, items.group, learn.dls.c, folds, run.config.seed, run.config.balance)
+    return acts, torch.tensor(run.features[1]), items
 
 def _measure_test(run):
     "The same for the photos of a test, whose breeds must be known"
     known = run.test[run.test.label.isin(list(run.learn.dls.vocab))]
     if not len(known): return None
     answers = _activations(run.learn, run.learn.dls.test_dl(known, with_labels=True))
-    return dict(n_valid=len(known), unknown=len(run.test)-len(known), **_honest(run.learn, *answers))
+    return dict(n_measured=len(known), unknown=len(run.test)-len(known), **_honest(run.learn, *answers))
 
 @patch
 def measure(self:Run):
@@ -332,10 +339,11 @@ def measure(self:Run):
     from pet_breeds import interpret
     if not self.metrics: self.fit()
     learn, vocab = self.learn, self.learn.dls.vocab
-    acts, targ, items = _activations(learn, learn.dls.valid)
+    acts, targ, items = _measured(self)
     self.confusion = interpret.confusion(targ, acts.argmax(1), vocab)
     self.top = interpret.top_losses(acts, targ, list(items.file), vocab, k=15)
-    self.metrics.update(_honest(learn, acts, targ, items), valid_loss=learn.loss_func(acts, targ).item(),
+    loss = learn.loss_func(acts, targ).item()
+    self.metrics.update(_honest(learn, acts, targ, items), n_measured=len(targ), valid_loss=loss,
                         test=_measure_test(self), seconds=round(time.perf_counter()-self.start, 1))
     return self.metrics
 
@@ -356,7 +364,7 @@ def write(self:Run)->Path: # the folder
             self.report = put_in_place(new, self.out, lambda out: _foreign(out) is None)
         remove_checkpoint(self.checkpoint)
         if self.report != self.out: say(f'{self.out.name} holds something else by now, so it stays as it is')
-    say(report.result_line(self.metrics))
+    for line in (report.result_line(self.metrics), *report.test_line(self.metrics)): say(line)
     return self.report
 
 # %% ../nbs/internals/pets.ipynb #run-pets
