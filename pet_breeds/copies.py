@@ -66,7 +66,7 @@ def near_copies(
     found, sides, names = [np.empty((0, 2), int)], {}, np.array([*labels], object)
     for mirrored, pairs in _close_pairs(hashes, most):
         other = (names[pairs[:, 0]] != names[pairs[:, 1]]) & bool(mirrored)
-        for here, there in (pairs[other].T, pairs[other, ::-1].T):
+        for here, there in (pairs[other, ::-1].T, pairs[other].T):
             who, at = np.unique(here, return_index=True)
             for a, b in zip(who.tolist(), there[at].tolist()): sides.setdefault(a, b)
         found.append(pairs[~other])
