@@ -273,14 +273,12 @@ def _in_groups(files, labels, groups, problem, words):
 def _copies(files, labels, looks, given):
     "The group of each photo, and a finding for each copy: the worst that is known, and of these the nearest"
     exact = equal_pairs([digest for digest, _, _ in looks])
-    near, mirrored = near_copies([h for _, h, _ in looks])
-    agree = np.array([labels[i] == labels[j] for i, j in mirrored], bool)
-    near, sides = np.concatenate([exact, near, mirrored[agree]]), mirrored[~agree]
-    groups = group_numbers(len(files), near, equal_pairs(given))
+    near, sides = near_copies([h for _, h, _ in looks], labels)
+    groups = group_numbers(len(files), exact, near, equal_pairs(given))
     rows = [*_in_groups(files, labels, group_numbers(len(files), exact), 'duplicate', 'same photo as'),
-            *_in_groups(files, labels, group_numbers(len(files), near), 'near copy', 'like'),
+            *_in_groups(files, labels, group_numbers(len(files), exact, near), 'near copy', 'like'),
             *_in_groups(files, labels, groups, None, 'in one group with'),
-            *(_twin(files, labels, *pair, 'mirror image of') for i, j in sides for pair in ((i, j), (j, i)))]
+            *(_twin(files, labels, i, j, 'mirror image of') for i, j in sides.items())]
     worst = {}
     for i, *row in sorted(rows, key=lambda row: row[1] != 'two labels'): worst.setdefault(i, (i, *row))
     return groups, worst.values()

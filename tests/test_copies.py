@@ -1,6 +1,7 @@
 "Near copies are found, named and kept on one side of the split, whatever else the table says."
 import io
 import itertools
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -135,7 +136,7 @@ def test_a_burst_is_one_group(tmp_path):
     for i in range(12): wide.crop((i*5, 0, 320+i*5, 240)).save(tmp_path/f'a_{i:02}.png')
     files = find_photos(tmp_path)
     ends = [photo_hash(read_photo(f)) for f in (files[0], files[-1])]
-    assert len(near_copies(ends)[0]) == 0
+    assert len(near_copies(ends, 'aa')[0]) == 0
     problems, groups = look_at(files, progress=False)
     assert len(set(groups)) == 1 and problems.problem.tolist() == ['near copy']*11
 
@@ -188,27 +189,45 @@ def test_what_is_said_of_labels_and_names_is_printable(tmp_path):
     assert problems.problem.tolist() == ['two labels']*2 and problems.detail.map(str.isprintable).all()
 
 
-def test_all_close_pairs_are_found_and_no_others():
+@pytest.mark.parametrize('most', [0, 56, 104, 108])
+@pytest.mark.parametrize('labels', ['a', 'ab', 'abc'])
+def test_groups_are_those_of_all_pairs(most, labels):
     "Across the borders of blocks, and where photos without a hash stand between"
     rng = np.random.default_rng()
-    hashes = list(rng.integers(0, 2**64, (700, 2, 4), dtype=np.uint64))
-    for i in rng.choice(700, 40, replace=False): hashes[i] = None
-    for most in (0, 56, 108):
-        same, mirrored = near_copies(hashes, most)
-        want = [set(), set()]
-        for i, j in itertools.combinations([i for i, h in enumerate(hashes) if h is not None], 2):
-            bits = [int(np.bitwise_count(hashes[i][0] ^ hashes[j][side]).sum()) for side in (0, 1)]
-            if bits[0] <= most: want[0].add((i, j))
-            elif bits[1] <= most: want[1].add((i, j))
-        assert [set(map(tuple, p.tolist())) for p in (same, mirrored)] == want
-        hashes[699] = hashes[3] = hashes[300] = rng.integers(0, 2**64, (2, 4), dtype=np.uint64) # found even at 0
+    hashes = list(rng.integers(0, 2**64, (600, 2, 4), dtype=np.uint64))
+    hashes[599] = hashes[3] = hashes[300]
+    hashes[5] = hashes[400][::-1].copy()
+    for i in rng.choice(np.arange(6, 300), 40, replace=False): hashes[i] = None
+    labels = rng.choice([*labels], 600)
+    want, clash = [], set()
+    for i, j in itertools.combinations([i for i, h in enumerate(hashes) if h is not None], 2):
+        same, mirrored = (int(np.bitwise_count(hashes[i][0] ^ side).sum()) <= most for side in hashes[j])
+        if same or mirrored and labels[i] == labels[j]: want.append((i, j))
+        if mirrored and labels[i] != labels[j]: clash |= {(i, j), (j, i)}
+    pairs, sides = near_copies(hashes, labels, most)
+    assert {*map(tuple, pairs.tolist())} == {*want}
+    assert {*sides} == {i for i, _ in clash} and {*sides.items()} <= clash
 
 
 def test_opposite_bits_are_far_apart():
     "256 differing bits are not counted as none"
     zeros = np.zeros((2, 4), np.uint64)
-    same, mirrored = near_copies([zeros, ~zeros])
-    assert len(same) == len(mirrored) == 0
+    assert len(near_copies([zeros, ~zeros], 'aa')[0]) == 0
+
+
+@pytest.mark.parametrize('labels', ['a', 'ab'])
+def test_many_copies_of_one_photo_do_not_fill_the_memory(labels):
+    "4,000 of them make eight million pairs, and as many mirrored ones; others stay apart"
+    hashes = np.zeros((4003, 2, 4), np.uint64)
+    hashes[[7, 2000], 0] = hashes[[7, 2000], 1] = np.uint64(2**64-1)
+    hashes[4002, :, ::2] = np.uint64(2**64-1)
+    tracemalloc.start()
+    pairs, sides = near_copies(list(hashes), [labels[i % len(labels)] for i in range(4003)])
+    assert tracemalloc.get_traced_memory()[1] < 200e6
+    tracemalloc.stop()
+    groups = group_numbers(4003, pairs)
+    assert len(set(groups)) == 3 and groups[7] == groups[2000] and len(pairs) < 3_000_000
+    assert len(sides) == (4002 if labels == 'ab' else 0)
 
 
 def test_pairs_of_any_values_become_groups():
@@ -229,8 +248,9 @@ def test_copies_of_real_photos_are_found(kind, shared):
     for f in files:
         with Image.open(io.BytesIO(saved(Image.fromarray(read_photo(f)), kind))) as im: changed.append(im.copy())
     copies = [photo_hash(np.asarray(im.convert('RGB'))) for im in changed]
-    pairs = {(i, j) for p in near_copies(originals+copies) for i, j in p.tolist()}
     n = len(files)
+    pairs, _ = near_copies(originals+copies, ['']*2*n)
+    pairs = {*map(tuple, pairs.tolist())}
     assert {j-i for i, j in pairs} == {n} and len(pairs) >= .95*n
 
 
