@@ -26,8 +26,8 @@ class Config:
     "The options of a run. Raises ValueError for a value that no run can have"
     path:str='auto' # photos: auto (real ones if here, else drawn), drawn, full (downloads 812 MB), or a folder
     labels:str='name' # where the breed is: name (breed_12.jpg), folder, or a CSV file; in Python also a DataFrame
-    arch:str='auto' # auto (drawnet for drawn photos, tf_efficientnet_lite0 for real ones), or torchvision's or timm's
-    weights:str='auto' # auto (those at hand, if any), download (if none are), none, a .safetensors or .pth file, report
+    arch:str='auto' # auto (drawnet for drawn photos, else tf_efficientnet_lite0), or a name of torchvision's or timm's
+    weights:str='auto' # auto (those at hand, if any), download, none, a .safetensors or .pth file, or a report
     head:str='auto' # linear (one layer, fitted in one step), fastai (two), auto (linear on a body that saw real photos)
     epochs:int|None=None # epochs in which everything learns; by default 220 steps or more, 480 without weights
     freeze_epochs:int|None=None # epochs before them in which only the head learns; by default 60 steps with weights

