@@ -88,6 +88,7 @@ def test_line(
     return [f"Test: error rate {t['error_rate']:.3f} (95% interval {t['error_low']:.3f} to {t['error_high']:.3f}) on "
             f"{count_of(t['n_measured'], 'photo')}.{left if t['unknown'] else ''}"]
 
+# %% ../nbs/internals/report.ipynb #data-lines
 def _counted(findings):
     "Findings counted by problem: '2 photos too small, 1 photo damaged'"
     counts = findings.drop_duplicates(['file', 'problem']).problem.value_counts()
