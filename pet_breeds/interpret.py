@@ -88,6 +88,7 @@ def honest_error(
     vocab:list, # the classes' names, in order
     n_train:list, # training photos of each class, in the same order
     groups=None, # a value for each validation photo, the same for copies of one photo; all are different unless given
+    folds:int=0, # parts of a cross-validation, 0 for photos that were held out
 )->dict: # error_rate and its interval, n_different, baseline, baseline_error, mean_breed_error, not_measured
     "The error rate of a model with what it has to be compared with"
     df = pd.DataFrame(dict(targ=np.asarray(targ), wrong=np.asarray(targ) != np.asarray(pred)))
@@ -96,7 +97,8 @@ def honest_error(
     def mean(x, weight=df.weight): return float(np.average(x, weights=weight))
     error, n, common = mean(df.wrong), int(df.group.nunique()), int(np.argmax(n_train))
     by_breed = [mean(part.wrong, part.weight) for _, part in df.groupby('targ')]
-    low, high = error_interval(error, n)
+    # the heads of a cross-validation share photos, so its variance is larger (Nadeau and Bengio 2003)
+    low, high = error_interval(error, max(1, round(n/(1+folds/(folds-1)))) if folds else n)
     return dict(error_rate=error, error_low=low, error_high=high, n_different=n, baseline=vocab[common],
                 baseline_error=mean(df.targ != common), mean_breed_error=float(np.mean(by_breed)),
                 not_measured=[name for i, name in enumerate(vocab) if i not in set(df.targ)])
@@ -106,11 +108,10 @@ def per_class(
     cm:pd.DataFrame, # what `confusion` returns
 )->pd.DataFrame: # breed, n, wrong, error_rate, low and high (its interval), recall, precision, f1; worst first
     "How well each breed is told; breeds without a photo are left out, and a precision without a prediction is empty"
-    n, right = cm.sum(axis=1), pd.Series(np.diag(cm), cm.index)
-    df = pd.DataFrame(dict(n=n, wrong=n - right, error_rate=1 - right/n))[n > 0]
-    df['low'], df['high'] = zip(*(error_interval(e, k) for e, k in zip(df.error_rate, df.n))) if len(df) else ((), ())
-    df['recall'], df['precision'] = right/n, right/cm.sum().set_axis(cm.index)
-    df['f1'] = 2*right/(n + cm.sum().set_axis(cm.index))
+    n, right, named = cm.sum(axis=1), pd.Series(np.diag(cm), cm.index), cm.sum().set_axis(cm.index)
+    df = pd.DataFrame(dict(n=n, wrong=n - right, error_rate=1 - right/n, low=0., high=0., recall=right/n,
+                           precision=right/named, f1=2*right/(n + named)))[n > 0]
+    df[['low', 'high']] = [error_interval(e, k) for e, k in zip(df.error_rate, df.n)] or np.empty((0, 2))
     df = df.rename_axis('breed').reset_index()
     return df.sort_values(['error_rate', 'breed'], ascending=[False, True], ignore_index=True)
 

@@ -308,13 +308,13 @@ def _activations(learn, dl):
     acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
     return acts, targ, dl.items
 
-def _honest(learn, acts, targ, items):
+def _honest(learn, acts, targ, items, folds=0):
     "The error rate with what it has to be compared with"
     import pandas as pd
     from pet_breeds import interpret
     vocab = list(learn.dls.vocab)
     n_train = pd.concat([dl.items for dl in learn.dls.loaders]).label.value_counts().reindex(vocab, fill_value=0)
-    return interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'))
+    return interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'), folds)
 
 def _measured(run):
     "What validates a run: activations, true classes and photos; of a fitted head by cross-validation, if they are few"
@@ -343,7 +343,7 @@ def measure(self:Run):
     self.confusion = interpret.confusion(targ, acts.argmax(1), vocab)
     self.top = interpret.top_losses(acts, targ, list(items.file), vocab, k=15)
     loss = learn.loss_func(acts, targ).item()
-    self.metrics.update(_honest(learn, acts, targ, items), n_measured=len(targ), valid_loss=loss,
+    self.metrics.update(_honest(learn, acts, targ, items, self.plan['folds']), n_measured=len(targ), valid_loss=loss,
                         test=_measure_test(self), seconds=round(time.perf_counter()-self.start, 1))
     return self.metrics
 

@@ -177,9 +177,9 @@ def test_an_interval_covers_the_truth(rate, n):
     assert .9 < covered < .99
 
 
-def metrics(targ, pred, n_train, groups=None):
+def metrics(targ, pred, n_train, groups=None, folds=0):
     vocab = [f'breed_{i}' for i in range(len(n_train))]
-    return dict(photos='real', n_classes=len(vocab), n_valid=len(targ), **honest_error(targ, pred, vocab, n_train, groups))
+    return dict(photos='real', n_classes=len(vocab), n_measured=len(targ), folds=folds, **honest_error(targ, pred, vocab, n_train, groups, folds))
 
 
 def test_180_against_20_is_no_success():
@@ -209,3 +209,36 @@ def test_every_breed_has_its_numbers():
     assert list(df.index) == ['a', 'b'] and df.recall.tolist() == [.8, 1] and df.precision.tolist() == [1, 1/3]
     assert df.f1.round(3).tolist() == [.889, .5] and (df.high > df.low).all()
     assert (df.low <= df.error_rate).all() and (df.error_rate <= df.high).all()
+
+
+@pytest.mark.parametrize('folds', [2, 5, 10])
+@pytest.mark.parametrize('groups', [None, np.repeat(range(30), 2)])
+def test_the_interval_of_a_cross_validation_is_wider(folds, groups):
+    targ, pred = np.repeat([0, 1], 30), np.repeat([0, 1, 0], 20)
+    held, crossed = (metrics(targ, pred, [30, 30], groups, k) for k in (0, folds))
+    assert crossed['error_rate'] == held['error_rate'] and f'{folds}-fold cross-validation' in result_line(crossed)
+    assert crossed['error_low'] < held['error_low'] and held['error_high'] < crossed['error_high']
+
+
+@pytest.mark.parametrize('own', [False, True])
+@pytest.mark.parametrize('n', [2, 12])
+def test_a_fitted_head_is_measured_on_all_photos_unless_there_is_a_split(tmp_path, own, n):
+    from pet_breeds.pets import run_pets
+    for part in ('train', 'valid') if own else ('',):
+        photos(tmp_path/'pets'/part, *numbered('pug_{}.png', n), *numbered('beagle_{}.png', n))
+    with contextlib.redirect_stdout(io.StringIO()):
+        m = run_pets(str(tmp_path/'pets'), arch='drawnet', size=32, head='linear', bs=2, out=str(tmp_path/'report')).metrics
+    assert (m['folds'], m['n_measured']) == ((0, 2*n) if own else (min(5, n), 2*n))
+
+
+def test_a_test_is_measured_apart(tmp_path):
+    from pet_breeds.pets import run_pets
+    for part, n in dict(train=5, test=3).items(): photos(tmp_path/'pets'/part, *numbered('pug/{}.png', n), *numbered('beagle/{}.png', n))
+    photos(tmp_path/'pets'/'test', 'boxer/1.png')
+    (tmp_path/'pets'/'test'/'pug'/'bad.png').write_bytes(b'no photo')
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        run = run_pets(str(tmp_path/'pets'), arch='drawnet', labels='folder', size=32, bs=2, out=str(tmp_path/'report'))
+    m = run.metrics
+    assert m['n_measured'] == 10 and (m['test']['n_measured'], m['test']['unknown']) == (6, 1)
+    assert 'Test: error rate' in out.getvalue() and 'Left out: 1 photo of breeds that the model does not know' in out.getvalue()
+    assert run.findings.file.tolist().count('test/pug/bad.png') == 1 and 'Test: error rate' in (tmp_path/'report'/'index.html').read_text()
