@@ -63,7 +63,7 @@ def near_copies(
     most:int=56, # so many of the 256 bits may differ
 )->tuple: # pairs of positions, (pairs, 2), that join all near copies; and {photo: a mirror image with another label}
     "Photos that look alike, also in chains or mirrored"
-    found, names = [np.empty((0, 2), int)], np.array([*labels], object)
+    names, found = np.array([*labels], object), [np.empty((0, 2), int)]
     sides:dict = {}
     for mirrored, pairs in _close_pairs(hashes, most):
         other = (names[pairs[:, 0]] != names[pairs[:, 1]]) & bool(mirrored)

@@ -267,7 +267,7 @@ def StratifiedSplitter(
     get_x:Callable=noop, # reads the file from an item
     valid_pct:float=.2, # as in `stratified_split`
     seed:int=42 # as in `stratified_split`
-)->Callable: # function from files, or from a DataFrame's rows, to the positions for training and validation
+)->Callable: # from files, or from a DataFrame with or without `group` and `is_valid`, to the positions of both sides
     "`stratified_split` as the splitter of a DataBlock, or the split in a column `is_valid`. Raises ValueError"
     _check_fraction(valid_pct)
     def split(items):
@@ -321,7 +321,7 @@ def folder_block(**kwargs)->PhotoBlock: # to call with a folder: `.dataloaders(p
 
 @delegates(pets_block)
 def table_block(**kwargs)->PhotoBlock: # to call with a table: `.dataloaders(table)`
-    "As `pets_block`, for a DataFrame with `file` and `label`, as `photo_table` makes it; `group` and `is_valid` count"
+    "As `pets_block`, for a table of `photo_table`. Its columns `group` and `is_valid`, if there, decide the split"
     return pets_block(**{**dict(get_items=None, get_x=ColReader('file'), get_y=ColReader('label')), **kwargs})
 
 # %% ../nbs/03_data.ipynb #pets-dls-def

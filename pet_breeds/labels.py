@@ -43,7 +43,8 @@ def try_regex(
     return pd.DataFrame(rows, columns=['text', 'want', 'got', 'verdict'], dtype=object)
 
 # %% ../nbs/01_labels.ipynb #suffixes-def
-photo_suffixes = tuple('.jpg .jpeg .jpe .jfif .jp2 .png .gif .bmp .dib .tif .tiff .webp .avif .ppm .pgm'.split())
+photo_suffixes = tuple('.jpg .jpeg .jpe .jfif .jp2 .png .gif .bmp .dib .tif .tiff .webp .avif .heic .heif .ppm .pgm'
+                       .split())
 
 # %% ../nbs/01_labels.ipynb #name-label-def
 _JOINERS = '\u200c\u200d' # invisible, but within a word they shape letters and emoji

@@ -132,7 +132,10 @@ def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
     shutil.copytree(ROOT/'pet_breeds', tmp_path/'pet_breeds')
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', 'wheels', '.'], cwd=tmp_path, check=True, capture_output=True)
     [wheel] = (tmp_path/'wheels').iterdir()
-    with zipfile.ZipFile(wheel) as z: packed = {n for n in z.namelist() if n.startswith('pet_breeds/')}
+    with zipfile.ZipFile(wheel) as z:
+        packed = {n for n in z.namelist() if n.startswith('pet_breeds/')}
+        about = z.read(next(n for n in z.namelist() if n.endswith('/METADATA'))).decode().splitlines()
+    assert {'Provides-Extra: dev', 'Provides-Extra: heic'} <= set(about)
     assert packed == {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()}
 
 
