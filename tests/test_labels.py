@@ -359,7 +359,7 @@ def test_photos_for_a_test_are_kept_apart(photos):
     rows = 'file,label,split\nimages/a.jpg,pug,train\nimages/b.jpg,beagle,test\nimages/c.JPG,pug,val\n'
     table = table_labels(csv(photos, rows))
     assert table.is_valid.tolist() == [False, True] and table.label.tolist() == ['pug', 'pug']
-    assert table.attrs['test'].file.tolist() == [photos/'images/b.jpg']
+    assert table.attrs['test'] == dict(file=[photos/'images/b.jpg'], label=['beagle'])
     with pytest.raises(ValueError, match='expected some to train on'): table_labels(csv(photos, rows.replace('train', 'test')))
     with pytest.raises(ValueError, match="column 'split', row 2, holds 'early': expected train, valid or test"):
         table_labels(csv(photos, rows.replace('train', 'early')))
