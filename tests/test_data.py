@@ -97,7 +97,7 @@ def test_a_rule_that_finds_nothing_is_told_what_to_do_instead(tmp_path):
         photo_table(top, 'folder')
     for e in (by_name, by_folder): assert 'breeds:' not in str(e.value)
     with pytest.raises(ValueError, match=r'3 of 3 photos have no label by labels\(\): img0'): photo_table(top, lambda f: None)
-    photo(top/'Dime'/'1.png')
+    for i in range(9): photo(top/'Dime'/f'{i}.png', i)
     with pytest.raises(ValueError, match='only one breed') as by_folder: photo_table(top, 'folder')
     assert 'labels=' not in str(by_folder.value)
 
