@@ -267,7 +267,7 @@ def stopped(monkeypatch, after, **options):
 
 
 OTHER = dict(arch='drawnet', weights='none', head='linear', epochs=5, freeze_epochs=2, lr='2e-2', size=48, bs=8, precision='bf16',
-             presize='stock', flip=False, valid_pct=.4, balance=True, seed=1)
+             presize='stock', fit='pad', flip=False, valid_pct=.4, balance=True, seed=1)
 KEPT = 'path', 'labels', 'finder', 'cache', 'resume', 'out' # a resumed run may have another value; photos and labels are compared one by one
 
 
