@@ -301,8 +301,8 @@ def _part(self:ComposedDL, i, aug, grid, train):
     photo, *rest = i if isinstance(i, tuple) else self.kept[i] if self.kept else self.dataset[i]
     photo = photo.as_subclass(torch.Tensor) # slicing a TensorImage costs seven times as much
     prep, (height, width) = self.prep, photo.shape[1:]
-    left, top, side = crop_box(height, width, aug.crop_x, aug.crop_y)
-    x0, y0, x1, y1 = left, top, left+side, top+side
+    left, top, side = crop_box(height, width, aug.crop_x, aug.crop_y, prep.fit)
+    x0, y0, x1, y1 = (left, top, left+side, top+side) if prep.fit == 'crop' else (0, 0, width, height)
     if train: x0, y0, x1, y1 = seen_box(to_pixels(grid, side, prep.item, left, top), height, width, prep.size)
     return photo[:, y0:y1, x0:x1], to_pixels(grid, side, prep.item, left-x0, top-y0), tuple(rest)
 
@@ -361,7 +361,7 @@ def photo_block(
         return TransformBlock(PhotoReader(prep.item, cache), item_tfms=NoSingles(), dl_type=ComposedDL,
                               dls_kwargs=dict(prep=prep, resident=None if cache else False))
     if cache: raise ValueError("cache is for presize='composed'; 'stock' decodes every photo every time")
-    item_tfms, batch_tfms = stock.presize(prep.item, prep.size, prep.min_scale, **prep.aug)
+    item_tfms, batch_tfms = stock.presize(prep.item, prep.size, prep.min_scale, prep.fit, **prep.aug)
     return TransformBlock(StockPhoto.create, item_tfms, [IntToFloatTensor, *batch_tfms], PhotoDL, dict(prep=prep))
 
 class PhotoSets(Datasets):

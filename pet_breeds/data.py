@@ -286,17 +286,18 @@ def pets_block(
     valid_pct:float=.2, # fraction for validation, as in `stratified_split`
     seed:int=42, # of the split
     presize:str='composed', # 'composed': one warp a photo; 'stock': as the book does it
+    fit:str='crop', # how a photo becomes a square: 'crop', 'pad' or 'squish', see `crop_box`
     cache:bool|Path=False, # keep decoded photos in a file, in the usual folder or in this one; see `cache_photos`
     vocab:list|None=None, # the breeds in the order of the model's outputs; sorted unless given
     item_tfms:list|None=None, # more transforms of single photos, only with presize='stock'
     batch_tfms:list|None=None, # more transforms of whole batches
-    prep:Prep|None=None, # how photos are prepared, in one; instead of `item`, `size`, `min_scale`, `presize` and `aug`
+    prep:Prep|None=None, # how photos are prepared, in one; instead of `size`, `presize`, `fit`, ... and `aug`
     get_items:Callable|None=find_photos, get_x:Callable=noop, get_y:Callable=name_label, # as for `DataBlock`
     **aug # more for training: `max_rotate`, `do_flip`, ..., as for `draw_augs`
 )->PhotoBlock: # to call with a folder: `.dataloaders(path)`
     "The book's block: label in the photo's name, presized; but the split is stratified. Raises ValueError"
     refuse_unknown('a photo block', aug, [*signature(pets_block).parameters, *AUGS, *STOCK_AUGS])
-    said = Prep(presize, item, size, min_scale, aug)
+    said = Prep(presize, item, size, min_scale, aug, fit)
     if prep and said != Prep(): raise ValueError('prep: it holds the size and all the rest: leave out those options')
     prep = prep or said
     if item_tfms and prep.presize == 'composed':

@@ -37,6 +37,7 @@ class Config:
     bs:int|None=None # photos in a batch; by default between 16 and 64
     precision:str='auto' # auto (the fastest that is safe on this machine), fp32, fp16 or bf16
     presize:str='composed' # composed (one warp a photo), or stock (as in the book)
+    fit:str='crop' # a photo that is not square: crop (to its middle), pad (with its mirror image), or squish (squeeze)
     flip:bool=True # mirror half of the training photos; --no-flip where left and right differ, as in arrows
     cache:bool=False # keep decoded photos in a file, to read them faster from the second epoch on
     valid_pct:float=.2 # fraction of the photos held out for validation
@@ -67,7 +68,7 @@ def _expanded(value, name):
     return os.path.expanduser(value) # as text: './full' is a folder, 'full' is not
 
 _CHOICES = dict(head=('auto', 'fastai', 'linear'), precision=('auto', 'fp32', 'fp16', 'bf16'),
-                presize=('composed', 'stock'))
+                presize=('composed', 'stock'), fit=('crop', 'pad', 'squish'))
 
 def _check_rate(lr):
     try: ok = lr in ('auto', 'valley') or 0 < float(lr) < float('inf')
@@ -175,7 +176,7 @@ class Run:
         self.config = c = replace(self.config, arch=arch)
         self.command, self.shown_command = command(c), command(c, short_path)
         aug = {} if c.flip else dict(do_flip=False)
-        self.prep = Prep(c.presize, size=c.size or model.default_size(arch), aug=aug)
+        self.prep = Prep(c.presize, size=c.size or model.default_size(arch), aug=aug, fit=c.fit)
         if c.weights == 'download': model.make_model(arch, 2, None, self.prep.size) # before anything is fetched
         self.weights = on_main(lambda: find_weights(arch, c.weights))
         model.make_model(arch, 2, self.weights, self.prep.size)
@@ -193,6 +194,7 @@ def _photos_of(c):
     top = sources.get_pets(c.path)
     learned, test, found = data.usable_photos(top, c.labels)
     found['file'] = [os.path.relpath(f, top) for f in found.file]
+    if c.fit != 'crop': found = found[found.problem != 'cut off'].reset_index(drop=True)
     if c.presize == 'stock': found['detail'] = found.detail.str.replace('will be read upright', 'is read as it lies')
     return learned, test, found, 'drawn' if sources.is_drawn(top) else 'real'
 

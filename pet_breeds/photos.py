@@ -228,7 +228,11 @@ def any_photo(
 def _oddities(im, mode, file, min_side):
     "The problems that an open image shows besides its pixels: (problem, detail, usable); `mode` before decoding"
     real, turn = im.format.replace('MPO', 'JPEG'), _orientation(im)
-    if min(im.size) < min_side: yield 'too small', f'{im.width} x {im.height} pixels', False
+    pixels, short, long = f'{im.width} x {im.height} pixels', *sorted(im.size)
+    if short < min_side: yield 'too small', pixels, False
+    elif long >= 2*short:
+        yield 'cut off', (f'{pixels}: only the middle {100*short/long:.2g}% is looked at in validation; '
+                          '--fit pad or squish takes all of it'), True
     if mode != 'RGB': yield 'odd mode', f'{mode}, will be read as RGB', True
     if turn in range(2, 9): yield 'turned', f'EXIF orientation {turn}, will be read upright', True
     named = Image.registered_extensions().get(Path(file).suffix.lower(), real)

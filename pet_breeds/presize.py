@@ -7,7 +7,8 @@ __all__ = ['presize']
 
 # %% ../nbs/02_presize.ipynb #imports
 import warnings
-from .warp import ITEM, SIZE, check_sizes
+from .core import check_choice
+from .warp import FITS, ITEM, SIZE, check_sizes
 with warnings.catch_warnings():
     warnings.filterwarnings('ignore', '`torch.jit.script`', FutureWarning) # fastai still uses it
     from fastai.vision.augment import Resize, aug_transforms
@@ -17,8 +18,10 @@ def presize(
     item:int=ITEM, # side of the square every photo is first resized to, in pixels: photo by photo, on the CPU
     size:int=SIZE, # side of the square the model sees, in pixels: a batch at a time, on the device
     min_scale:float=0.75, # smallest fraction of the square's area that the random crop may keep, in (0,1]
+    fit:str='crop', # how a photo becomes the first square: 'crop', 'pad' or 'squish', as in `crop_box`
     **aug # more arguments for fastai's `aug_transforms`: `do_flip`, `max_rotate`, `max_lighting`, ...
 )->tuple: # `item_tfms`, `batch_tfms`: two lists for a `DataBlock`
     "The book's presizing: `Resize`, then `aug_transforms`. Raises ValueError. Section \"Presizing\", question 1"
     check_sizes(item, size, min_scale)
-    return [Resize(item)], aug_transforms(size=size, min_scale=min_scale, **aug)
+    check_choice('fit', fit, FITS)
+    return [Resize(item, method=fit)], aug_transforms(size=size, min_scale=min_scale, **aug)

@@ -1,5 +1,6 @@
 "Photos as they are meant to be seen, a cache that is never wrong, the user's pipeline, one batch whatever makes it."
 import itertools
+import json
 import os
 import pickle
 import shutil
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import fastai.callback.progress  # noqa: F401, for `no_bar`
@@ -31,7 +33,7 @@ from pet_breeds.batches import (ComposedDL, InTable, PhotoBlock, PhotoCache, Pho
 from pet_breeds.data import pets_dls
 from pet_breeds.labels import name_label
 from pet_breeds.photos import check_photos, read_photo, shape_of
-from pet_breeds.warp import Prep
+from pet_breeds.warp import FITS, Prep
 
 
 @pytest.fixture
@@ -355,6 +357,60 @@ def test_validation_sees_the_square_alone(few):
         made = made.dataloaders([file]*6, bs=4, device='cpu')
         train.append(made.train.one_batch()[0]), valid.append(made.valid.one_batch()[0])
     assert torch.equal(*valid) and not torch.equal(*train)
+
+
+STILL = dict(max_rotate=0, max_warp=0, max_zoom=1, max_lighting=0)
+
+
+def red(batch):
+    "The share of each photo in a batch that is red"
+    r, g, b = batch.unbind(1)
+    return ((r > .7) & (g < .3) & (b < .3)).float().mean((1, 2))
+
+
+@pytest.mark.parametrize('size', [(240, 80), (80, 240), (120, 120)], ids=['wide', 'high', 'square'])
+@pytest.mark.parametrize('presize', ['composed', 'stock'])
+@pytest.mark.parametrize('fit', FITS)
+def test_what_is_at_one_side_is_seen_unless_it_is_cut_off(fit, presize, size, tmp_path):
+    "Red at the left upper end: a crop of a long photo has it now and then in training, and never in validation"
+    photo, files = Image.new('RGB', size, 'gray'), [tmp_path/f'{"pug" if i % 2 else "beagle"}_{i}.png' for i in range(24)]
+    photo.paste('red', (0, 0, 30, 30))
+    for file in files: photo.save(file)
+    prep = Prep(presize, 120, 60, 1, STILL, fit)
+    block = PhotoBlock((photo_block(prep), CategoryBlock), get_y=name_label, splitter=IndexSplitter([0, 1]))
+    made = block.dataloaders(files, bs=11, device='cpu', num_workers=0)
+    train, valid = torch.cat([red(x) for x, _ in made.train]), made.valid.one_batch()[0]
+    cut = fit == 'crop' and size[0] != size[1]
+    assert bool((train == 0).any()) == cut and bool((red(valid) == 0).all()) == cut
+    if not cut: # its share of the photo; what is mirrored adds to it, and a red that is at an edge is mixed
+        share = 900/max(size)**2 if fit == 'pad' else 900/size[0]/size[1]
+        assert red(valid).min() > .7*share and train.min() > .7*share
+    saved = Prep(**json.loads(json.dumps(asdict(prep))))
+    [(predicted,)] = photo_dl(files[:2], saved, [0, 0, 0], [1, 1, 1])
+    assert saved == prep and torch.allclose(predicted, valid, atol=1e-6)
+
+
+@pytest.mark.parametrize('fit', ['pad', 'squish'])
+def test_other_fits_on_the_device_or_from_a_cache_within_a_gray_level(fit, few, tmp_path):
+    "Photos as wide as two, with the usual draws; light is not changed"
+    for f in photos(few):
+        with Image.open(f) as im: half = im.convert('RGB').crop((0, 0, im.width, im.width//2))
+        half.save(f)
+    one, device, cached = (sweep(dls(few, max_lighting=0, fit=fit, **change))
+                           for change in ({}, dict(loading=dict(resident=True)), dict(cache=tmp_path/'c')))
+    for x, y, z in zip(one, device, cached, strict=True):
+        assert (x-y).abs().max() <= 1/255+1e-6 and torch.equal(x, z)
+
+
+def test_fits_agree_on_square_photos_alone(few):
+    "In training too, since the draws are the same"
+    for f in photos(few):
+        with Image.open(f) as im: im.convert('RGB').resize((90, 90)).save(f)
+    crop, pad, squish = (torch.cat(sweep(dls(few, fit=fit))) for fit in FITS)
+    assert torch.equal(crop, pad) and torch.equal(crop, squish)
+    with Image.open(photos(few)[0]) as im: im.crop((0, 0, 90, 60)).save(photos(few)[0])
+    crop, pad, squish = (torch.cat(sweep(dls(few, fit=fit))) for fit in FITS)
+    assert not torch.equal(crop, pad) and not torch.equal(crop, squish) and not torch.equal(pad, squish)
 
 
 # the pipeline

@@ -76,6 +76,7 @@ def test_every_field_is_an_option_with_a_comment():
 
 BAD = [dict(epochs=0), dict(epochs=1.5), dict(epochs=True), dict(freeze_epochs=-1), dict(size=4), dict(size='64'), dict(bs=1),
        dict(lr='fast'), dict(lr='-1'), dict(lr='nan'), dict(lr=None), dict(precision='int8'), dict(presize='fast'),
+       dict(fit='stretch'), dict(fit=None),
        dict(valid_pct=0.), dict(valid_pct=1.5), dict(valid_pct='a'), dict(head='round'), dict(seed=-1), dict(path=''),
        dict(out=' '), dict(weights=''), dict(presize='stock', cache=True), dict(head='linear', freeze_epochs=1),
        dict(out='~no-such-user/x'), dict(labels='')]
@@ -104,7 +105,8 @@ def test_the_command_repeats_the_options(photos):
     from argparse import ArgumentParser
     import shlex
     from pet_breeds.core import add_options
-    config = Config(path=str(photos), labels='folder', flip=False, cache=True, epochs=3, lr='valley', out='a b', valid_pct=.3)
+    config = Config(path=str(photos), labels='folder', flip=False, cache=True, epochs=3, lr='valley', out='a b', valid_pct=.3,
+                    fit='squish')
     parser = ArgumentParser()
     add_options(parser, Config)
     prog, *words = shlex.split(command(config))
@@ -190,7 +192,8 @@ def test_hidden_names_of_somebody_else_stay(kind, photos):
 
 # Options in combination
 
-WAYS = dict(labels=['name', 'folder', 'csv', 'frame'], presize=['composed', 'stock'], cache=[False, True], flip=[True, False],
+WAYS = dict(labels=['name', 'folder', 'csv', 'frame'], presize=['composed', 'stock'], fit=['crop', 'pad', 'squish'],
+            cache=[False, True], flip=[True, False],
             head=['fastai', 'linear'], weights=['auto', 'none'], lr=['auto', '1e-2', 'valley'], finder=[False, True],
             precision=['fp32', 'bf16'], full_memory=[None, 'finder', 'head', 'body'], epochs=[1, 2], freeze_epochs=[0, 1])
 
@@ -231,7 +234,9 @@ def test_any_two_options_together(options, photos, monkeypatch, capsys):
     m = run.metrics
     halved = 'starting again' in capsys.readouterr().out
     assert m['bs'] == run.learn.dls.train.bs == (2 if halved else 4) and (full_memory or not halved)
-    assert {k: m[k] for k in ('presize', 'cache', 'flip', 'head', 'precision')} == {k: asked[k] for k in ('presize', 'cache', 'flip', 'head', 'precision')}
+    same = 'presize', 'fit', 'cache', 'flip', 'head', 'precision'
+    assert {k: m[k] for k in same} == {k: asked[k] for k in same} and run.learn.dls.prep.fit == m['fit']
+    assert (options['labels'] == 'frame') or (f"--fit={m['fit']}" in m['command']) == (m['fit'] != 'crop')
     assert (m['weights'] == 'none') == (asked['weights'] == 'none')
     epochs = 0 if run.epochs is None else len(run.epochs)
     assert epochs == m['epochs'] + m['freeze_epochs'] and (epochs > 0) == bool(m['lr'])
@@ -246,6 +251,21 @@ def test_any_two_options_together(options, photos, monkeypatch, capsys):
     assert os.listdir('.') == ['report'] and not run.checkpoint.exists()
     assert (torch.is_autocast_enabled('cpu'), torch.get_num_threads(), os.getcwd()) == (autocast, threads, rng)
     assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize('presize', ['composed', 'stock'])
+@pytest.mark.parametrize('fit', ['crop', 'pad', 'squish'])
+def test_a_photo_that_is_cut_off_is_named_where_it_is(fit, presize, photos):
+    "Other findings about the same photo stay"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for breed, picture, size in (('cat', Image.linear_gradient('L'), (90, 40)), ('dog', Image.radial_gradient('L'), (50, 40))):
+        picture.resize(size).save(photos/'names'/f'{breed}_20.png', exif=exif)
+    found = Run(path=str(photos/'names'), **QUICK, fit=fit, presize=presize).check()
+    both = [('cat_20.png', 'odd mode'), ('cat_20.png', 'turned'), ('dog_20.png', 'odd mode'), ('dog_20.png', 'turned')]
+    rows = list(zip(found.file, found.problem))
+    assert sorted(rows) == sorted([*both, *([('cat_20.png', 'cut off')] if fit == 'crop' else [])])
+    assert (found.detail.str.contains('as it lies').sum() == 2) == (presize == 'stock') and list(found.index) == list(range(len(found)))
 
 
 # Resume
@@ -267,7 +287,7 @@ def stopped(monkeypatch, after, **options):
 
 
 OTHER = dict(arch='drawnet', weights='none', head='linear', epochs=5, freeze_epochs=2, lr='2e-2', size=48, bs=8, precision='bf16',
-             presize='stock', flip=False, valid_pct=.4, balance=True, seed=1)
+             presize='stock', fit='pad', flip=False, valid_pct=.4, balance=True, seed=1)
 KEPT = 'path', 'labels', 'finder', 'cache', 'resume', 'out' # a resumed run may have another value; photos and labels are compared one by one
 
 

@@ -279,6 +279,20 @@ def test_check_photos_finds_what_is_wrong(tmp_path):
     assert 'too small' not in set(check_photos(tmp_path, min_side=20, progress=False).problem)
 
 
+@pytest.mark.parametrize('turn', [1, 6])
+@pytest.mark.parametrize('size, share', [
+    ((100, 100), None), ((199, 100), None), ((200, 100), '50%'), ((100, 200), '50%'), ((1000, 300), '30%'), ((40, 9000), '0.44%'),
+    ((31, 400), None)])
+def test_a_photo_that_is_far_from_square_is_named(size, share, turn, tmp_path):
+    "Also a turned one; one that is too small is left out anyway"
+    photo(tmp_path/'a_1.png', 1, size=size, exif=turned(turn))
+    bad = check_photos(tmp_path, progress=False)
+    found = bad[bad.problem == 'cut off']
+    want = f'{size[0]} x {size[1]} pixels: only the middle {share} is looked at in validation; --fit pad or squish takes all of it'
+    assert found.detail.tolist() == ([want] if share else []) and found.usable.all()
+    assert ('too small' in set(bad.problem)) == (min(size) < 32)
+
+
 def test_copies_are_found_in_any_order(tmp_path):
     "Of equal photos all but the first are duplicates; if two labels differ, every one of them is in doubt"
     files = [photo(tmp_path/f'{i}.png', color) for i, color in enumerate([1, 2, 1, 1, 2, 3])]

@@ -11,10 +11,10 @@ from scipy.ndimage import map_coordinates
 from scipy.stats import binomtest, ks_2samp
 
 from pet_breeds.presize import presize
-from pet_breeds.warp import (AUGS, NEUTRAL, STOCK_AUGS, Prep, check_sizes, crop_box, draw_augs, fineness, lighting,
+from pet_breeds.warp import (AUGS, FITS, NEUTRAL, STOCK_AUGS, Prep, check_sizes, crop_box, draw_augs, fineness, lighting,
                              no_augs, seen_box, to_pixels, warp, warp_matrices, warp_torch)
 from fastai.vision import augment
-from fastai.vision.all import (Brightness, Contrast, Flip, RandomResizedCropGPU, Resize, Rotate, TensorImage, Warp,
+from fastai.vision.all import (Brightness, Contrast, Flip, PILImage, RandomResizedCropGPU, Resize, Rotate, TensorImage, Warp,
                                Zoom, aug_transforms, image2tensor, setup_aug_tfms)
 
 N, SEED = 20_000, 0
@@ -370,12 +370,47 @@ def test_each_option_is_taken_by_the_presizing_that_has_it():
         Prep('stock', aug={name: True})
     with pytest.raises(ValueError, match='presize fast: choose composed or stock'): Prep('fast')
 
+# a photo that is not square
+
+FITTED = dict(wide=(200, 640), high=(700, 230), square=(300, 300), strip=(40, 900), large=(500, 1400))
+
+def fitted(photo, fit, *place):
+    left, top, side = crop_box(*photo.shape[:2], *place, fit)
+    return warp(photo, to_pixels(warp_matrices(no_augs(1), 460)[0], side, 460, left, top), 460)
+
+def resized_as(photo, fit, *place):
+    (resize,), _ = presize(fit=fit)
+    resize.pcts = place
+    return np.array(resize.encodes(PILImage.create(photo))).astype(int)
+
+@pytest.mark.parametrize('place', [(.5, .5), (.2, .9)])
+@pytest.mark.parametrize('shape', FITTED)
+@pytest.mark.parametrize('fit', FITS)
+def test_each_fit_is_that_of_fastais_resize(fit, shape, place):
+    "A smooth photo, also mirrored again and again: nearer by far than one that is moved, turned over, or fitted otherwise"
+    height, width = FITTED[shape]
+    photo = cv2.resize(noise(20)[:max(3, 20*height//1400), :max(3, 20*width//1400)], (width, height), interpolation=cv2.INTER_CUBIC)
+    ours, want = fitted(photo, fit, *place), resized_as(photo, fit, *place)
+    def apart(out): return abs(out-want).mean()
+    assert apart(ours) < .8
+    for other in (np.roll(ours, 2, 0), np.roll(ours, 2, 1), ours[::-1], ours[:, ::-1], ours.swapaxes(0, 1)):
+        assert apart(other) > 1.5*apart(ours)
+    others = [fitted(photo, other, *place) for other in FITS if other != fit]
+    if shape == 'square': assert all((other == ours).all() for other in others)
+    else: assert min(map(apart, others)) > 5
+
+@pytest.mark.parametrize('make', [lambda fit: Prep(fit=fit), lambda fit: Prep('stock', fit=fit), lambda fit: presize(fit=fit)])
+@pytest.mark.parametrize('fit', ['stretch', 'Pad', '', None, 3, '\x1b[31m'])
+def test_another_fit_is_refused(make, fit):
+    with pytest.raises(ValueError, match='^fit.*: choose crop or pad or squish') as e: make(fit)
+    assert str(e.value).isprintable()
+
 # the photo beyond its square
 
 SHAPES = [(300, 400), (333, 500), (40, 60), (1, 1), (3, 200), (460, 1500), (461, 460)]
-def whole(grid, photo, aug):
+def whole(grid, photo, aug, fit='crop'):
     "The matrix into a photo, and the part of it that is seen with the matrix into that"
-    left, top, side = crop_box(*photo.shape[:2], aug.crop_x[0], aug.crop_y[0])
+    left, top, side = crop_box(*photo.shape[:2], aug.crop_x[0], aug.crop_y[0], fit)
     matrix = to_pixels(grid, side, 460, left, top)
     x0, y0, x1, y1 = seen_box(matrix, *photo.shape[:2])
     return matrix, photo[y0:y1, x0:x1], to_pixels(grid, side, 460, left-x0, top-y0)
@@ -383,12 +418,13 @@ def whole(grid, photo, aug):
 @pytest.mark.parametrize('args', [{}, STRONG, dict(max_rotate=180, max_warp=.4, min_zoom=.4, max_zoom=.6)],
                          ids=['book', 'strong', 'wild'])
 @pytest.mark.parametrize('shape', SHAPES)
-def test_the_part_that_is_seen_serves_for_the_photo(shape, args):
+@pytest.mark.parametrize('fit', FITS)
+def test_the_part_that_is_seen_serves_for_the_photo(fit, shape, args):
     "Also where the photo is mirrored, once or again and again. A sample may be rounded the other way"
     photo = np.random.default_rng(SEED).integers(0, 256, (*shape, 3), dtype=np.uint8)
     augs = draw_augs(12, SEED, **args)
     for aug, grid in zip(one_by_one(augs), warp_matrices(augs)):
-        matrix, part, inside = whole(grid, photo, aug)
+        matrix, part, inside = whole(grid, photo, aug, fit)
         a, b = warp(photo, matrix), warp(part, inside)
         assert gap(a, b) <= 1 and (a != b).mean() < .01
 

@@ -18,7 +18,7 @@ from outputs import WIDGET
 # Who may import whom. A module may import only modules above it in this table, so there is no circle.
 MAY_IMPORT = {
     'core': '', 'figures': '', 'labels': 'core', 'loss': '', 'lrs': 'figures', 'drawn': 'core', 'judge': '',
-    'copies': '', 'photos': 'copies core labels', 'warp': 'core', 'presize': 'warp', 'distributed': 'core',
+    'copies': '', 'photos': 'copies core labels', 'warp': 'core', 'presize': 'core warp', 'distributed': 'core',
     'precision': 'core', 'sources': 'core drawn photos', 'batches': 'core photos presize warp',
     'data': 'batches copies core labels photos warp',
     'weights': 'core', 'model': 'core warp weights', 'saving': 'batches core model warp weights',

@@ -222,6 +222,14 @@ def test_a_first_format_whose_files_do_not_belong_together(net, tmp_path):
 
 # refused
 
+def test_a_model_from_before_fit_was_an_option(saved):
+    "It saw crops, so it predicts crops"
+    about, tensors = read(saved)
+    assert about['prep'].pop('fit') == 'crop'
+    write(saved, about, tensors)
+    assert load_model(saved)[1]['prep'] == Prep(**about['prep'], fit='crop')
+
+
 @pytest.mark.parametrize('arch', ['drawnut', 'resnet50.no_such_tag', 'hf-hub:someone/net', '\ud800\n\x1b[2J', ''])
 def test_an_unknown_architecture(saved, arch):
     change(saved, arch=arch)
@@ -243,7 +251,7 @@ def test_an_entry_of_another_kind(saved, entry, value):
 @pytest.mark.parametrize('entry, value', [
     ('presize', 'none'), ('presize', None), ('item', 0), ('item', 64.), ('item', True), ('item', None), ('item', 10**9),
     ('size', -1), ('size', 2049), ('size', '64'), ('min_scale', 0), ('min_scale', 1.5), ('min_scale', float('inf')),
-    ('min_scale', None), ('more', 1), ('aug', 7), ('aug', {'max_rotate': 999}), ('aug', {'max_rotait': 1})])
+    ('min_scale', None), ('fit', 'stretch'), ('fit', None), ('more', 1), ('aug', 7), ('aug', {'max_rotate': 999}), ('aug', {'max_rotait': 1})])
 def test_a_preparation_of_another_kind(saved, entry, value):
     about, tensors = read(saved)
     write(saved, {**about, 'prep': {**about['prep'], entry: value}}, tensors)
