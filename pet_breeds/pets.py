@@ -239,10 +239,11 @@ def data(self:Run):
 def learner(self:Run):
     "The model with its data, ready to train; returns the Learner"
     import torch
-    from pet_breeds import model, precision
+    from pet_breeds import model, precision, training
     if self.dls is None: self.data()
     c = self.config
-    self.learn = model.make_learner(self.dls, c.arch, self.weights or 'none', self.plan['head'])
+    loss = dict(loss_func=training.balanced_loss(self.dls)) if c.balance else {}
+    self.learn = model.make_learner(self.dls, c.arch, self.weights or 'none', self.plan['head'], **loss)
     asked = self.resumed['precision'] if self.resumed else c.precision
     fitted = asked == 'auto' and not self.plan['epochs']
     chosen = on_main(lambda: precision.mixed_precision(self.learn, 'fp32' if fitted else asked))

@@ -228,7 +228,7 @@ def any_photo(
 def _oddities(im, mode, file, min_side):
     "The problems that an open image shows besides its pixels: (problem, detail, usable); `mode` before decoding"
     real, turn = im.format.replace('MPO', 'JPEG'), _orientation(im)
-    pixels, short, long = f'{im.width} x {im.height} pixels', *sorted(im.size)
+    pixels, (short, long) = f'{im.width} x {im.height} pixels', sorted(im.size)
     if short < min_side: yield 'too small', pixels, False
     elif long >= 2*short:
         yield 'cut off', (f'{pixels}: only the middle {100*short/long:.2g}% is looked at in validation; '

@@ -242,3 +242,17 @@ def test_a_test_is_measured_apart(tmp_path):
     assert m['n_measured'] == 10 and (m['test']['n_measured'], m['test']['unknown']) == (6, 1)
     assert 'Test: error rate' in out.getvalue() and 'Left out: 1 photo of breeds that the model does not know' in out.getvalue()
     assert run.findings.file.tolist().count('test/pug/bad.png') == 1 and 'Test: error rate' in (tmp_path/'report'/'index.html').read_text()
+
+
+@pytest.mark.parametrize('balance', [False, True])
+def test_where_rare_breeds_do_worse_balance_is_named(balance):
+    m = {**metrics([0]*36+[1]*4, [0]*36+[0]*3+[1], [144, 16]), 'balance': balance}
+    assert m['mean_breed_error'] > 1.5*m['error_rate'] and ('--balance' in result_line(m)) != balance
+
+
+def test_balanced_weights_let_each_breed_weigh_the_same(tmp_path):
+    from pet_breeds.training import balanced_loss
+    photos(tmp_path, *numbered('pug_{}.png', 12), *numbered('beagle_{}.png', 4))
+    dls = pets_dls(tmp_path, bs=2, item=32, size=32, valid_pct=.25, device='cpu')
+    loss, n = balanced_loss(dls), np.bincount([int(y) for y in dls.train.tls[-1]])
+    assert loss.func.weight.numpy()*n == pytest.approx([n.sum()/2]*2)
