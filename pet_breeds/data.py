@@ -138,6 +138,7 @@ def photo_table(
         usual = {label.casefold(): label for label in table.label}
         test['label'] = [usual.get(label.casefold(), label) for label in test['label']]
     in_folders = isinstance(labels, str) and labels == 'folder'
+    table.attrs.setdefault('skipped', [])
     table.attrs['findings'] = [*_odd_breeds(table), *(_odd_folders(table) if in_folders else [])]
     table = table.drop(columns='written', errors='ignore')
     if table.label.nunique() > 1: return table
@@ -326,19 +327,24 @@ def table_block(**kwargs)->PhotoBlock: # to call with a table: `.dataloaders(tab
     return pets_block(**{**dict(get_items=None, get_x=ColReader('file'), get_y=ColReader('label')), **kwargs})
 
 # %% ../nbs/03_data.ipynb #pets-dls-def
-def _said(table):
-    "The same table; a warning names what was left out and what is odd about its labels"
-    if left := table.attrs.get('skipped'):
+def _warn_of(table):
+    "Warnings that name what was left out of a table, and what is odd about its labels"
+    if left := table.attrs['skipped']:
         warnings.warn(f"{count_of(len(left), 'photo')} without a label left out: {one_line(left[0].name)}, ...")
-    for _, problem, detail, _ in table.attrs.get('findings', []):
+    for _, problem, detail, _ in table.attrs['findings']:
         if problem != 'few photos': warnings.warn(f'{problem}: {one_line(detail)}')
-    return table
 
 def _source(photos, labels):
-    "The table of photos that a block is called with"
-    if not isinstance(photos, pd.DataFrame): return _said(photo_table(photos, labels))
-    if isinstance(labels, str) and labels == 'name': return photos
-    raise ValueError('labels: this table has labels already')
+    "What a block is called with, and the block: that of the rule, unless only a table says what is there"
+    if isinstance(photos, pd.DataFrame):
+        if isinstance(labels, str) and labels == 'name': return photos, table_block
+        raise ValueError('labels: this table has labels already')
+    table = photo_table(photos, labels)
+    _warn_of(table)
+    respelled = any(problem == 'other spelling' for _, problem, *_ in table.attrs['findings'])
+    if not isinstance(labels, str) or labels not in LABEL_RULES: return table, table_block
+    if respelled or table.attrs['skipped'] or 'test' in table.attrs: return table, table_block
+    return user_path(photos), folder_block if labels == 'folder' else pets_block
 
 @delegates(pets_block, but=['get_items', 'get_x', 'get_y'])
 def pets_dls(
@@ -353,5 +359,5 @@ def pets_dls(
     "Batches of photos and labels in one call. Raises errors as `pets_block` and `photo_table` do"
     refuse_unknown('pets_dls', kwargs, [*signature(pets_dls).parameters, *AUGS, *STOCK_AUGS])
     for name, value in dict(bs=bs, val_bs=bs if val_bs is None else val_bs).items(): check_number(name, value, 1)
-    table = _source(photos, labels)
-    return table_block(**kwargs).dataloaders(table, bs=bs, val_bs=val_bs, device=device, num_workers=num_workers)
+    source, block = _source(photos, labels)
+    return block(**kwargs).dataloaders(source, bs=bs, val_bs=val_bs, device=device, num_workers=num_workers)

@@ -193,7 +193,7 @@ def _photos_of(c):
     from pet_breeds import data, sources
     top = sources.get_pets(c.path)
     learned, test, found = data.usable_photos(top, c.labels)
-    found['file'] = [os.path.relpath(f, top) for f in found.file]
+    found['file'] = [one_line(os.path.relpath(f, top)) for f in found.file]
     if c.fit != 'crop': found = found[found.problem != 'cut off'].reset_index(drop=True)
     if c.presize == 'stock': found['detail'] = found.detail.str.replace('will be read upright', 'is read as it lies')
     return learned, test, found, 'drawn' if sources.is_drawn(top) else 'real'

@@ -64,7 +64,7 @@ def _doubts(m):
     if m['error_rate'] >= m['baseline_error']: yield 'So the model is no better than that.'
     elif m['error_high'] > m['baseline_error']: yield 'So the model may be no better than that.'
     if m['mean_breed_error'] > 1.5*m['error_rate'] and not m.get('balance'):
-        yield f"The mean of the breeds is {m['mean_breed_error']:.3f}: --balance lets rare breeds weigh as much as others."
+        yield f"The mean of the breeds is {m['mean_breed_error']:.3f}: --balance lets rare breeds weigh the same."
     if m['n_different'] < m['n_measured']: yield f"Copies of a photo count once: {m['n_different']} are different."
     if m['not_measured']: yield f"Not measured, without a validation photo: {_some(m['not_measured'])}."
 
