@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from .core import count_of, one_line, refuse_foreign, refusing, say, visible, write_whole
 from .model import random_states, restore_random
-from .saving import digest, plain
+from .saving import check_entries, digest, plain
 from .weights import read_tensors
 import torch
 from fastai.vision.all import Callback, CancelEpochException, L, Learner, OptimWrapper, get_model
@@ -153,13 +153,36 @@ def refuse_another_run(
                          'start again without resume, or give the same')
 
 # %% ../nbs/internals/checkpoint.ipynb #saved-rules
+def _is_row(x): return isinstance(x, list) and all(o is None or type(o) in (int, float) for o in x)
+
+def _numeric(x):
+    "Numbers, tensors, and lists and dictionaries of them"
+    if isinstance(x, dict): return all(map(_numeric, x.values()))
+    return all(map(_numeric, x)) if isinstance(x, list) else isinstance(x, (int, float, Tensor))
+
+def _is_state(x):
+    return isinstance(x, dict) and set(x) == set(_GET) and all(_numeric(x[part]) for part in x if part != 'random')
+
+def _is_fit(x):
+    return (isinstance(x, dict) and set(x) == {'epochs', 'rows'} and type(x['epochs']) is int
+            and isinstance(x['rows'], list) and all(map(_is_row, x['rows']))
+            and len(x['rows']) <= x['epochs'])
+
+_SAVED = dict(
+    run=(lambda x: isinstance(x, dict), 'a dictionary'),
+    fits=(lambda x: isinstance(x, list) and x and all(map(_is_fit, x)), 'fits with their epochs and rows'),
+    bs=(lambda x: isinstance(x, list) and all(type(o) is int and o > 0 for o in x), 'photos in a batch of each loader'),
+    state=(_is_state, f"a dictionary of numbers: {', '.join(_GET)}"))
+
 def _read_checkpoint(file):
     if not Path(file).is_file(): raise FileNotFoundError(f'no checkpoint {one_line(file, 300)}: start without resume')
     with refusing(file, 'is not a whole checkpoint of ours'):
         tensors, meta = read_tensors(file)
         if meta.get('format') != _FORMAT: raise ValueError('it is of another kind')
         if meta['sha256'] != digest(meta['about'], tensors): raise ValueError('it was changed after it was written')
-        return _join(json.loads(meta['about']), tensors)
+        saved = _join(json.loads(meta['about']), tensors)
+        check_entries(saved, _SAVED)
+        return saved
 
 def read_run(
     file:str|Path, # that a `Checkpoint` wrote

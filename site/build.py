@@ -18,7 +18,7 @@ def collect(src):
     shutil.copytree(ROOT/'nbs', src, ignore=shutil.ignore_patterns('.*', 'report', 'internals'))
     for nb in (ROOT/'nbs'/'internals').glob('*.ipynb'): shutil.copy(nb, src)
     shutil.copytree(ROOT/'images', src/'images')
-    for name in ('LICENSE', 'CONTRIBUTING.md'): shutil.copy(ROOT/name, src)
+    for name in ('LICENSE', 'NOTICE', 'CONTRIBUTING.md'): shutil.copy(ROOT/name, src)
     (src/'api').mkdir()
     for module in MODULES: (src/'api'/f'{module}.md').write_text(api_page(module), encoding='utf-8')
     intro = '# The package\n\nWhat each module exports, from its docstrings and comments.\n\n'

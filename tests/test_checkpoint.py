@@ -146,10 +146,12 @@ def test_a_run_that_json_cannot_hold(file):
     with pytest.raises(TypeError, match='run: expected a dictionary'): Checkpoint(file, [1])
 
 
+def senseless(file, **saved): checkpoint._write_checkpoint(file, **dict(bs=[6, 6]) | saved)
+
+
 def test_tuples_in_a_run(tmp_path):
     run, state = {'lr': (1e-3, 2e-3)}, dict.fromkeys(checkpoint._GET, {})
-    fits = [dict(epochs=1, rows=[])]
-    checkpoint._write_checkpoint(tmp_path/'run', run=checkpoint._json(run), fits=fits, bs=[6, 6], state=state)
+    senseless(tmp_path/'run', run=checkpoint._json(run), fits=[dict(epochs=1, rows=[])], state=state)
     assert read_checkpoint(tmp_path/'run', run)['run'] == {'lr': [1e-3, 2e-3]}
 
 
@@ -169,6 +171,21 @@ def test_hostile_checkpoints(file, data):
     file.write_bytes(data)
     with pytest.raises(ValueError, match='is not a whole checkpoint of ours') as e: read_checkpoint(file, RUN)
     assert str(file) in str(e.value)
+
+
+SENSELESS = [{}, {'run': [], 'fits': [], 'state': {}}, {'run': RUN, 'fits': [{}], 'state': {}},
+             {'run': RUN, 'fits': [dict(epochs=1, rows=[[], []])], 'state': {}},
+             {'run': RUN, 'fits': [dict(epochs=1, rows=[])], 'state': {'model': {}}},
+             {'run': RUN, 'fits': [], 'state': dict.fromkeys(checkpoint._GET, {})},
+             {'run': RUN, 'fits': [dict(epochs=1, rows=[.5])], 'state': dict.fromkeys(checkpoint._GET, {})},
+             *({'run': RUN, 'fits': [dict(epochs=1, rows=[])], 'state': dict.fromkeys(checkpoint._GET, {}), 'bs': bs}
+               for bs in (None, 6, [0], ['6'], [True]))]
+
+
+@pytest.mark.parametrize('saved', SENSELESS)
+def test_signed_but_senseless(saved, tmp_path):
+    senseless(tmp_path/'run', **saved)
+    with pytest.raises(ValueError, match='is not a whole checkpoint of ours'): read_checkpoint(tmp_path/'run', RUN)
 
 
 # what is not ours stays

@@ -247,7 +247,7 @@ def test_empty_folder(here, capsys):
 def test_no_name_matches(here, capsys):
     (here/'mine').mkdir()
     for i in range(5): Image.new('RGB', (64, 64)).save(here/'mine'/f'holiday{i}.jpg')
-    refused(capsys, ['--path', 'mine'], 'holiday0.jpg', 'holiday1.jpg', 'holiday2.jpg', 'breed_number.jpg')
+    refused(capsys, ['--path', 'mine'], 'holiday0.jpg', 'holiday1.jpg', 'holiday2.jpg', 'breed_12.jpg')
 
 
 def test_one_breed_only(photos, capsys):

@@ -60,7 +60,7 @@ def test_the_command_prints_what_is_said():
     from pet_breeds.interpret import error_interval
     from pet_breeds.report import result_line
     error, low, high, n, k, baseline, baseline_error = said.groups()
-    m = dict(error_rate=float(error), error_low=float(low), error_high=float(high), n_valid=int(n), n_different=int(n), photos='drawn', n_classes=int(k),
+    m = dict(error_rate=float(error), error_low=float(low), error_high=float(high), n_measured=int(n), n_different=int(n), mean_breed_error=float(error), folds=0, photos='drawn', n_classes=int(k),
              baseline=baseline, baseline_error=float(baseline_error), not_measured=[])
     assert result_line(m) in readme.readme() and [f'{x:.3f}' for x in error_interval(float(error), int(n))] == [low, high]
 
