@@ -92,14 +92,14 @@ def test_line(
 
 # %% ../nbs/internals/report.ipynb #data-lines
 def _counted(findings):
-    "Findings counted by problem: '2 photos too small, 1 photo damaged'"
+    "Findings counted by problem: 'near copy 4, too small 1'"
     counts = findings.drop_duplicates(['file', 'problem']).problem.value_counts()
-    return ', '.join(f'{count_of(n, "photo")} {problem}' for problem, n in counts.items())
+    return ', '.join(f'{problem} {n}' for problem, n in counts.items())
 
 def data_lines(
     table:pd.DataFrame, # file and label of each photo that is used
     findings:pd.DataFrame, # file, problem, detail, usable
-    most:int=4, # details that are shown
+    most:int=8, # problems of which an example is shown
 )->list: # of texts, one for each line
     "What is in a folder, what is left out, and what is doubtful"
     counts = table.label.value_counts()
@@ -161,6 +161,11 @@ def _result_section(run):
     mean = f"Mean error of the breeds, each counted alike: {m['mean_breed_error']:.3f}."
     return [result_line(m), *test_line(m), mean, plan_line(m), speed, f"Precision: {m['why']}"]
 
+@section('What looks wrong')
+def _findings_section(run):
+    found = run.findings.assign(used=run.findings.usable.map({True: 'yes', False: 'no'})).drop(columns='usable')
+    return [f'Photos by problem: {_counted(found)}. Look at them before you trust the result.', found] if len(found) else []
+
 # %% ../nbs/internals/report.ipynb #batch-figure
 @section('A batch')
 @in_style()
@@ -221,11 +226,6 @@ def _breeds_section(run):
     said = ['Worst first. n photos were measured; low and high are the ends of the 95% interval of the error rate.']
     if left := run.metrics['not_measured']: said.append(f'Not measured, without a validation photo: {", ".join(left)}.')
     return [*said, interpret.per_class(run.confusion)]
-
-@section('What looks wrong')
-def _findings_section(run):
-    found = run.findings.assign(used=run.findings.usable.map({True: 'yes', False: 'no'})).drop(columns='usable')
-    return [f'{_counted(found)}. Look at these photos before you trust the result.', found] if len(found) else []
 
 @section('Do it again')
 def _again_section(run):

@@ -362,7 +362,7 @@ def test_the_command_skips_and_lists(words, zoo, here, capfd, monkeypatch):
     bad = {FILES[n] for n in CASES if not usable(n)} | {f for n, f in files.items() if n not in labels}
     assert found['skipped'] == len(bad) and found['n_train']+found['n_valid'] == 40+len(CASES)+len(files)-len(bad)
     page = Path('report/index.html').read_text(encoding='utf-8')
-    cells = re.findall('<td>(.*?)</td>', page[page.index('Look at these photos before'):], re.S)
+    cells = re.findall('<td>(.*?)</td>', page[page.index('Look at them before'):], re.S)
     assert set(map(one_line, bad)) <= set(map(html.unescape, cells))
     assert json.loads(Path('report/model.json').read_text())['vocab'] == sorted({*BREEDS, *labels.values()})
     assert os.listdir(here/'cache' if '--cache' in words else here) != []
