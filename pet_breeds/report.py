@@ -164,7 +164,8 @@ def _result_section(run):
 @section('What looks wrong')
 def _findings_section(run):
     found = run.findings.assign(used=run.findings.usable.map({True: 'yes', False: 'no'})).drop(columns='usable')
-    return [f'Photos by problem: {_counted(found)}. Look at them before you trust the result.', found] if len(found) else []
+    said = f'Photos by problem: {_counted(found)}. Look at them before you trust the result.'
+    return [said, found] if len(found) else []
 
 # %% ../nbs/internals/report.ipynb #batch-figure
 @section('A batch')
