@@ -41,11 +41,11 @@ def _rule_of(labels):
 _GUESSES = 'folder', 'name', r're:^(.+?)[\s_-]*\(?\d+\)?\.', r're:^([^\W\d_]+)'
 
 def _advice(places):
-    "What to do about photos without a label: a rule that gives each a label, with the breeds that it finds"
+    "What to do about photos without a label: a rule that gives nearly all a label, with the breeds that it finds"
     for guess in _GUESSES:
-        found = [label_or_none(_rule_of(guess), place) for place in places]
+        found = [label for place in places if (label := label_or_none(_rule_of(guess), place)) is not None]
         breeds = list(dict.fromkeys(found))
-        if None not in breeds and 1 < len(breeds) <= len(found)/2:
+        if len(found) >= .95*len(places) and 1 < len(breeds) <= len(found)/2:
             some = ', '.join(one_line(b, 40) for b in breeds[:3])
             return f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}, ...'
     return "rename them, or give a rule of your own (--labels 're:PATTERN') or a CSV file"

@@ -25,7 +25,7 @@ from fastcore.basics import patch
 class Config:
     "The options of a run. Raises ValueError for a value that no run can have"
     path:str='auto' # photos: auto (real ones if here, else drawn), drawn, full (downloads 812 MB), or a folder
-    labels:str='name' # where the breed is: name (breed_12.jpg), folder, or a CSV file; in Python also a DataFrame
+    labels:str='name' # where the breed is: name (breed_12.jpg), folder, re:PATTERN, or a CSV file (or DataFrame)
     arch:str='auto' # auto (drawnet for drawn photos, else tf_efficientnet_lite0), or a name of torchvision's or timm's
     weights:str='auto' # auto (those at hand, if any), download, none, a .safetensors or .pth file, or a report
     head:str='auto' # linear (one layer, fitted in one step), fastai (two), auto (linear on a body that saw real photos)
