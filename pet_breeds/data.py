@@ -44,7 +44,7 @@ def _advice(places):
     "What to do about photos without a label: a rule that gives nearly all a label, with the breeds that it finds"
     for guess in _GUESSES:
         found = [label for place in places if (label := label_or_none(_rule_of(guess), place)) is not None]
-        breeds = list(dict.fromkeys(found))
+        breeds = list(dict.fromkeys(one_spelling(found)))
         if len(found) >= .95*len(places) and 1 < len(breeds) <= len(found)/2:
             some = ', '.join(one_line(b, 40) for b in breeds[:3])
             return f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}, ...'
