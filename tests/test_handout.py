@@ -401,7 +401,7 @@ def run_nb(nb, tmp_path, sources=()):
             for c in notebook.cells}
 
 
-LONG = '02_presize', '07_training', '07a_precision', '10_pets', '11_scale'  # up to two minutes each
+LONG = '02_presize', '07_training', '07a_precision', '08_interpret', '10_pets', '11_scale'  # up to two minutes each
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -37,9 +37,9 @@ def n_sliders(notebook):
 
 FILES = [f for f in sorted((ROOT/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
 SLIDERS = {f.stem: n for f in FILES if (n := n_sliders(f))}
-# nbdev_test runs all notebooks; those without a slider that take long are opened in a browser only if PET_BREEDS_LONG is set
-LONG = {'07_training', '10_pets', '11_scale', 'checkpoint', 'distributed', 'model', 'photos', 'questions', 'saving'} - {*SLIDERS}
-NOTEBOOKS = {f.stem: f.relative_to(ROOT).as_posix() for f in FILES if f.stem not in LONG or os.environ.get('PET_BREEDS_LONG')}
+# nbdev_test runs all notebooks; those without a slider or a quiz are opened in a browser only if PET_BREEDS_LONG is set
+NOTEBOOKS = {f.stem: f.relative_to(ROOT).as_posix() for f in FILES
+             if f.stem in (*SLIDERS, 'quiz') or os.environ.get('PET_BREEDS_LONG')}
 MINUTE = 60_000 # milliseconds; the limits are for a machine that has much else to do
 SETTINGS = {'apputils-extension/notification': {'fetchNews': 'false', 'checkForUpdates': False},
             'notebook-extension/tracker': {'windowingMode': 'none'}} # all cells are in the page, seen or not

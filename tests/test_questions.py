@@ -891,7 +891,7 @@ SAID = [
     ('q13', 'many', 'no numbers were found in it'),
     ('q13', [.76, .02, .22], 'they sum to 1, as they should; the single values differ, or their order'),
     ('q22', 3, 'these are not the numbers of blocks'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], '1 method'),
-    ('q5', 'os', 'no methods'), ('q6', 'blur', 'one way')]
+    ('q5', 'os', '0 methods'), ('q6', 'blur', '1 way')]
 
 
 @pytest.mark.parametrize('q, answer, part', SAID, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
