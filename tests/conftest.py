@@ -12,9 +12,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts 
 ROOT = Path(__file__).parent.parent
 
 
-# Files of tests that take long: they start commands, kernels or browsers, or try thousands of files
-LONG = {'test_bad_photos', 'test_cli', 'test_faults', 'test_fuzz', 'test_handout', 'test_hooks', 'test_hostile', 'test_jupyter', 'test_readme',
-        'test_scale', 'test_site', 'test_types'}
+# Files and names of tests that take long: they start commands, kernels or browsers, or try thousands of files
+LONG = {'test_bad_photos', 'test_checkpoint', 'test_cli', 'test_copies', 'test_drawn', 'test_faults', 'test_fuzz', 'test_handout', 'test_hooks', 'test_hostile', 'test_jupyter',
+        'test_precision', 'test_presize', 'test_readme', 'test_scale', 'test_site', 'test_sources', 'test_types'}
+
+
+SLOW = ('any_two', 'million', 'kill_', 'a_kill_', 'two_at_once', 'full_memory', 'importing', 'without_fastai', 'cleared_away', 'that_lives', 'code_of_the_package',
+        'every_family', 'shipped_body', 'worker_processes', 'fill_the_memory')
 
 
 def pytest_configure(config): config.addinivalue_line('markers', 'everyday: quick enough to run after every change')
@@ -22,7 +26,7 @@ def pytest_configure(config): config.addinivalue_line('markers', 'everyday: quic
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.stem not in LONG and 'any_two' not in item.name: item.add_marker('everyday')
+        if item.path.stem not in LONG and not any(part in item.name for part in SLOW): item.add_marker('everyday')
 
 
 @pytest.fixture(scope='session')
