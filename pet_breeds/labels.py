@@ -100,7 +100,7 @@ def one_spelling(
     labels:list, # of many photos, as from `tidy_label`
 )->list: # as many
     "Each label as most photos of its breed spell it: upper and lower case make no other breed"
-    alike = [label.casefold() for label in labels]
+    alike = [label.strip().casefold() for label in labels]
     usual = {a: label for (a, label), _ in reversed(Counter(zip(alike, labels)).most_common())}
     return [usual[a] for a in alike]
 

@@ -4,18 +4,17 @@
 
 # %% auto #0
 __all__ = ['photo_top', 'photos_in', 'left_out', 'find_photos', 'photo_pixels', 'open_photo', 'plain_file', 'photo_bytes',
-           'read_photo', 'shape_of', 'any_photo', 'look_at', 'check_photos']
+           'read_photo', 'shape_of', 'any_photo', 'inspect_photos', 'look_at', 'check_photos']
 
 # %% ../nbs/internals/photos.ipynb #imports
 import errno, hashlib, io, os, warnings
-from collections import Counter
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
 from stat import S_ISREG
 from .copies import equal_pairs, group_numbers, near_copies, photo_hash
 from .core import cores, count_of, is_out_of_memory, one_line, refusing, user_path
-from .labels import label_or_none, name_label, photo_suffixes
+from .labels import label_or_none, name_label, one_spelling, photo_suffixes
 import numpy as np, pandas as pd, simplejpeg
 from fastcore.foundation import L
 from fastcore.parallel import parallel
@@ -289,12 +288,10 @@ def _copies(files, labels, looks, given):
 
 def _odd_labels(files, labels):
     "Photos without a label, with an unusual spelling of it, or with the name of another of their breed"
-    def alike(label): return label.strip().casefold()
-    usual = {alike(l): l for l, _ in reversed(Counter(labels).most_common())}
     first = {}
-    for i, (f, l) in enumerate(zip(files, labels)):
+    for i, (f, l, usual) in enumerate(zip(files, labels, one_spelling(labels))):
         if not l: yield i, 'mislabeled', 'no breed in its name', False
-        elif usual[alike(l)] != l: yield i, 'mislabeled', f'{l!r} is mostly spelled {usual[alike(l)]!r}', True
+        elif usual != l: yield i, 'mislabeled', f'{l!r} is mostly spelled {usual!r}', True
         other = files[first.setdefault((l, Path(f).name), i)]
         if l and other != f: yield i, 'same name', f'as {_short(other)}', True
 
@@ -308,6 +305,22 @@ def _sources(photos):
     skipped = [(f, 'mislabeled', 'no label by the rule of this table', False) for f in photos.attrs.get('skipped', [])]
     return list(photos.file), list(photos.label), list(photos.get('group', [])), skipped
 
+def _looks(files, min_side, n_workers, progress):
+    "What `_inspect` says of each file"
+    Image.init() # once, before threads need it
+    n_workers = cores() if n_workers is None else n_workers
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return parallel(_inspect, files, min_side=min_side, n_workers=n_workers, threadpool=True, progress=progress)
+
+def inspect_photos(
+    files:list, # paths
+    min_side:int=32, # as for `look_at`
+)->pd.DataFrame: # as from `check_photos`
+    "What is wrong with each photo by itself, whatever its label and its copies are"
+    looks = _looks(files, min_side, None, False)
+    return _problem_table([(f, *problem) for f, (*_, found) in zip(files, looks) for problem in found])
+
 def look_at(
     photos, # a folder (labels by `name_label`), a table of `photo_table`, or a list of files (labels not judged)
     min_side:int=32, # photos with a shorter side, in pixels, are too small
@@ -316,11 +329,7 @@ def look_at(
 )->tuple: # the table of `check_photos`; and for each photo the number of its group, as `stratified_split` takes it
     "Decode every photo once, and find its problems and its copies. Raises the errors of `find_photos`"
     files, labels, given, before = _sources(photos)
-    Image.init() # once, before threads need it
-    n_workers = cores() if n_workers is None else n_workers
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        looks = parallel(_inspect, files, min_side=min_side, n_workers=n_workers, threadpool=True, progress=progress)
+    looks = _looks(files, min_side, n_workers, progress)
     groups, rows = _copies(files, labels or ['']*len(files), looks, given)
     rows = [*((i, *p) for i, look in enumerate(looks) for p in look[2]), *rows]
     if labels: rows += _odd_labels(files, labels)

@@ -9,7 +9,7 @@ __all__ = ['predict_pets', 'print_predictions']
 import os, sys
 from pathlib import Path
 from .core import one_line, say, user_path
-from .photos import any_photo, check_photos, find_photos, left_out
+from .photos import any_photo, find_photos, inspect_photos, left_out
 import pandas as pd
 from PIL.Image import Image
 
@@ -32,7 +32,7 @@ def _listed(photos):
 def _readable(photos, item):
     "Names and photos that can be read, and a DataFrame of those that can't"
     given, other = _listed(photos)
-    found = check_photos([p for _, p in given if isinstance(p, Path)], progress=False)
+    found = inspect_photos([p for _, p in given if isinstance(p, Path)])
     bad = pd.concat([found[~found.usable].drop_duplicates('file'), *other], ignore_index=True).drop(columns='usable')
     skipped, names, good = set(found.file[~found.usable]), [], []
     for name, p in given:

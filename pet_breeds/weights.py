@@ -88,13 +88,13 @@ def read_weights(
 )->dict: # name -> tensor; the file of a package with timm's names
     "The tensors in `file`, read without running anything. Raises FileNotFoundError or ValueError naming the file"
     file = Path(file)
-    weights_arch(file) # or an error
+    packaged = bool(weights_arch(file)) and file.suffix != '.safetensors' # which is how a report keeps its weights
     with refusing(file, 'cannot be read as weights'):
         if file.suffix == '.safetensors': state = read_tensors(file)[0]
         else: state = torch.load(file, map_location='cpu', weights_only=True)
         if not isinstance(state, dict) or not state or not all(map(_is_weight, state.items())):
             raise ValueError('it holds no state_dict: expected a dictionary from names to tensors')
-    return {_timm_name(k): v for k,v in state.items()} if packaged_arch(file) else state
+    return {_timm_name(k): v for k,v in state.items()} if packaged else state
 
 # %% ../nbs/internals/weights.ipynb #cached-weights
 def torchvision_names(

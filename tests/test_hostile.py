@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from pet_breeds.pets import short_path
 
 HOUSE = '''
 import os, pickle, socket, sys
@@ -233,13 +232,3 @@ def test_how_to_do_it_again(house):
     assert '--path=plain ' in command(here/'stock') and '--out=stock' in command(here/'stock')
     own = command(here.parents[1]/'home-of-zwerg7'/'own')
     assert "'--out=~/own'" in own and '--weights=own.pth' in own and '--path=plain ' in own
-
-
-@pytest.mark.parametrize('here, value, shown', [
-    ('/home/ada/pets', '/home/ada/pets/mine', 'mine'), ('/home/ada/pets', '/home/ada/other', '~/other'),
-    ('/', '/home/ada/other', '~/other'), ('/home/ada/pets', '/data/pets', None),
-    ('/home/ada/pets', '../more', '../more'), ('/home/ada/pets', 'auto', 'auto')])
-def test_a_path_as_others_may_see_it(here, value, shown, monkeypatch):
-    monkeypatch.setattr(os, 'getcwd', lambda: here)
-    monkeypatch.setenv('HOME', '/home/ada')
-    assert short_path(value) == shown

@@ -15,18 +15,14 @@ import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
 
-def features_of(folders):
+from honesty import features_of
+
+def photos_of(folders):
     "Features of all photos by EfficientNet-Lite0 at 224 pixels, and their classes"
-    from pet_breeds.batches import photo_dl
     from pet_breeds.data import photo_table
-    from pet_breeds.model import make_model
-    from pet_breeds.warp import Prep
-    from pet_breeds.weights import cached_weights
     table = pd.concat([photo_table(folder) for folder in folders], ignore_index=True)
-    model, meta = make_model('tf_efficientnet_lite0', 2, cached_weights('tf_efficientnet_lite0'), 224, 'linear')
-    body = torch.nn.Sequential(model[0], *model[1][:-2]).eval().to(memory_format=torch.channels_last)
-    with torch.no_grad(): feats = torch.cat([body(x) for x, in photo_dl(list(table.file), Prep(size=224), *meta['stats'], 64)])
-    return feats.numpy(), table.label.astype('category').cat.codes.to_numpy()
+    feats = features_of(list(table.file), 'tf_efficientnet_lite0', 224)
+    return np.stack([feats[f] for f in table.file]), table.label.astype('category').cat.codes.to_numpy()
 
 def errors(y, pred, weights):
     "Of all photos, each breed weighed as in training, and the mean of the breeds"
@@ -53,7 +49,7 @@ def main():
     parser.add_argument('--splits', type=int, default=10)
     parser.add_argument('--json', type=Path)
     args = parser.parse_args()
-    x, y = features_of(args.photos)
+    x, y = photos_of(args.photos)
     runs = [one_split(x, y, seed) for seed in range(args.splits)]
     def mean_se(values): return dict(mean=round(float(np.mean(values)), 4), se=round(float(np.std(values, ddof=1)/len(values)**.5), 4))
     result = dict(photos=len(y), breeds=int(y.max()+1), splits=args.splits, machine=f'{platform.machine()}, torch {torch.__version__}',
