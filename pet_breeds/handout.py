@@ -85,7 +85,7 @@ def _answer(nb, section, heading):
 def lessons(nbs:str|Path)->list: # the folder of the notebooks
     "The lesson notebooks in a folder, in reading order. Raises FileNotFoundError if there are none"
     found = sorted(Path(nbs).glob('[0-9][0-9]*_*.ipynb'))
-    if not found: raise FileNotFoundError(f'{nbs}: no lesson here; expected notebooks such as 04_loss.ipynb')
+    if not found: raise FileNotFoundError(f'{nbs}: no lesson here; expected notebooks such as 05_loss.ipynb')
     return found
 
 # %% ../nbs/internals/handout.ipynb #read-def

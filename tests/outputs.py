@@ -1,4 +1,4 @@
-"""Run notebooks in fresh kernels and keep what their cells show: `python tests/outputs.py nbs/04_loss.ipynb ...`, all if none is named.
+"""Run notebooks in fresh kernels and keep what their cells show: `python tests/outputs.py nbs/05_loss.ipynb ...`, all if none is named.
 
 Cells flagged `#| slow`, `#| cuda` or `#| net` are not run and keep what they showed. A slider keeps its picture alone. Prints the
 seconds of each notebook; changes nothing if a cell fails.

@@ -27,7 +27,7 @@ def comparison(presize, training):
     ratios = ' and '.join(f"{arch['epoch_ratio']:.1f}" for arch in epoch['archs'].values())
     return table(
         ['', "the book's calls", 'this package', 'measured by, in `tests/bench`'],
-        ['times a photo is resampled', '3 or 4', '1', '[02_presize](02_presize.ipynb) counts them'],
+        ['times a photo is resampled', '3 or 4', '1', '[04_presize](04_presize.ipynb) counts them'],
         [f"processor time to prepare a photo (n={presize['speed']['n']}, real)", f"{ways[presize['speed']['base']]['cpu_ms']:.1f} ms",
          f"{ways['composed']['cpu_ms']:.1f} ms ({one:.0f} times faster), {ways['composed_cached']['cpu_ms']:.1f} ms with a cache ({cached:.0f} times)",
          '`presize.py --parts speed`'],

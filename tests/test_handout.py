@@ -208,9 +208,9 @@ def test_no_line_of_a_proof(student, answers):
 
 
 def test_solutions_and_takeaways_are_gone(student):
-    assert 'solutions = [' not in text_of(student/'01_labels.ipynb')
-    assert 'solutions = [' in text_of(NBS/'01_labels.ipynb')
-    assert 'soft = eps / 4' not in text_of(student/'04_loss.ipynb') and '**Solution.**' in text_of(NBS/'04_loss.ipynb')
+    assert 'solutions = [' not in text_of(student/'02_labels.ipynb')
+    assert 'solutions = [' in text_of(NBS/'02_labels.ipynb')
+    assert 'soft = eps / 4' not in text_of(student/'05_loss.ipynb') and '**Solution.**' in text_of(NBS/'05_loss.ipynb')
     for name in NAMES:
         takeaways = text_of(student/f'{name}.ipynb', 'markdown').partition('## Takeaways')[2].partition('\n#')[0]
         assert '- ' not in takeaways, name
@@ -381,8 +381,8 @@ def test_a_question_that_nobody_asks_is_named(tmp_path):
 
 # Its notebooks run: unanswered checks say so, right answers turn green
 
-SOLVED = {'03_data': ('q7', "answer = dls.show_batch"), '05_lrs': ('q20', 'answer = [1e-6, 1e-5, 1e-4]'),
-          '04_loss': ('q13', "import pandas as pd\ntable = pd.DataFrame(dict(output=[.02, -2.49, 1.25]))\n"
+SOLVED = {'03_data': ('q7', "answer = dls.show_batch"), '06_rates': ('q20', 'answer = [1e-6, 1e-5, 1e-4]'),
+          '05_loss': ('q13', "import pandas as pd\ntable = pd.DataFrame(dict(output=[.02, -2.49, 1.25]))\n"
                              "table['exp'] = [math.exp(x) for x in table.output]\ntable['softmax'] = "
                              "table.exp/table.exp.sum()\nanswer = table")}
 
@@ -401,7 +401,7 @@ def run_nb(nb, tmp_path, sources=()):
             for c in notebook.cells}
 
 
-LONG = '02_presize', '07_training', '07a_precision', '08_interpret', '10_pets', '11_scale'  # up to two minutes each
+LONG = '04_presize', '07_finetune', '08_precision', '09_mistakes', '11_pets'  # up to two minutes each
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -12,7 +12,7 @@ from test_jupyter import jupyter
 
 MISSING = [name for name in ('nbdev', 'jupyterlab') if not find_spec(name)] + ['git']*(not shutil.which('git'))
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f'not here: {", ".join(MISSING)}')
-NAME = 'nbs/04_loss.ipynb'
+NAME = 'nbs/05_loss.ipynb'
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def test_quiz_student_edition_cards(tmp_path):
     [quiz], [student], [cards] = map(lines_with, ('pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards'))
     assert 'Q1' in run(words(quiz), tmp_path)
     assert 'notebooks without answers' in run(words(student), tmp_path) and 'cards' in run(words(cards), tmp_path)
-    assert (tmp_path/'exercises'/'04_loss.ipynb').exists() and (tmp_path/'deck.apkg').exists()
+    assert (tmp_path/'exercises'/'05_loss.ipynb').exists() and (tmp_path/'deck.apkg').exists()
 
 
 def test_the_course_opens(tmp_path):

@@ -102,8 +102,8 @@ def links_of(page): return {a['href'].partition('#')[0] for a in page.select('ar
 
 def test_lessons_and_internals_lead_to_each_other(pages, site):
     assert [name for name in INTERNALS if 'index.html' not in links_of(pages[site/f'{name}.html'])] == []
-    assert 'batches.html' in links_of(pages[site/'11_scale.html'])
-    assert '02_presize.html' in links_of(pages[site/'warp.html'])
+    assert 'batches.html' in links_of(pages[site/'scale.html'])
+    assert '04_presize.html' in links_of(pages[site/'warp.html'])
     assert 'warp.html' in links_of(pages[site/'batches.html']) # and internals to each other
     captions = [p.get_text().strip() for p in pages[site/'index.html'].select('nav p.caption')]
     menu = {a['href'] for a in pages[site/'index.html'].select('nav li a[href]')}
@@ -123,7 +123,7 @@ def test_a_signature_has_its_comments(pages, site):
     assert [td.get_text() for td in row.find_all('td')][:3] == ['item', 'int', '460']
     assert 'every photo is first resized' in row.get_text()
     source = pages[site/'api'/'presize.html'].select_one('section#presize a.reference')['href']
-    assert source.startswith('../02_presize.html#')
+    assert source.startswith('../04_presize.html#')
 
 
 LOADS = {**dict.fromkeys(('script', 'img', 'iframe', 'source', 'video', 'audio', 'embed'), 'src'), 'object': 'data'}
@@ -176,7 +176,7 @@ def test_every_picture_has_words(pages):
 
 
 def test_dense_plots_are_not_shrunk(pages, site):
-    large = pages[site/'08_interpret.html'].select('img.large')
+    large = pages[site/'09_mistakes.html'].select('img.large')
     assert [img['alt'][:28] for img in large] == ['Figure: The confusion matrix']
     assert 'img.large' in (site/'_static'/'site.css').read_text()
 
@@ -184,13 +184,13 @@ def test_dense_plots_are_not_shrunk(pages, site):
 def test_search_knows_its_words(site):
     text = (site/'searchindex.js').read_text(encoding='utf-8')
     index = json.loads(text.removeprefix('Search.setIndex(').rstrip(';').removesuffix(')'))
-    lesson = index['docnames'].index('02_presize')
+    lesson = index['docnames'].index('04_presize')
     found = index['terms']['presiz'] # as the stemmer of Sphinx leaves presizing
     assert lesson in (found if isinstance(found, list) else [found]) or lesson in index['titleterms'].get('presiz', [])
 
 
 def test_formulas_need_no_script(pages, site):
-    formulas = pages[site/'04_loss.html'].select('math')
+    formulas = pages[site/'05_loss.html'].select('math')
     assert len(formulas) > 30 and formulas[0].select('mi')
     scripts = {f.name: str(soup.find_all('script', src=True)).lower() for f, soup in pages.items()}
     assert [name for name, text in scripts.items() if 'mathjax' in text] == []

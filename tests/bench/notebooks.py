@@ -1,6 +1,6 @@
 """Every notebook in a process of its own and a fresh folder: seconds in a kernel, as `jupyter nbconvert --execute` runs it, and by `nbdev_test`.
 
-    python tests/bench/notebooks.py [--notebooks 04_loss quiz] [--workers 2] [--json FILE]
+    python tests/bench/notebooks.py [--notebooks 05_loss quiz] [--workers 2] [--json FILE]
 
 The folder holds a copy of the notebook and nothing else; beside it stands a copy of `images/`. One thread for arithmetic. Flagged cells
 (slow, cuda, net) are left out both ways. First one after the other: their seconds, start-up counted, and the sum. Then all once more
@@ -57,7 +57,7 @@ def line(name, times): print(f'{name:<18}', *(f'{times[way]:10.1f}' if times[way
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--notebooks', nargs='+', metavar='NAME', default=[f.stem for f in sorted((ROOT/'nbs').rglob('*.ipynb'))],
-                        help='such as 04_loss; all if none is given')
+                        help='such as 05_loss; all if none is given')
     parser.add_argument('--workers', type=int, default=2, help='how many at once in the second part')
     parser.add_argument('--json', help='file to write the figures to')
     args = parser.parse_args()
