@@ -32,16 +32,16 @@ def read_cells(
     "The cells of a notebook; raises ValueError with the file's name if it is none"
     try:
         cells = json.loads(Path(nb).read_text(encoding='utf-8'))['cells']
-        return [dict(cell_type=c['cell_type'], id=c['id'], source=''.join(c['source']),
+        return [dict(cell_type=c['cell_type'], id=c['id'], metadata=c.get('metadata', {}), source=''.join(c['source']),
                      shown=_mime_texts(c.get('outputs', []))) for c in cells]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise ValueError(f'{nb}: not a notebook of format 4.5 ({type(e).__name__}: {e}); '
                          'open it in Jupyter and save it again') from e
 
 # %% ../nbs/internals/handout.ipynb #write-def
-def _cell(kind, id, source):
+def _cell(kind, id, source, metadata=None):
     code = dict(execution_count=None, outputs=[]) if kind == 'code' else {}
-    return dict(cell_type=kind, id=id, metadata={}, source=source.splitlines(True), **code)
+    return dict(cell_type=kind, id=id, metadata=metadata or {}, source=source.splitlines(True), **code)
 
 def _notebook(cells):
     "The text of a notebook's file, as nbdev_clean would leave it"
@@ -111,6 +111,7 @@ def read_answers(
 _REST = r'^(?P<rest>#+ (?P<takeaways>Takeaways)|#+ Solutions?|\*\*Solution\.?\*\*)'
 _LINKS = re.compile(r'\s+^(?:Before|Next): .*\[Contents\]\(index\.ipynb\).*', re.M)
 _TAKEN = re.compile(f'{_ANSWER.pattern}|{_REST}', re.M)
+_LEFT_OUT = re.compile(r'(#\|.*\n)*# Solution\b|#\|\s*hide\b(?s:.*)nbdev_export')
 
 def _your_turn(nb, cell, found, questions):
     "What stands in place of the section that starts with `cell`"
@@ -133,8 +134,8 @@ def student_cells(
     out = []
     for (cell, *_), found in _sections(nb, _TAKEN):
         if found: out += _your_turn(nb, cell, found, QUESTIONS if questions is None else questions)
-        elif not re.match(r'#\|\s*hide\b(?s:.*)nbdev_export', cell['source']):
-            out.append(_cell(cell['cell_type'], cell['id'], _LINKS.sub('', cell['source'])))
+        elif not _LEFT_OUT.match(cell['source']):
+            out.append(_cell(cell['cell_type'], cell['id'], _LINKS.sub('', cell['source']), cell['metadata']))
     asks = [i for i, c in enumerate(out) if 'quiz.' in ''.join(c['source']) and c['id'].endswith('-yours')]
     if asks: out.insert(asks[0]-1, _cell('code', 'quiz', 'from pet_breeds import quiz'))
     return out

@@ -59,6 +59,7 @@ def adapt_notebook(nb, docname):
             heading, before = (re.findall(r'^#+ (.+)', source, re.M) or [heading])[-1], source
             cell['source'] = links(source, docname)
         if cell['cell_type'] == 'code':
+            if re.search(r'^#\|\s*code-fold: true', source, re.M): cell['metadata']['tags'] = ['hide-input']
             cell['source'] = re.sub(r'^#\|.*\n*', '', source, flags=re.M)
             if re.search(r'^#\|\s*hide\b', source, re.M) or not cell['source']: continue
             alt = textwrap.shorten(f'Figure: {plain(heading)}. {plain(before)}', 300, placeholder=' ...')
@@ -76,8 +77,8 @@ def contents(folder):
     title = re.compile(r'"# ([^:"\\]+)')
     def entry(f, name): return f'{name} {title.search(f.read_text(encoding="utf-8"))[1]} <{f.stem}>'.strip()
     lessons = [entry(f, f.stem.split('_')[0]) for f in sorted(folder.glob('[0-9]*.ipynb'))]
-    internals = [entry(f, f'{f.stem}:') for f in sorted(folder.glob('[a-z]*.ipynb')) if f.stem not in ('index', 'questionnaire')]
-    return [toctree('Lessons', lessons), toctree('How it is made', internals), toctree('Look up', ['questionnaire', 'api/index', 'CONTRIBUTING'])]
+    internals = [entry(f, f'{f.stem}:') for f in sorted(folder.glob('[a-z]*.ipynb')) if f.stem not in ('index', 'glossary', 'questionnaire')]
+    return [toctree('Lessons', lessons), toctree('How it is made', internals), toctree('Look up', ['glossary', 'questionnaire', 'api/index', 'CONTRIBUTING'])]
 
 
 def adapt(app, docname, source):

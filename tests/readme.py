@@ -5,6 +5,8 @@ from pathlib import Path
 
 import nbformat
 
+import navigation
+
 ROOT = Path(__file__).parent.parent
 INDEX = ROOT/'nbs'/'index.ipynb'
 BANNER = '<!-- Made from nbs/index.ipynb by `python tests/build.py`: edit the notebook. -->\n\n'
@@ -44,9 +46,7 @@ def with_minutes(source):
     "The table of the lessons, its last column from the lessons' words and cells"
     def row(m):
         nb = nbformat.read(ROOT/'nbs'/f'{m[1]}.ipynb', 4)
-        words = sum(len(c.source.split()) for c in nb.cells if c.cell_type == 'markdown')
-        code = sum(c.cell_type == 'code' for c in nb.cells)
-        return f"{m[0].rpartition('|')[0].rpartition('|')[0]}| {round(words/200 + code/4)} |"
+        return f"{m[0].rpartition('|')[0].rpartition('|')[0]}| {round(navigation.minutes(nb))} |"
     return re.sub(r'^\| \[(\w+)\]\(\w+\.ipynb\).*\|$', row, source, flags=re.M)
 
 
