@@ -23,7 +23,7 @@ MAY_IMPORT = {
     'data': 'batches copies core labels photos warp',
     'weights': 'core', 'model': 'core warp weights', 'saving': 'batches core model warp weights',
     'checkpoint': 'core model saving weights',
-    'training': 'checkpoint core lrs', 'interpret': 'figures loss photos',
+    'training': 'checkpoint core lrs', 'interpret': 'figures loss photos', 'compare': '',
     'plan': 'core weights', 'questions': 'core judge', 'quiz': 'core judge questions', 'tasks': 'judge quiz', 'handout': 'core questions',
     'report': 'core figures interpret lrs',
     'pets': ('batches checkpoint core data distributed interpret loss model photos plan precision report saving '
@@ -31,8 +31,8 @@ MAY_IMPORT = {
     'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'tasks',
-                  'handout', 'figures', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
-WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets', 'predict',
+                  'handout', 'figures', 'warp', 'report', 'weights', 'plan', 'compare', 'pets', 'predict', 'cli')
+WITHOUT_TORCH = ('copies', 'compare', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets', 'predict',
                  'cli')
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
