@@ -28,18 +28,20 @@ def repeat(
 # %% ../nbs/10_improve.ipynb #compare-def
 def _differences(diff):
     "Mean, standard error and 95% interval of paired differences"
-    half = stats.t.ppf(.975, len(diff)-1)*diff.sem()
-    return pd.DataFrame(dict(difference=diff.mean(), difference_se=diff.sem(),
-                             low=diff.mean()-half, high=diff.mean()+half))
+    mean, se = diff.mean(), diff.sem()
+    half = stats.t.ppf(.975, len(diff)-1)*se
+    ends = dict(low=mean-half, high=mean+half)
+    return pd.DataFrame(dict(difference=mean, difference_se=se, **ends))
 
 # %% ../nbs/10_improve.ipynb #compare
 def compare(
     runs:pd.DataFrame, # one row a seed, one column a way, from `repeat`
     baseline:str|None=None, # the way to compare with: the first column unless named
-)->pd.DataFrame: # a row a way: n, mean, std, se; difference, difference_se, low, high
-    "Each way's mean, and its paired difference from the baseline. Raises ValueError for an unknown baseline"
-    baseline = runs.columns[0] if baseline is None else baseline
-    if baseline not in runs: raise ValueError(f'{baseline=}: expected one of {list(runs.columns)}')
-    table = pd.DataFrame(dict(n=len(runs), mean=runs.mean(), std=runs.std(), se=runs.sem()))
-    if runs.shape[1] == 1: return table
-    return table.join(_differences(runs.sub(runs[baseline], axis=0).drop(columns=baseline)))
+)->pd.DataFrame: # a row a way: mean, and its difference with a 95% interval
+    "Each way beside a baseline, seed by seed. Raises ValueError if that is unknown"
+    ways = list(runs)
+    baseline = ways[0] if baseline is None else baseline
+    if baseline not in ways: raise ValueError(f'{baseline=}: not one of {ways}')
+    table = dict(n=len(runs), mean=runs.mean(), std=runs.std(), se=runs.sem())
+    diff = runs.sub(runs[baseline], axis=0).drop(columns=baseline)
+    return pd.DataFrame(table).join(_differences(diff) if len(ways) > 1 else [])
