@@ -137,52 +137,45 @@ def with_head(seed, train, valid, bs=16):
     return learn, measured(head)['error']
 
 # effects: each takes a seed and a setting, and gives one result or several
-def batchnorm(seed, bs, statistics, epochs, lr):
-    learn = learner(seed, *split(seed), bs, head='fastai', train_bn=statistics == 'moving, weights learned')
+def batchnorm(seed, bs, statistics, each, epochs, lr):
+    learn = learner(seed, *split(seed, each), bs, head='fastai', train_bn=statistics == 'moving, weights learned')
     if statistics == 'kept': learn.add_cb(FixedStats())
     quiet(learn, 'fit_one_cycle', epochs, lr)
     return measured(learn)
 
-def rates(seed, layers, lr, epochs):
-    if layers == 'head only': learn = head_learner(seed, *split(seed))
-    else:
-        learn = learner(seed, *split(seed))
-        learn.unfreeze()
+def all_layers(seed, each):
+    "A Learner after the head was trained alone, unfrozen"
+    learn, _ = with_head(seed, *split(seed, each))
+    learn.unfreeze()
+    return learn
+
+def rates(seed, layers, lr, each, epochs):
+    if layers == 'head only': learn, epochs = head_learner(seed, *split(seed, each)), 10*epochs
+    else: learn = all_layers(seed, each)
     quiet(learn, 'fit_one_cycle', epochs, lr)
     return measured(learn)
 
-def ratios(seed, way, epochs, lr):
-    learn, before = with_head(seed, *split(seed))
-    if way == 'head only': return dict(error=before)
-    learn.unfreeze()
-    ratio = 1 if way == 'one rate' else float(way.removeprefix('ratio '))
+def ratios(seed, way, each, epochs, lr):
+    if way == 'head only': return dict(error=with_head(seed, *split(seed, each))[1])
+    learn, ratio = all_layers(seed, each), 1 if way == 'one rate' else float(way.removeprefix('ratio '))
     quiet(learn, 'fit_one_cycle', epochs, slice(lr/ratio, lr) if ratio > 1 else lr)
     return measured(learn)
 
-def unfreeze(seed, stages, epochs, lr):
-    learn, before = with_head(seed, *split(seed))
+def unfreeze(seed, stages, each, epochs, lr):
+    learn, before = with_head(seed, *split(seed, each))
     if not stages: return dict(error=before)
     learn.freeze_to(-1-stages)
-    quiet(learn, 'fit_one_cycle', epochs, slice(lr/10, lr))
+    quiet(learn, 'fit_one_cycle', epochs, slice(lr/100, lr))
     return measured(learn)
 
 RULES = dict(valley=valley, steep=steep, slide=slide) | {'minimum/10': minimum}
 
-def finder(seed, layers, epochs):
-    "Each rule's rate on one curve of the finder, and the error after training at that rate"
-    def fresh():
-        if layers == 'head only': return head_learner(seed, *split(seed))
-        learn = learner(seed, *split(seed))
-        learn.unfreeze()
-        return learn
-    def error_at(lr):
-        learn = fresh()
-        quiet(learn, 'fit_one_cycle', epochs, lr)
-        return measured(learn)
-    lrs, losses, ours = find_lr(fresh(), show_plot=False)
+def finder(seed, each, epochs):
+    "Each rule's rate on one curve of the finder, for the head alone, and the error after training at that rate"
+    lrs, losses, ours = find_lr(head_learner(seed, *split(seed, each)), show_plot=False)
     shown = [torch.tensor(x[10:-5]) for x in (lrs, losses)] # as `lr_find` leaves them out
     picks = {rule: float(f(*shown, 100)[0]) for rule, f in RULES.items()} | {'last descending': ours.last_descending}
-    return [dict(rule=rule, lr=lr, **error_at(lr)) for rule, lr in picks.items() if lr]
+    return [dict(rule=rule, lr=lr, **rates(seed, 'head only', lr, each, epochs)) for rule, lr in picks.items() if lr]
 
 class StopAt(Callback):
     "End the training after some epochs, as early stopping may"
@@ -190,11 +183,9 @@ class StopAt(Callback):
     def after_epoch(self):
         if self.epoch+1 >= self.epochs: raise CancelFitException
 
-def schedules(seed, layers, schedule, epochs):
-    if layers == 'head only': learn, lr, epochs = head_learner(seed, *split(seed)), 1e-2, 3*epochs
-    else:
-        learn, lr = with_head(seed, *split(seed))[0], 3e-3
-        learn.unfreeze()
+def schedules(seed, layers, schedule, each, epochs):
+    if layers == 'head only': learn, lr, epochs = head_learner(seed, *split(seed, each)), 1e-2, 5*epochs
+    else: learn, lr = all_layers(seed, each), 1e-3
     if schedule == 'flat': quiet(learn, 'fit', epochs, lr)
     elif schedule == 'one cycle': quiet(learn, 'fit_one_cycle', epochs, lr)
     else: quiet(learn, 'fit_one_cycle', 2*epochs, lr, cbs=[StopAt(epochs)])
@@ -225,9 +216,9 @@ def photos_a_breed(seed, way, photos, steps, lr):
     quiet(learn, 'fit_one_cycle', max(1, round(steps*16/len(train))), slice(lr/100, lr))
     return measured(learn)
 
-def noise(seed, wrong, size):
+def noise(seed, wrong, each, size):
     "Labels planted wrong; the most doubtful photos, by cross-validation, are looked at and set right"
-    (train, valid), y, rng, feats = split(seed, 29), files()[1].clone(), np.random.default_rng(1000+seed), features(size)
+    (train, valid), y, rng, feats = split(seed, each), files()[1].clone(), np.random.default_rng(1000+seed), features(size)
     planted = rng.choice(train, round(wrong*len(train)), replace=False)
     y[planted] = (y[planted]+torch.tensor(rng.integers(1, BREEDS, len(planted)))) % BREEDS
     acts = cross_validate((feats[train].numpy(), y[train].numpy()), np.arange(len(train)), BREEDS, seed=seed)
@@ -249,8 +240,8 @@ def views_of(size):
     corners = [crop(0, 0), crop(0, far).flip(-1), crop(far, 0).flip(-1), crop(far, far)]
     return [feats_of(view, size) for view in whole+inner+corners]
 
-def views(seed, size):
-    train, valid = split(seed, 29)
+def views(seed, each, size):
+    train, valid = split(seed, each)
     head = regression(views_of(size)[0], train)
     probs = np.stack([head.predict_proba(feats[valid]) for feats in views_of(size)])
     y = files()[1][valid].numpy()
@@ -267,8 +258,8 @@ def stage_features(size):
     for hook in hooks: hook.remove()
     return {f'{i+1}': torch.cat(kept[i]) for i in kept} | {'all': last}
 
-def depth(seed, body, size):
-    train, valid = split(seed, 15)
+def depth(seed, body, each, size):
+    train, valid = split(seed, each)
     feats = features(size, 'mobilenet_v2', MOBILENET) if body == 'mobilenet' else stage_features(size)[body]
     feats = (feats-feats[train].mean(0))/(feats[train].std(0)+1e-6)
     return dict(error=error_of(regression(feats, train), feats, valid))
@@ -284,9 +275,8 @@ def saved_bytes(learn):
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t): out = learn.model(x)
     return sum(size for place, size in sizes.items() if place not in own)/len(x)
 
-def precision(seed, precision, epochs, lr):
-    learn, _ = with_head(seed, *split(seed))
-    learn.unfreeze()
+def precision(seed, precision, each, epochs, lr):
+    learn = all_layers(seed, each)
     mixed_precision(learn, precision)
     before = time.process_time()
     quiet(learn, 'fit_one_cycle', epochs, slice(lr/10, lr))
@@ -300,33 +290,31 @@ def grid(**options):
     return [dict(zip(options, values)) for values in itertools.product(*options.values())]
 
 MEASURES = dict(
-    batchnorm=(batchnorm, grid(bs=[16, 64], statistics=['kept', 'moving', 'moving, weights learned']), dict(epochs=3, lr=1e-2),
+    batchnorm=(batchnorm, grid(bs=[16, 64], statistics=['kept', 'moving', 'moving, weights learned']), dict(each=7, epochs=3, lr=1e-2),
                'A frozen body under the head of the chapter: its batch norm statistics kept, moving, or moving with its batch norm '
                'weights learned, as fastai does'),
-    rates=(rates, grid(layers=['head only', 'all layers'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(epochs=3, bs=16),
-           'One cycle at one highest rate, from a random head: the head alone, or all layers at once'),
-    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(epochs=3, bs=16, lr=3e-3),
-            'All layers trained after the head, at one rate or at rates that rise from the first stage to the head by a ratio'),
-    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 4, 6]), dict(epochs=3, bs=16, lr=3e-3),
-              'How many of six stages of the body are trained with the head, counted from the head, after the head was trained alone'),
-    finder=(finder, grid(layers=['head only', 'all layers']), dict(epochs=3, bs=16),
-            'The rate that each rule reads from one curve of the finder, and the error after one cycle at that rate'),
-    schedules=(schedules, grid(layers=['head only', 'all layers'], schedule=['one cycle', 'flat', 'stopped early']), dict(epochs=3, bs=16),
+    rates=(rates, grid(layers=['head only', 'all layers'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(each=15, epochs=1, bs=16),
+           'One cycle with one highest rate: ten epochs for a new head alone, or one epoch for all layers after that'),
+    finder=(finder, [{}], dict(each=15, epochs=1, bs=16),
+            'The rate that each rule reads from a curve of the finder for a new head alone, and the error after ten epochs at that rate'),
+    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(each=15, epochs=1, bs=16, lr=1e-3),
+            'One epoch for all layers after the head, at one rate or at rates that rise from the first stage to the head by a ratio'),
+    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 4, 6]), dict(each=15, epochs=1, bs=16, lr=1e-3),
+              'How many of six stages of the body, counted from the head, are trained for an epoch after the head'),
+    schedules=(schedules, grid(layers=['head only', 'all layers'], schedule=['one cycle', 'flat', 'stopped early']),
+               dict(each=15, epochs=1, bs=16),
                'Equal steps by three schedules: one cycle, one rate all the time, and a cycle of twice the length that is stopped halfway'),
     photos=(photos_a_breed, grid(way=['head on drawn pets', 'fitted head', 'fine-tuned', 'from scratch'], photos=[4, 7, 15, 29]),
-            dict(steps=48, bs=16, lr=1e-3),
-            'Photos of a breed to train on: a small network from scratch (60 steps of 32 photos of 64 pixels), heads fitted on the bodies of drawn '
-            'pets and of ImageNet, and the second one trained on in all layers'),
-    noise=(noise, grid(wrong=[.05, .1]), dict(size=224),
+            dict(each=[4, 29], steps=35, bs=16, lr=1e-3),
+            'Photos of a breed to train on: a small network from scratch (60 steps of 32 photos of 64 pixels), heads fitted on the bodies of '
+            'drawn pets and of ImageNet, and the second one trained on in all layers'),
+    noise=(noise, grid(wrong=[.05, .1]), dict(each=29, size=224),
            'Labels planted wrong in the training set; a cross-validated model names the most doubtful photos, which are looked at and set right'),
-    views=(views, [{}], dict(size=160), 'Probabilities averaged over views of each validation photo, under one fitted head'),
-    depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(size=224),
+    views=(views, [{}], dict(each=29, size=160), 'Probabilities averaged over views of each validation photo, under one fitted head'),
+    depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=224),
            'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
-    precision=(precision, grid(precision=['fp32', 'bf16']), dict(epochs=3, bs=16, lr=3e-3),
+    precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=1, bs=16, lr=1e-3),
                'All layers trained after the head in float32, or under bfloat16 autocast on a CPU'))
-
-# what differs from 96 pixels and 7 photos of a breed
-SIZES = dict(noise=(224, 29), views=(160, 29), depth=(224, 15), photos=(SIZE, [4, 29]))
 
 # running
 def versions():
@@ -336,28 +324,30 @@ def device():
     found = re.search(r'model name\s*: (.+)', Path('/proc/cpuinfo').read_text()) if Path('/proc/cpuinfo').exists() else None
     return found[1].strip() if found else platform.processor() or platform.machine()
 
-def about(name, what, fixed, seeds):
-    size, each = SIZES.get(name, (SIZE, 7))
+def about(name, what, fixed):
+    each, size = fixed['each'], fixed.get('size', SIZE)
     n_train = [BREEDS*n for n in each] if isinstance(each, list) else BREEDS*each
     return dict(what=what, photos=f'Oxford-IIIT Pets, {BREEDS} breeds, {size} pixels', n_train=n_train, n_valid=BREEDS*VALID,
-                seeds=seeds, device=device(), threads=torch.get_num_threads(), versions=versions(),
+                seeds=[], device=device(), threads=torch.get_num_threads(), versions=versions(),
                 command=f'python tests/bench/effects.py {name}', seconds=0., settings=fixed)
 
 def measure(name, file, seeds, func, settings, fixed, what):
     "Measure what is not in the file yet, and write the file after each row; returns what is in it"
-    result = dict(about=about(name, what, fixed, seeds), rows=[])
+    result = dict(about=about(name, what, fixed), rows=[])
     if file.exists():
         old = json.loads(file.read_text(encoding='utf-8'))
         if old['about']['settings'] == fixed: result['rows'], result['about']['seconds'] = old['rows'], old['about']['seconds']
     done = [(row['seed'], {k: row[k] for k in settings[0]}) for row in result['rows']]
     takes = signature(func).parameters
-    for seed, setting in itertools.product(seeds, settings):
+    parts = [list(part) for _, part in itertools.groupby(settings, lambda setting: setting.get('layers'))] # what is quick comes first
+    for seed, setting in (todo for part in parts for todo in itertools.product(seeds, part)):
         if (seed, setting) in done: continue
         start, cpu = time.perf_counter(), time.process_time()
         found = func(seed=seed, **setting, **{k: v for k, v in fixed.items() if k in takes})
         spent = dict(seconds=round(time.perf_counter()-start, 2), cpu_seconds=round(time.process_time()-cpu, 2))
         result['rows'] += [dict(seed=seed, **setting, **one, **spent) for one in (found if isinstance(found, list) else [found])]
         result['about']['seconds'] = round(result['about']['seconds']+spent['seconds'], 1)
+        result['about']['seeds'] = sorted({row['seed'] for row in result['rows']})
         write_whole(file, (json.dumps(result, indent=1) + '\n').encode())
         print(name, result['rows'][-1], flush=True)
     return result
