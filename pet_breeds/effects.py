@@ -166,8 +166,8 @@ def effect_line(
 )->str: # for a caption
     "What was measured, on which photos, and the finding, in plain sentences. Raises as `read_effect`"
     about, rows = read_effect(name)
-    return (f"{about['what']}. {effect_finding(name)} Measured on {about['photos']}: {_counted(about['n_train'])} photos "
-            f"to train on, {_counted(about['n_valid'])} for validation, {count_of(rows.seed.nunique(), 'seed')}, "
+    return (f"{about['what']}. {effect_finding(name)} Measured on {about['photos']}: {_counted(about['n_train'])} "
+            f"photos to train on, {_counted(about['n_valid'])} for validation, {count_of(rows.seed.nunique(), 'seed')}, "
             f"{about['device']} with {count_of(about['threads'], 'thread')}. Made by `{about['command']}`.")
 
 # %% ../nbs/internals/effects.ipynb #plot-def
@@ -178,7 +178,7 @@ def _draw_lines(ax, plan, rows, y):
         table = group.pivot(index=plan.x, columns='seed', values=y)
         table = table.sort_index() if numbers else table.reindex(places)
         at = table.index if numbers else range(len(table))
-        ax.plot(at, table.to_numpy(), color=color, alpha=.3, lw=.8, marker='o', ms=3, mec='none')
+        ax.plot(at, table.to_numpy(), color=color, alpha=.35, lw=.9, marker='o', ms=4, mec='none')
         ax.plot(at, table.mean(axis=1), color=color, marker='o', ms=5, label=plan.label.format(value))
     if not numbers: ax.set(xticks=range(len(places)), xticklabels=places, xlim=(-.4, len(places)-.6))
     elif len(places) < 6:

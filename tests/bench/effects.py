@@ -118,7 +118,19 @@ def feats_of(x, size, arch=LITE0, weights='auto'):
     return out.mean((2, 3)) if out.ndim == 4 else out
 
 @cache
-def features(size=SIZE, arch=LITE0, weights='auto'): return feats_of(photos(max(STORED, size)), size, arch, weights)
+@torch.no_grad()
+def stage_features(size):
+    "Features of all photos after each of seven stages, averaged over the grid, and those of the whole body"
+    body, kept = body_of(LITE0, 'auto', size)[0], {f'{i+1}': [] for i in range(7)}
+    hooks = [block.register_forward_hook(lambda _, args, out, to=to: to.append(out.mean((2, 3)))) for block, to in zip(body.blocks, kept.values())]
+    last = feats_of(photos(max(STORED, size)), size)
+    for hook in hooks: hook.remove()
+    return {name: torch.cat(parts) for name, parts in kept.items()} | {'all': last}
+
+@cache
+def features(size=SIZE, arch=LITE0, weights='auto'):
+    "Features of all photos, whole, (n, features)"
+    return stage_features(size)['all'] if arch == LITE0 else feats_of(photos(max(STORED, size)), size, arch, weights)
 
 def head_learner(seed, train, valid, bs=16, feats=None):
     "A Learner of a linear head alone, on features"
@@ -229,34 +241,20 @@ def noise(seed, wrong, each, size):
         rows.append(dict(checked=checked, found=float(np.isin(planted, looked).mean()), error=error_of(regression(feats, train, y), feats, valid)))
     return rows
 
-@cache
-def views_of(size):
-    "Features of eight views of each photo: whole, mirrored, the inner 72% and mirrored, and four corners that keep 72%"
-    x, n = photos(max(STORED, size)), max(STORED, size)
+def views_of(x):
+    "Eight views of photos: whole and mirrored, the inner 72% and mirrored, and four corners that keep 72%"
+    n = x.shape[-1]
     small = round(n*.85)
     far, mid = n-small, (n-small)//2
     def crop(top, left): return x[..., top:top+small, left:left+small]
-    whole, inner = [x, x.flip(-1)], [crop(mid, mid), crop(mid, mid).flip(-1)]
     corners = [crop(0, 0), crop(0, far).flip(-1), crop(far, 0).flip(-1), crop(far, far)]
-    return [feats_of(view, size) for view in whole+inner+corners]
+    return [x, x.flip(-1), crop(mid, mid), crop(mid, mid).flip(-1), *corners]
 
 def views(seed, each, size):
     train, valid = split(seed, each)
-    head = regression(views_of(size)[0], train)
-    probs = np.stack([head.predict_proba(feats[valid]) for feats in views_of(size)])
-    y = files()[1][valid].numpy()
+    head, y = regression(features(size), train), files()[1][valid].numpy()
+    probs = np.stack([head.predict_proba(feats_of(view, size)) for view in views_of(photos(max(STORED, size))[valid])])
     return [dict(views=n, error=float((probs[:n].mean(0).argmax(1) != y).mean())) for n in (1, 2, 4, 8)]
-
-@cache
-@torch.no_grad()
-def stage_features(size):
-    "Features after the stem and two stages, and after each stage from there, averaged over the grid, then those of the whole body"
-    body, (mean, std) = body_of(LITE0, 'auto', size)
-    kept = {i: [] for i in range(7)}
-    hooks = [block.register_forward_hook(lambda _, args, out, i=i: kept[i].append(out.mean((2, 3)))) for i, block in enumerate(body.blocks)]
-    last = feats_of(photos(max(STORED, size)), size)
-    for hook in hooks: hook.remove()
-    return {f'{i+1}': torch.cat(kept[i]) for i in kept} | {'all': last}
 
 def depth(seed, body, each, size):
     train, valid = split(seed, each)
@@ -308,10 +306,10 @@ MEASURES = dict(
             dict(each=[4, 29], steps=35, bs=16, lr=1e-3),
             'Photos of a breed to train on: a small network from scratch (60 steps of 32 photos of 64 pixels), heads fitted on the bodies of '
             'drawn pets and of ImageNet, and the second one trained on in all layers'),
-    noise=(noise, grid(wrong=[.05, .1]), dict(each=29, size=224),
+    noise=(noise, grid(wrong=[.05, .1]), dict(each=29, size=160),
            'Labels planted wrong in the training set; a cross-validated model names the most doubtful photos, which are looked at and set right'),
-    views=(views, [{}], dict(each=29, size=160), 'Probabilities averaged over views of each validation photo, under one fitted head'),
-    depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=224),
+    views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
+    depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=160),
            'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
     precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=1, bs=16, lr=1e-3),
                'All layers trained after the head in float32, or under bfloat16 autocast on a CPU'))
