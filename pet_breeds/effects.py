@@ -38,7 +38,7 @@ class _Plan(NamedTuple):
     behind:tuple=() # another effect and its setting, whose mean is drawn in gray below single points
 
 # %% ../nbs/internals/effects.ipynb #effects-def
-_HEAD, _ALL, _WHOLE = dict(layers='head only'), dict(layers='all layers'), dict(body='all')
+_HEAD, _LAST, _WHOLE = dict(layers='head only'), dict(layers='last stages'), dict(body='all')
 _BF16, _FP32 = dict(precision='bf16'), dict(precision='fp32')
 
 EFFECTS = dict(
@@ -48,21 +48,20 @@ EFFECTS = dict(
         for bs in (16, 64) for key, what in (('moving, weights learned', "move, with batch norm's weights learned"),)],
         'statistics', log=True),
     rates=_Plan('lr', 'highest learning rate', [
-        _Pair('All layers at a rate of 0.1', dict(_ALL, lr=.1), 'the best rate', dict(_ALL, lr='lowest')),
+        _Pair('The last stages at a rate of 0.1', dict(_LAST, lr=.1), 'the best rate', dict(_LAST, lr='lowest')),
         _Pair('A new head alone at 0.1', dict(_HEAD, lr=.1), 'its best rate', dict(_HEAD, lr='lowest'))],
         'layers', log=True),
     finder=_Plan('lr', 'highest learning rate', [
         _Pair(f"The rate of the rule '{rule}'", dict(rule=rule), "that of 'minimum/10'", dict(rule='minimum/10'))
         for rule in ('valley', 'steep', 'slide', 'last descending')], 'rule', log=True, behind=('rates', _HEAD)),
-    ratios=_Plan('way', 'ratio of the rate of the head to that of the first stage', [
+    ratios=_Plan('way', 'ratio of the rate of the head to that of the first stage trained', [
         _Pair('Discriminative rates (ratio 100)', dict(way='ratio 100'), 'one rate', dict(way='one rate')),
         _Pair('Discriminative rates (ratio 100)', dict(way='ratio 100'), 'the head only', dict(way='head only'))]),
-    unfreeze=_Plan('stages', 'stages of the body that are trained', [
-        _Pair('Training all six stages', dict(stages=6), 'the head only', dict(stages=0)),
-        _Pair('Training all six stages', dict(stages=6), 'two stages', dict(stages=2))]),
+    unfreeze=_Plan('stages', 'last stages of the body that are trained', [
+        _Pair(f'Training {n} of the last stages', dict(stages=n), 'the head only', dict(stages=0)) for n in (1, 3)]),
     schedules=_Plan('schedule', '', [
         _Pair(f"{what} ({layers['layers']})", dict(layers, schedule=key),
-              'one cycle', dict(layers, schedule='one cycle')) for layers in (_HEAD, _ALL)
+              'one cycle', dict(layers, schedule='one cycle')) for layers in (_HEAD, _LAST)
         for key, what in (('flat', 'One flat rate'), ('stopped early', 'A cycle stopped halfway'))], 'layers'),
     photos=_Plan('photos', 'photos of a breed to train on', [
         _Pair('Fine-tuning, with 29 photos of a breed,', dict(way='fine-tuned', photos=29),

@@ -6,9 +6,11 @@ Photos: `$PET_BREEDS_SHARED/pets` and `pets_more`, or those of ../shared: 36 of 
 split (the same for every setting of an effect, so settings are paired), the weights of the head, the order and the augmentations. The
 file is written after each row, and a row that is there is not measured again; other settings of the whole effect start a new file.
 Unless an effect says otherwise the body is tf_efficientnet_lite0 with ImageNet weights and a linear head, and its batch norm statistics
-stay as they came. "Head only" trains on features of the whole photos, computed once, which is exact as long as nothing else changes.
+stay as they came. What is frozen is computed once: for the head alone the features of the whole photos, for the last three stages of
+the body what the first four make of each photo and of its mirror image.
 """
-import argparse, itertools, json, os, platform, re, resource, sys, time
+import argparse, itertools, json, os, platform, random, re, sys, time
+from copy import deepcopy
 from functools import cache
 from inspect import signature
 from pathlib import Path
@@ -28,10 +30,10 @@ import cv2, fastai, numpy as np, timm, torch
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.schedule import minimum, slide, steep, valley
 from fastai.vision.all import (Callback, CancelFitException, CancelValidException, CrossEntropyLossFlat, DataLoaders, Datasets, IntToFloatTensor, L,
-                               Learner, TensorCategory, TensorImage, TfmdDL, aug_transforms, error_rate, params, set_seed)
+                               Learner, TensorCategory, TensorImage, TfmdDL, aug_transforms, error_rate, params, set_seed, trainable_params)
 from sklearn.linear_model import LogisticRegression
 
-LITE0, STORED, SIZE, BREEDS, VALID = 'tf_efficientnet_lite0', 128, 96, 37, 7
+LITE0, STORED, SIZE, BREEDS, VALID, BS = 'tf_efficientnet_lite0', 128, 96, 37, 7, 32
 MOBILENET = SHARED/'weights/mobilenet_v2_imagenet.pth'
 
 # photos
@@ -60,7 +62,7 @@ def split(seed, train=7):
     orders = [rng.permutation(np.flatnonzero(y == breed)) for breed in range(BREEDS)]
     return np.concatenate([o[:train] for o in orders]), np.concatenate([o[-VALID:] for o in orders])
 
-def loaders(train, valid, bs=16, size=SIZE):
+def loaders(train, valid, bs=BS, size=SIZE):
     "fastai's loaders with the chapter's augmentations"
     x, y = photos(), files()[1]
     sets = Datasets(range(len(x)), [[lambda i: TensorImage(x[i])], [lambda i: TensorCategory(y[i])]], splits=(L(*train), L(*valid)))
@@ -70,21 +72,11 @@ def loaders(train, valid, bs=16, size=SIZE):
     return dls
 
 # Learners
-def stages(model):
-    "Parameter groups: six of the body, from its input on, and the head"
-    body, head = model
-    b = body.blocks
-    return L([body.conv_stem, body.bn1, b[0], b[1]], [b[2]], [b[3]], [b[4]], [b[5]], [b[6], body.conv_head, body.bn2], [head]).map(
-        lambda group: [p for module in group for p in params(module)])
-
-def learner(seed, train, valid, bs=16, head='linear', arch=LITE0, weights='auto', size=SIZE, **kwargs):
-    "A frozen Learner on photos"
+def learner(seed, train, valid, bs=BS, head='linear', arch=LITE0, weights='auto', size=SIZE, **kwargs):
+    "A Learner on photos, frozen if pretrained"
     dls = loaders(train, valid, bs, size)
     set_seed(seed)
-    learn = make_learner(dls, arch, weights, head, loss_func=CrossEntropyLossFlat(), cbs=ChannelsLast(), **kwargs)
-    if arch == LITE0: learn.splitter, learn.opt = stages, None
-    if learn.weights: learn.freeze()
-    return learn
+    return make_learner(dls, arch, weights, head, loss_func=CrossEntropyLossFlat(), cbs=ChannelsLast(), **kwargs)
 
 class Unmeasured(Callback):
     "Leave the validation out"
@@ -132,21 +124,51 @@ def features(size=SIZE, arch=LITE0, weights='auto'):
     "Features of all photos, whole, (n, features)"
     return stage_features(size)['all'] if arch == LITE0 else feats_of(photos(max(STORED, size)), size, arch, weights)
 
-def head_learner(seed, train, valid, bs=16, feats=None):
-    "A Learner of a linear head alone, on features"
-    feats, y = features() if feats is None else feats, files()[1]
-    def dl(idxs, **kwargs): return TfmdDL([(feats[i], y[i]) for i in idxs], num_workers=0, device=torch.device('cpu'), **kwargs)
-    dls = DataLoaders(dl(train, bs=bs, shuffle=True, drop_last=True), dl(valid, bs=256), device=torch.device('cpu'))
+def learner_on(seed, model, train, valid, bs, splitter=trainable_params, **kwargs):
+    "A Learner on numbers that were computed before: `train` and `valid` are lists of inputs and targets"
     set_seed(seed)
-    return Learner(dls, linear_head(feats.shape[1], BREEDS, False), CrossEntropyLossFlat(), metrics=error_rate)
+    device = torch.device('cpu')
+    dls = DataLoaders(TfmdDL(train, bs=bs, shuffle=True, drop_last=True, num_workers=0, device=device),
+                      TfmdDL(valid, bs=256, num_workers=0, device=device), device=device)
+    return Learner(dls, model, CrossEntropyLossFlat(), splitter=splitter, metrics=error_rate, **kwargs)
 
-def with_head(seed, train, valid, bs=16):
-    "A Learner on photos whose head was trained alone for ten epochs, as the chapter does first; its error then"
-    head = head_learner(seed, train, valid, bs)
-    quiet(head, 'fit_one_cycle', 10, 1e-2)
-    learn = learner(seed, train, valid, bs)
-    learn.model[1].load_state_dict(head.model.state_dict())
-    return learn, measured(head)['error']
+def head_learner(seed, train, valid, bs=BS, feats=None):
+    "A Learner of a new linear head alone"
+    feats, y = features() if feats is None else feats, files()[1]
+    set_seed(seed)
+    return learner_on(seed, linear_head(feats.shape[1], BREEDS, False), *([(feats[i], y[i]) for i in idxs] for idxs in (train, valid)), bs)
+
+def upper(arch_body):
+    "The last three of seven stages, each a parameter group before that of the head: 95% of the body's weights"
+    b = arch_body
+    return torch.nn.Sequential(b.blocks[4], b.blocks[5], torch.nn.Sequential(b.blocks[6], b.conv_head, b.bn2), b.global_pool)
+
+@cache
+@torch.no_grad()
+def lower():
+    "What the first four stages make of all photos, and of them mirrored: (2, n, channels, height, width)"
+    body, (mean, std) = body_of(LITE0, 'auto', SIZE)
+    first = torch.nn.Sequential(body.conv_stem, body.bn1, body.blocks[:4])
+    return torch.stack([torch.cat([first((resized(part, SIZE)-mean)/std).contiguous() for part in view.split(32)])
+                        for view in (photos(), photos().flip(-1))])
+
+class Mirrored:
+    "Training items: the plain photo or its mirror image, by chance"
+    def __init__(self, idxs): self.idxs = idxs
+    def __len__(self): return len(self.idxs)
+    def __getitem__(self, i): return lower()[random.randrange(2), self.idxs[i]], files()[1][self.idxs[i]]
+
+def with_head(seed, train, valid, bs=BS, head=None):
+    "A Learner of the last three stages and a head that was trained alone for ten epochs, as the chapter does first; its error then"
+    if head is None:
+        alone = head_learner(seed, train, valid, bs)
+        quiet(alone, 'fit_one_cycle', 10, 1e-2)
+        head, error = alone.model, measured(alone)['error']
+    else: error = None
+    model = torch.nn.Sequential(upper(deepcopy(body_of(LITE0, 'auto', SIZE)[0])), head)
+    known = [(lower()[0, i], files()[1][i]) for i in valid]
+    learn = learner_on(seed, model, Mirrored(train), known, bs, lambda m: L(*m[0][:3], m[1]).map(params), cbs=[FixedStats(), ChannelsLast()])
+    return learn, error
 
 # effects: each takes a seed and a setting, and gives one result or several
 def batchnorm(seed, bs, statistics, each, epochs, lr):
@@ -155,21 +177,17 @@ def batchnorm(seed, bs, statistics, each, epochs, lr):
     quiet(learn, 'fit_one_cycle', epochs, lr)
     return measured(learn)
 
-def all_layers(seed, each):
-    "A Learner after the head was trained alone, unfrozen"
-    learn, _ = with_head(seed, *split(seed, each))
-    learn.unfreeze()
-    return learn
+def last_stages(seed, each): return with_head(seed, *split(seed, each))[0]
 
 def rates(seed, layers, lr, each, epochs):
-    if layers == 'head only': learn, epochs = head_learner(seed, *split(seed, each)), 10*epochs
-    else: learn = all_layers(seed, each)
+    if layers == 'head only': learn, epochs = head_learner(seed, *split(seed, each)), 5*epochs
+    else: learn = last_stages(seed, each)
     quiet(learn, 'fit_one_cycle', epochs, lr)
     return measured(learn)
 
 def ratios(seed, way, each, epochs, lr):
     if way == 'head only': return dict(error=with_head(seed, *split(seed, each))[1])
-    learn, ratio = all_layers(seed, each), 1 if way == 'one rate' else float(way.removeprefix('ratio '))
+    learn, ratio = last_stages(seed, each), 1 if way == 'one rate' else float(way.removeprefix('ratio '))
     quiet(learn, 'fit_one_cycle', epochs, slice(lr/ratio, lr) if ratio > 1 else lr)
     return measured(learn)
 
@@ -197,7 +215,7 @@ class StopAt(Callback):
 
 def schedules(seed, layers, schedule, each, epochs):
     if layers == 'head only': learn, lr, epochs = head_learner(seed, *split(seed, each)), 1e-2, 5*epochs
-    else: learn, lr = all_layers(seed, each), 1e-3
+    else: learn, lr = last_stages(seed, each), 1e-3
     if schedule == 'flat': quiet(learn, 'fit', epochs, lr)
     elif schedule == 'one cycle': quiet(learn, 'fit_one_cycle', epochs, lr)
     else: quiet(learn, 'fit_one_cycle', 2*epochs, lr, cbs=[StopAt(epochs)])
@@ -208,24 +226,24 @@ def regression(feats, idxs, y=None):
 
 def error_of(head, feats, idxs): return 1-float(head.score(feats[idxs], files()[1][idxs]))
 
-def with_regression(learn, head):
-    "Put a regression in the place of a linear head"
+def head_of(probe):
+    "A linear head of a regression"
+    head = linear_head(probe.coef_.shape[1], BREEDS, False)
     with torch.no_grad():
-        for to, values in zip(learn.model[1][-1].parameters(), (head.coef_, head.intercept_)): to.copy_(torch.tensor(values))
+        for to, values in zip(head[-1].parameters(), (probe.coef_, probe.intercept_)): to.copy_(torch.tensor(values))
+    return head
 
-def photos_a_breed(seed, way, photos, steps, lr):
+def photos_a_breed(seed, way, photos, epochs, lr):
     train, valid = split(seed, photos)
     if way == 'from scratch':
-        learn = learner(seed, train, valid, 32, arch='drawnet', weights='none', size=64)
-        quiet(learn, 'fit_one_cycle', max(1, round(60*32/len(train))), 3e-3)
+        learn = learner(seed, train, valid, arch='drawnet', weights='none', size=64)
+        quiet(learn, 'fit_one_cycle', max(1, round(60*BS/len(train))), 3e-3)
         return measured(learn)
     feats = features(arch='drawnet') if way == 'head on drawn pets' else features()
-    head = regression(feats, train)
-    if way != 'fine-tuned': return dict(error=error_of(head, feats, valid))
-    learn = learner(seed, train, valid)
-    with_regression(learn, head)
-    learn.unfreeze()
-    quiet(learn, 'fit_one_cycle', max(1, round(steps*16/len(train))), slice(lr/100, lr))
+    probe = regression(feats, train)
+    if way != 'fine-tuned': return dict(error=error_of(probe, feats, valid))
+    learn, _ = with_head(seed, train, valid, head=head_of(probe))
+    quiet(learn, 'fit_one_cycle', epochs, slice(lr/100, lr))
     return measured(learn)
 
 def noise(seed, wrong, each, size):
@@ -274,7 +292,7 @@ def saved_bytes(learn):
     return sum(size for place, size in sizes.items() if place not in own)/len(x)
 
 def precision(seed, precision, each, epochs, lr):
-    learn = all_layers(seed, each)
+    learn = last_stages(seed, each)
     mixed_precision(learn, precision)
     before = time.process_time()
     quiet(learn, 'fit_one_cycle', epochs, slice(lr/10, lr))
@@ -291,28 +309,28 @@ MEASURES = dict(
     batchnorm=(batchnorm, grid(bs=[16, 64], statistics=['kept', 'moving', 'moving, weights learned']), dict(each=7, epochs=3, lr=1e-2),
                'A frozen body under the head of the chapter: its batch norm statistics kept, moving, or moving with its batch norm '
                'weights learned, as fastai does'),
-    rates=(rates, grid(layers=['head only', 'all layers'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(each=15, epochs=1, bs=16),
-           'One cycle with one highest rate: ten epochs for a new head alone, or one epoch for all layers after that'),
-    finder=(finder, [{}], dict(each=15, epochs=1, bs=16),
+    rates=(rates, grid(layers=['head only', 'last stages'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(each=15, epochs=2, bs=BS),
+           'One cycle with one highest rate: ten epochs for a new head alone, or two for the last three stages of the body and that head'),
+    finder=(finder, [{}], dict(each=15, epochs=2, bs=BS),
             'The rate that each rule reads from a curve of the finder for a new head alone, and the error after ten epochs at that rate'),
-    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(each=15, epochs=1, bs=16, lr=1e-3),
-            'One epoch for all layers after the head, at one rate or at rates that rise from the first stage to the head by a ratio'),
-    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 4, 6]), dict(each=15, epochs=1, bs=16, lr=1e-3),
-              'How many of six stages of the body, counted from the head, are trained for an epoch after the head'),
-    schedules=(schedules, grid(layers=['head only', 'all layers'], schedule=['one cycle', 'flat', 'stopped early']),
-               dict(each=15, epochs=1, bs=16),
+    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(each=15, epochs=2, bs=BS, lr=1e-3),
+            'Two epochs for the last three stages of the body and a trained head, at one rate or at rates that rise up to the head by a ratio'),
+    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 3]), dict(each=15, epochs=2, bs=BS, lr=1e-3),
+              'How many of the last stages of the body are trained for two epochs with a trained head'),
+    schedules=(schedules, grid(layers=['head only', 'last stages'], schedule=['one cycle', 'flat', 'stopped early']),
+               dict(each=15, epochs=2, bs=BS),
                'Equal steps by three schedules: one cycle, one rate all the time, and a cycle of twice the length that is stopped halfway'),
     photos=(photos_a_breed, grid(way=['head on drawn pets', 'fitted head', 'fine-tuned', 'from scratch'], photos=[4, 7, 15, 29]),
-            dict(each=[4, 29], steps=35, bs=16, lr=1e-3),
+            dict(each=[4, 29], epochs=1, bs=BS, lr=1e-4),
             'Photos of a breed to train on: a small network from scratch (60 steps of 32 photos of 64 pixels), heads fitted on the bodies of '
-            'drawn pets and of ImageNet, and the second one trained on in all layers'),
+            'drawn pets and of ImageNet, and the second one trained on for an epoch with the last three stages'),
     noise=(noise, grid(wrong=[.05, .1]), dict(each=29, size=160),
            'Labels planted wrong in the training set; a cross-validated model names the most doubtful photos, which are looked at and set right'),
     views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
     depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=160),
            'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
-    precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=1, bs=16, lr=1e-3),
-               'All layers trained after the head in float32, or under bfloat16 autocast on a CPU'))
+    precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=2, bs=BS, lr=1e-3),
+               'The last three stages trained with a trained head in float32, or under bfloat16 autocast on a CPU'))
 
 # running
 def versions():
