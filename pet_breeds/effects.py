@@ -42,11 +42,11 @@ _HEAD, _LAST, _WHOLE = dict(layers='head only'), dict(layers='last stages'), dic
 _BF16, _FP32 = dict(precision='bf16'), dict(precision='fp32')
 
 EFFECTS = dict(
-    batchnorm=_Plan('bs', 'photos in a batch', [
-        _Pair(f'Batch norm statistics that {what}, in batches of {bs},', dict(bs=bs, statistics=key),
-              'statistics kept', dict(bs=bs, statistics='kept'))
-        for bs in (16, 64) for key, what in (('moving, weights learned', "move, with batch norm's weights learned"),)],
-        'statistics', log=True),
+    batchnorm=_Plan('statistics', 'batch norm statistics of the frozen body', [
+        _Pair(f'Batch norm statistics that move in batches of 16{more}', dict(bs=16, statistics=key),
+              'statistics that are kept', dict(bs=16, statistics='kept'))
+        for key, more in (('moving', ''), ('moving, weights learned', ', with its weights learned,'))],
+        'bs', 'batches of {}'),
     rates=_Plan('lr', 'highest learning rate', [
         _Pair('The last stages at a rate of 0.1', dict(_LAST, lr=.1), 'the best rate', dict(_LAST, lr='lowest')),
         _Pair('A new head alone at 0.1', dict(_HEAD, lr=.1), 'its best rate', dict(_HEAD, lr='lowest'))],
@@ -166,8 +166,8 @@ def effect_line(
     "What was measured, on which photos, and the finding, in plain sentences. Raises as `read_effect`"
     about, rows = read_effect(name)
     return (f"{about['what']}. {effect_finding(name)} Measured on {about['photos']}: {_counted(about['n_train'])} "
-            f"photos to train on, {_counted(about['n_valid'])} for validation, {count_of(rows.seed.nunique(), 'seed')}, "
-            f"{about['device']} with {count_of(about['threads'], 'thread')}. Made by `{about['command']}`.")
+            f"photos to train on, {_counted(about['n_valid'])} for validation; {count_of(rows.seed.nunique(), 'seed')}; "
+            f"{about['device']}, {count_of(about['threads'], 'thread')}. Made by `{about['command']}`.")
 
 # %% ../nbs/internals/effects.ipynb #plot-def
 def _draw_lines(ax, plan, rows, y):

@@ -33,7 +33,7 @@ from fastai.vision.all import (Callback, CancelFitException, CancelValidExceptio
                                Learner, TensorCategory, TensorImage, TfmdDL, aug_transforms, error_rate, params, set_seed, trainable_params)
 from sklearn.linear_model import LogisticRegression
 
-LITE0, STORED, SIZE, BREEDS, VALID, BS = 'tf_efficientnet_lite0', 128, 96, 37, 7, 32
+LITE0, STORED, SIZE, BREEDS, VALID, BS = 'tf_efficientnet_lite0', 128, 96, 37, 7, 16
 MOBILENET = SHARED/'weights/mobilenet_v2_imagenet.pth'
 
 # photos
@@ -158,17 +158,20 @@ class Mirrored:
     def __len__(self): return len(self.idxs)
     def __getitem__(self, i): return lower()[random.randrange(2), self.idxs[i]], files()[1][self.idxs[i]]
 
-def with_head(seed, train, valid, bs=BS, head=None):
-    "A Learner of the last three stages and a head that was trained alone for ten epochs, as the chapter does first; its error then"
-    if head is None:
-        alone = head_learner(seed, train, valid, bs)
-        quiet(alone, 'fit_one_cycle', 10, 1e-2)
-        head, error = alone.model, measured(alone)['error']
-    else: error = None
-    model = torch.nn.Sequential(upper(deepcopy(body_of(LITE0, 'auto', SIZE)[0])), head)
+@cache
+def trained_head(seed, each):
+    "A head that was trained alone for ten epochs, as the chapter does first, and its error"
+    alone = head_learner(seed, *split(seed, each))
+    quiet(alone, 'fit_one_cycle', 10, 1e-2)
+    return alone.model, measured(alone)['error']
+
+def last_stages(seed, each, head=None):
+    "A Learner of the last three stages and of a head, unfrozen; the head is `trained_head` unless given"
+    train, valid = split(seed, each)
+    body, head = upper(deepcopy(body_of(LITE0, 'auto', SIZE)[0])), deepcopy(head or trained_head(seed, each)[0])
     known = [(lower()[0, i], files()[1][i]) for i in valid]
-    learn = learner_on(seed, model, Mirrored(train), known, bs, lambda m: L(*m[0][:3], m[1]).map(params), cbs=[FixedStats(), ChannelsLast()])
-    return learn, error
+    return learner_on(seed, torch.nn.Sequential(body, head), Mirrored(train), known, BS, lambda m: L(*m[0][:3], m[1]).map(params),
+                      cbs=[FixedStats(), ChannelsLast()])
 
 # effects: each takes a seed and a setting, and gives one result or several
 def batchnorm(seed, bs, statistics, each, epochs, lr):
@@ -177,23 +180,21 @@ def batchnorm(seed, bs, statistics, each, epochs, lr):
     quiet(learn, 'fit_one_cycle', epochs, lr)
     return measured(learn)
 
-def last_stages(seed, each): return with_head(seed, *split(seed, each))[0]
-
 def rates(seed, layers, lr, each, epochs):
-    if layers == 'head only': learn, epochs = head_learner(seed, *split(seed, each)), 5*epochs
+    if layers == 'head only': learn, epochs = head_learner(seed, *split(seed, each)), 10*epochs
     else: learn = last_stages(seed, each)
     quiet(learn, 'fit_one_cycle', epochs, lr)
     return measured(learn)
 
 def ratios(seed, way, each, epochs, lr):
-    if way == 'head only': return dict(error=with_head(seed, *split(seed, each))[1])
+    if way == 'head only': return dict(error=trained_head(seed, each)[1])
     learn, ratio = last_stages(seed, each), 1 if way == 'one rate' else float(way.removeprefix('ratio '))
     quiet(learn, 'fit_one_cycle', epochs, slice(lr/ratio, lr) if ratio > 1 else lr)
     return measured(learn)
 
 def unfreeze(seed, stages, each, epochs, lr):
-    learn, before = with_head(seed, *split(seed, each))
-    if not stages: return dict(error=before)
+    if not stages: return dict(error=trained_head(seed, each)[1])
+    learn = last_stages(seed, each)
     learn.freeze_to(-1-stages)
     quiet(learn, 'fit_one_cycle', epochs, slice(lr/100, lr))
     return measured(learn)
@@ -214,7 +215,7 @@ class StopAt(Callback):
         if self.epoch+1 >= self.epochs: raise CancelFitException
 
 def schedules(seed, layers, schedule, each, epochs):
-    if layers == 'head only': learn, lr, epochs = head_learner(seed, *split(seed, each)), 1e-2, 5*epochs
+    if layers == 'head only': learn, lr, epochs = head_learner(seed, *split(seed, each)), 1e-2, 10*epochs
     else: learn, lr = last_stages(seed, each), 1e-3
     if schedule == 'flat': quiet(learn, 'fit', epochs, lr)
     elif schedule == 'one cycle': quiet(learn, 'fit_one_cycle', epochs, lr)
@@ -236,13 +237,13 @@ def head_of(probe):
 def photos_a_breed(seed, way, photos, epochs, lr):
     train, valid = split(seed, photos)
     if way == 'from scratch':
-        learn = learner(seed, train, valid, arch='drawnet', weights='none', size=64)
-        quiet(learn, 'fit_one_cycle', max(1, round(60*BS/len(train))), 3e-3)
+        learn = learner(seed, train, valid, 32, arch='drawnet', weights='none', size=64)
+        quiet(learn, 'fit_one_cycle', max(1, round(60*32/len(train))), 3e-3)
         return measured(learn)
     feats = features(arch='drawnet') if way == 'head on drawn pets' else features()
     probe = regression(feats, train)
     if way != 'fine-tuned': return dict(error=error_of(probe, feats, valid))
-    learn, _ = with_head(seed, train, valid, head=head_of(probe))
+    learn = last_stages(seed, photos, head_of(probe))
     quiet(learn, 'fit_one_cycle', epochs, slice(lr/100, lr))
     return measured(learn)
 
@@ -309,16 +310,16 @@ MEASURES = dict(
     batchnorm=(batchnorm, grid(bs=[16, 64], statistics=['kept', 'moving', 'moving, weights learned']), dict(each=7, epochs=3, lr=1e-2),
                'A frozen body under the head of the chapter: its batch norm statistics kept, moving, or moving with its batch norm '
                'weights learned, as fastai does'),
-    rates=(rates, grid(layers=['head only', 'last stages'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(each=15, epochs=2, bs=BS),
-           'One cycle with one highest rate: ten epochs for a new head alone, or two for the last three stages of the body and that head'),
-    finder=(finder, [{}], dict(each=15, epochs=2, bs=BS),
+    rates=(rates, grid(layers=['head only', 'last stages'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(each=15, epochs=1, bs=BS),
+           'One cycle with one highest rate: ten epochs for a new head alone, or one for the last three stages of the body and that head'),
+    finder=(finder, [{}], dict(each=15, epochs=1, bs=BS),
             'The rate that each rule reads from a curve of the finder for a new head alone, and the error after ten epochs at that rate'),
-    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(each=15, epochs=2, bs=BS, lr=1e-3),
-            'Two epochs for the last three stages of the body and a trained head, at one rate or at rates that rise up to the head by a ratio'),
-    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 3]), dict(each=15, epochs=2, bs=BS, lr=1e-3),
-              'How many of the last stages of the body are trained for two epochs with a trained head'),
+    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(each=15, epochs=1, bs=BS, lr=1e-3),
+            'One epoch for the last three stages of the body and a trained head, at one rate or at rates that rise up to the head by a ratio'),
+    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 3]), dict(each=15, epochs=1, bs=BS, lr=1e-3),
+              'How many of the last stages of the body are trained for an epoch with a trained head'),
     schedules=(schedules, grid(layers=['head only', 'last stages'], schedule=['one cycle', 'flat', 'stopped early']),
-               dict(each=15, epochs=2, bs=BS),
+               dict(each=15, epochs=1, bs=BS),
                'Equal steps by three schedules: one cycle, one rate all the time, and a cycle of twice the length that is stopped halfway'),
     photos=(photos_a_breed, grid(way=['head on drawn pets', 'fitted head', 'fine-tuned', 'from scratch'], photos=[4, 7, 15, 29]),
             dict(each=[4, 29], epochs=1, bs=BS, lr=1e-4),
@@ -329,7 +330,7 @@ MEASURES = dict(
     views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
     depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=160),
            'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
-    precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=2, bs=BS, lr=1e-3),
+    precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=1, bs=BS, lr=1e-3),
                'The last three stages trained with a trained head in float32, or under bfloat16 autocast on a CPU'))
 
 # running
@@ -355,7 +356,7 @@ def measure(name, file, seeds, func, settings, fixed, what):
         if old['about']['settings'] == fixed: result['rows'], result['about']['seconds'] = old['rows'], old['about']['seconds']
     done = [(row['seed'], {k: row[k] for k in settings[0]}) for row in result['rows']]
     takes = signature(func).parameters
-    parts = [list(part) for _, part in itertools.groupby(settings, lambda setting: setting.get('layers'))] # what is quick comes first
+    parts = [list(part) for _, part in itertools.groupby(settings, lambda setting: setting.get('layers', setting.get('bs')))] # what is quick comes first
     for seed, setting in (todo for part in parts for todo in itertools.product(seeds, part)):
         if (seed, setting) in done: continue
         start, cpu = time.perf_counter(), time.process_time()
