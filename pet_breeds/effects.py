@@ -45,8 +45,7 @@ EFFECTS = dict(
     batchnorm=_Plan('statistics', 'batch norm statistics of the frozen body', [
         _Pair(f'Batch norm statistics that move in batches of 16{more}', dict(bs=16, statistics=key),
               'statistics that are kept', dict(bs=16, statistics='kept'))
-        for key, more in (('moving', ''), ('moving, weights learned', ', with its weights learned,'))],
-        'bs', 'batches of {}'),
+        for key, more in (('moving', ''), ('moving, weights learned', ', with its weights learned,'))]),
     rates=_Plan('lr', 'highest learning rate', [
         _Pair('The last stages at a rate of 0.1', dict(_LAST, lr=.1), 'the best rate', dict(_LAST, lr='lowest')),
         _Pair('A new head alone at 0.1', dict(_HEAD, lr=.1), 'its best rate', dict(_HEAD, lr='lowest'))],

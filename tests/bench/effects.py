@@ -74,8 +74,8 @@ def loaders(train, valid, bs=BS, size=SIZE):
 # Learners
 def learner(seed, train, valid, bs=BS, head='linear', arch=LITE0, weights='auto', size=SIZE, **kwargs):
     "A Learner on photos, frozen if pretrained"
-    dls = loaders(train, valid, bs, size)
     set_seed(seed)
+    dls = loaders(train, valid, bs, size)
     return make_learner(dls, arch, weights, head, loss_func=CrossEntropyLossFlat(), cbs=ChannelsLast(), **kwargs)
 
 class Unmeasured(Callback):
@@ -132,7 +132,7 @@ def learner_on(seed, model, train, valid, bs, splitter=trainable_params, **kwarg
                       TfmdDL(valid, bs=256, num_workers=0, device=device), device=device)
     return Learner(dls, model, CrossEntropyLossFlat(), splitter=splitter, metrics=error_rate, **kwargs)
 
-def head_learner(seed, train, valid, bs=BS, feats=None):
+def head_learner(seed, train, valid, bs=64, feats=None):
     "A Learner of a new linear head alone"
     feats, y = features() if feats is None else feats, files()[1]
     set_seed(seed)
@@ -307,22 +307,22 @@ def grid(**options):
     return [dict(zip(options, values)) for values in itertools.product(*options.values())]
 
 MEASURES = dict(
-    batchnorm=(batchnorm, grid(bs=[16, 64], statistics=['kept', 'moving', 'moving, weights learned']), dict(each=7, epochs=3, lr=1e-2),
+    batchnorm=(batchnorm, grid(bs=[16], statistics=['kept', 'moving', 'moving, weights learned']), dict(each=7, epochs=3, lr=1e-2),
                'A frozen body under the head of the chapter: its batch norm statistics kept, moving, or moving with its batch norm '
                'weights learned, as fastai does'),
-    rates=(rates, grid(layers=['head only', 'last stages'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(each=15, epochs=1, bs=BS),
+    rates=(rates, grid(layers=['head only', 'last stages'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(each=15, epochs=1, bs=BS, head_bs=64),
            'One cycle with one highest rate: ten epochs for a new head alone, or one for the last three stages of the body and that head'),
-    finder=(finder, [{}], dict(each=15, epochs=1, bs=BS),
+    finder=(finder, [{}], dict(each=15, epochs=1, bs=BS, head_bs=64),
             'The rate that each rule reads from a curve of the finder for a new head alone, and the error after ten epochs at that rate'),
-    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(each=15, epochs=1, bs=BS, lr=1e-3),
+    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(each=15, epochs=1, bs=BS, head_bs=64, lr=1e-3),
             'One epoch for the last three stages of the body and a trained head, at one rate or at rates that rise up to the head by a ratio'),
-    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 3]), dict(each=15, epochs=1, bs=BS, lr=1e-3),
+    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 3]), dict(each=15, epochs=1, bs=BS, head_bs=64, lr=1e-3),
               'How many of the last stages of the body are trained for an epoch with a trained head'),
     schedules=(schedules, grid(layers=['head only', 'last stages'], schedule=['one cycle', 'flat', 'stopped early']),
-               dict(each=15, epochs=1, bs=BS),
+               dict(each=15, epochs=1, bs=BS, head_bs=64),
                'Equal steps by three schedules: one cycle, one rate all the time, and a cycle of twice the length that is stopped halfway'),
     photos=(photos_a_breed, grid(way=['head on drawn pets', 'fitted head', 'fine-tuned', 'from scratch'], photos=[4, 7, 15, 29]),
-            dict(each=[4, 29], epochs=1, bs=BS, lr=1e-4),
+            dict(each=[4, 29], epochs=1, bs=BS, head_bs=64, lr=1e-4),
             'Photos of a breed to train on: a small network from scratch (60 steps of 32 photos of 64 pixels), heads fitted on the bodies of '
             'drawn pets and of ImageNet, and the second one trained on for an epoch with the last three stages'),
     noise=(noise, grid(wrong=[.05, .1]), dict(each=29, size=160),
@@ -330,7 +330,7 @@ MEASURES = dict(
     views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
     depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=160),
            'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
-    precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=1, bs=BS, lr=1e-3),
+    precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=1, bs=BS, head_bs=64, lr=1e-3),
                'The last three stages trained with a trained head in float32, or under bfloat16 autocast on a CPU'))
 
 # running
