@@ -43,9 +43,9 @@ _BF16, _FP32 = dict(precision='bf16'), dict(precision='fp32')
 
 EFFECTS = dict(
     batchnorm=_Plan('statistics', 'batch norm statistics of the frozen body', [
-        _Pair(f'Batch norm statistics that move in batches of 16{more}', dict(bs=16, statistics=key),
-              'statistics that are kept', dict(bs=16, statistics='kept'))
-        for key, more in (('moving', ''), ('moving, weights learned', ', with its weights learned,'))]),
+        _Pair(words, dict(statistics=key), 'statistics that are kept', dict(statistics='kept')) for key, words in (
+            ('moving', 'Batch norm statistics that move'),
+            ('moving, weights learned', "Batch norm that learns in the frozen body (fastai's train_bn=True)"))]),
     rates=_Plan('lr', 'highest learning rate', [
         _Pair('The last stages at a rate of 0.1', dict(_LAST, lr=.1), 'the best rate', dict(_LAST, lr='lowest')),
         _Pair('A new head alone at 0.1', dict(_HEAD, lr=.1), 'its best rate', dict(_HEAD, lr='lowest'))],
@@ -78,8 +78,8 @@ EFFECTS = dict(
         _Pair('mobilenet_v2', dict(body='mobilenet'), 'the whole body', _WHOLE)]),
     precision=_Plan('precision', '', [
         _Pair('bf16', _BF16, 'fp32', _FP32, y, noun) for y, noun in (
-            ('error', 'error'), ('ms', 'milliseconds of processor time a photo'), ('MB', 'MB kept a photo'))],
-        ys=(('error', _ERROR), ('ms', 'processor time, ms a photo'), ('MB', 'kept for the way back, MB a photo'))))
+            ('error', 'error'), ('ms', 'milliseconds of processor time a photo'), ('MB', 'MB a photo kept for backpropagation'))],
+        ys=(('error', _ERROR), ('ms', 'processor time, ms a photo'), ('MB', 'kept for backpropagation, MB a photo'))))
 
 # %% ../nbs/internals/effects.ipynb #read-effect
 class Effect(NamedTuple):
@@ -204,6 +204,6 @@ def plot_effect(
     for i, (ax, (y, ylabel)) in enumerate(zip(fig.subplots(1, len(plan.ys), squeeze=False)[0], plan.ys)):
         ax.set_xscale('log' if plan.log else 'linear')
         (_draw_points if plan.behind else _draw_lines)(ax, plan, rows, y)
-        ax.set(xlabel=plan.xlabel, ylabel=ylabel, ylim=(0, None))
+        ax.set(xlabel=plan.xlabel, ylabel=ylabel, ylim=(0, 1.08*rows[y].max()))
         if plan.by and not i: ax.legend()
     return fig
