@@ -47,8 +47,8 @@ EFFECTS = dict(
             ('moving', 'Batch norm statistics that move'),
             ('moving, weights learned', "Batch norm that learns in the frozen body (fastai's train_bn=True)"))]),
     rates=_Plan('lr', 'highest learning rate', [
-        _Pair('The last stages at a rate of 0.1', dict(_LAST, lr=.1), 'the best rate', dict(_LAST, lr='lowest')),
-        _Pair('A new head alone at 0.1', dict(_HEAD, lr=.1), 'its best rate', dict(_HEAD, lr='lowest'))],
+        _Pair('The last stages at a rate of 0.01', dict(_LAST, lr=.01), 'the best rate', dict(_LAST, lr='lowest')),
+        _Pair('A new head alone at 1', dict(_HEAD, lr=1.), 'its best rate', dict(_HEAD, lr='lowest'))],
         'layers', log=True),
     finder=_Plan('lr', 'highest learning rate', [
         _Pair(f"The rate of the rule '{rule}'", dict(rule=rule), "that of 'minimum/10'", dict(rule='minimum/10'))
@@ -78,7 +78,8 @@ EFFECTS = dict(
         _Pair('mobilenet_v2', dict(body='mobilenet'), 'the whole body', _WHOLE)]),
     precision=_Plan('precision', '', [
         _Pair('bf16', _BF16, 'fp32', _FP32, y, noun) for y, noun in (
-            ('error', 'error'), ('ms', 'milliseconds of processor time a photo'), ('MB', 'MB a photo kept for backpropagation'))],
+            ('error', 'error'), ('ms', 'milliseconds of processor time a photo'),
+            ('MB', 'MB a photo kept for backpropagation'))],
         ys=(('error', _ERROR), ('ms', 'processor time, ms a photo'), ('MB', 'kept for backpropagation, MB a photo'))))
 
 # %% ../nbs/internals/effects.ipynb #read-effect
@@ -165,8 +166,9 @@ def effect_line(
     "What was measured, on which photos, and the finding, in plain sentences. Raises as `read_effect`"
     about, rows = read_effect(name)
     return (f"{about['what']}. {effect_finding(name)} Measured on {about['photos']}: {_counted(about['n_train'])} "
-            f"photos to train on, {_counted(about['n_valid'])} for validation; {count_of(rows.seed.nunique(), 'seed')}; "
-            f"{about['device']}, {count_of(about['threads'], 'thread')}. Made by `{about['command']}`.")
+            f"photos to train on, {_counted(about['n_valid'])} for validation; "
+            f"{count_of(rows.seed.nunique(), 'seed')}; {about['device']}, "
+            f"{count_of(about['threads'], 'thread')}. Made by `{about['command']}`.")
 
 # %% ../nbs/internals/effects.ipynb #plot-def
 def _draw_lines(ax, plan, rows, y):

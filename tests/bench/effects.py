@@ -310,7 +310,7 @@ MEASURES = dict(
     batchnorm=(batchnorm, grid(bs=[16], statistics=['kept', 'moving', 'moving, weights learned']), dict(each=7, epochs=3, lr=1e-2),
                'A frozen body under the head of the chapter: its batch norm statistics kept, moving, or moving with its batch norm '
                'weights learned, as fastai does'),
-    rates=(rates, grid(layers=['head only', 'last stages'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(each=15, epochs=1, bs=BS, head_bs=64),
+    rates=(rates, grid(layers=['head only'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]) + grid(layers=['last stages'], lr=[1e-5, 1e-4, 1e-3, 1e-2]), dict(each=15, epochs=1, bs=BS, head_bs=64),
            'One cycle with one highest rate: ten epochs for a new head alone, or one for the last three stages of the body and that head'),
     finder=(finder, [{}], dict(each=15, epochs=1, bs=BS, head_bs=64),
             'The rate that each rule reads from a curve of the finder for a new head alone, and the error after ten epochs at that rate'),
