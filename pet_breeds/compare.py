@@ -26,7 +26,7 @@ def repeat(
     return pd.DataFrame(results, index=pd.Index(seeds, name='seed'))
 
 # %% ../nbs/10_improve.ipynb #compare-def
-def _differences(diff):
+def _paired(diff):
     "Mean, standard error and 95% interval of paired differences"
     mean, se = diff.mean(), diff.sem()
     half = stats.t.ppf(.975, len(diff)-1)*se
@@ -44,4 +44,4 @@ def compare(
     if baseline not in ways: raise ValueError(f'{baseline=}: not one of {ways}')
     table = dict(n=len(runs), mean=runs.mean(), std=runs.std(), se=runs.sem())
     diff = runs.sub(runs[baseline], axis=0).drop(columns=baseline)
-    return pd.DataFrame(table).join(_differences(diff) if len(ways) > 1 else [])
+    return pd.DataFrame(table).join(_paired(diff) if len(ways) > 1 else [])
