@@ -25,13 +25,13 @@ MAY_IMPORT = {
     'checkpoint': 'core model saving weights',
     'training': 'checkpoint core lrs', 'interpret': 'figures loss photos',
     'plan': 'core weights', 'questions': 'core judge', 'quiz': 'core judge questions', 'tasks': 'judge quiz', 'handout': 'core questions',
-    'report': 'core figures interpret lrs',
+    'webpage': 'core figures photos', 'report': 'core figures interpret lrs webpage',
     'pets': ('batches checkpoint core data distributed interpret loss model photos plan precision report saving '
              'sources training warp weights'),
     'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'tasks',
-                  'handout', 'figures', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
+                  'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets', 'predict',
                  'cli')
 LONG = 'drawn', 'questions' # what they hold is mostly data
