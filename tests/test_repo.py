@@ -27,14 +27,14 @@ MAY_IMPORT = {
     'checkpoint': 'core model saving weights',
     'course': 'data model sources', 'training': 'checkpoint core lrs', 'interpret': 'figures loss photos', 'compare': '',
     'plan': 'core weights', 'questions': 'core judge', 'quiz': 'core judge questions', 'tasks': 'judge labels quiz', 'handout': 'core questions',
-    'report': 'core figures interpret lrs',
+    'webpage': 'core figures photos', 'report': 'core figures interpret lrs webpage',
     'pets': ('batches checkpoint core data distributed interpret loss model photos plan precision report saving '
              'sources training warp weights'),
     'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'tables', 'labels', 'inventory', 'splits', 'loss', 'lrs', 'interpret', 'judge', 'questions',
                   'quiz', 'tasks',
-                  'handout', 'figures', 'effects', 'warp', 'report', 'weights', 'plan', 'compare', 'pets', 'predict', 'cli')
+                  'handout', 'figures', 'effects', 'warp', 'report', 'webpage', 'weights', 'plan', 'compare', 'pets', 'predict', 'cli')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'effects', 'figures', 'tables', 'labels', 'inventory', 'splits', 'questions', 'quiz', 'tasks', 'handout',
                  'plan', 'compare', 'pets', 'predict', 'cli')
 LONG = 'drawn', 'questions' # what they hold is mostly data
