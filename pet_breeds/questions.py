@@ -225,21 +225,24 @@ def _judge_q3(answer): # a list of paths and a table, or words
 # %% ../nbs/internals/questions.ipynb #q4
 def _identifiers(text): return set(found(text, r'[a-z_]\w*')) # all words that could be names
 
+def _count(id, answer, wanted):
+    "How many of those `wanted` an answer names, or claims the parts of"
+    text = words(answer)
+    return len(wanted & (_identifiers(text) | _parts_in(id, text)))
+
 def _two_of(id, answer, wanted, noun, which):
     "The verdict on the words of an answer that has to name two of those `wanted`, or to claim their parts"
-    verdict, text = read_words(id, answer), words(answer)
-    if not verdict.ok: return verdict
-    n = len(wanted & (_identifiers(text) | _parts_in(id, text)))
+    verdict, n, text = read_words(id, answer), _count(id, answer, wanted), words(answer)
+    if not verdict.ok or n > 1: return verdict
     slip = next((name for name, mark in _TEXTS[id]['words']['mistakes'].items() if claims(text, mark)), None)
-    if n > 1: return verdict
     return known(slip) if slip else unclear(f'Found: {count_of(n, noun)} {which}; two are asked.')
 
 @question('q4')
 def _judge_q4(answer): # names or methods, a list of them, or words
     new = {n for n in set(dir(L)) - set(dir(list)) if 'fastcore' in str(getattr(getattr(L, n), '__module__', ''))}
     verdict = _two_of('q4', answer, new, 'method', 'that L adds')
-    plain = verdict.ok is None and not readable(words(answer)) and _identifiers(words(answer)) & set(dir(list))
-    return known('methods of list') if plain else verdict
+    plain = verdict.ok is None and _count('q4', answer, new) < 2 and not readable(words(answer))
+    return known('methods of list') if plain and _identifiers(words(answer)) & set(dir(list)) else verdict
 
 # %% ../nbs/internals/questions.ipynb #q5
 @question('q5')
@@ -497,12 +500,12 @@ def _judge_q23(answer): # a dtype, or words
 # %% ../nbs/internals/questions.ipynb #fr2
 @question('fr2', modules=('pandas', 'scipy.stats'))
 def _judge_fr2(answer): # a table of runs, a dict, or words
-    import pandas as pd
     if isinstance(answer, dict) and 'error' in answer:
         return _judge_rate(*map(answer.get, ('error', 'n', 'se', 'baseline')))
     if said(answer) and not isinstance(answer, dict): return read_words('fr2', answer)
     if (value := number_of(answer)) is not None:
         return known('one run') if 0 <= value.real <= 1 else differs(f'{answer} is no error rate: expected 0 to 1')
+    import pandas as pd
     try: runs = pd.DataFrame(answer).astype(float)
     except Exception as e: raise Unreadable(f'expected a table of runs, got {type(answer).__name__}') from e
     if not runs.size or runs.isna().any(axis=None): return differs('the table has gaps, or is empty')
