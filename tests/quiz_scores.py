@@ -1,8 +1,9 @@
-"""How the judges of the quiz do on the answers in quiz_answers.yaml: `python tests/quiz_scores.py [kind ...]`.
+"""How the judges of the quiz do on labelled answers: `python tests/quiz_scores.py [kind ...] [--unseen]`.
 
-Prints a table; for each kind that is named, also the answers that missed the target. To score the judges of another
-commit, put its `pet_breeds` folder first in PYTHONPATH.
+Prints a table for quiz_answers.yaml, or for quiz_answers_unseen.yaml; for each kind that is named, also the answers
+that missed the target. To score the judges of another commit, put its `pet_breeds` folder first in PYTHONPATH.
 """
+import itertools
 import random
 import sys
 from collections import Counter
@@ -12,26 +13,28 @@ import yaml
 
 from pet_breeds.quiz import QUESTIONS, judged
 
-FILE = Path(__file__).with_name('quiz_answers.yaml')
-DENIALS = ('It is not true that {}', 'It is false that {}', 'I do not believe that {}', 'Nobody should think that {}',
-           'It is a mistake to say that {}')
+FILE, UNSEEN = (Path(__file__).with_name(f'quiz_answers{end}.yaml') for end in ('', '_unseen'))
+DENIALS = {FILE: ('It is not true that {}', 'It is false that {}', 'I do not believe that {}',
+                  'Nobody should think that {}', 'It is a mistake to say that {}'),
+           UNSEEN: ("It just isn't so that {}", 'People who claim that {} are wrong.', 'It would be absurd to say: {}',
+                    '{} That is nonsense.', 'I was told, wrongly, that {}')}
 RIGHT, ALIKE = ('right', 'chatbot', 'foreign'), ('shuffled', 'denied')
 TARGETS = {'right': ('wrong', 1), 'salad': ('right', 10), 'mistakes': ('named', 80)} # percent
 
 
-def made_of(id, answer, number):
+def made_of(id, answer, denial):
     "Salad made of a right answer: (kind, answer)"
     parts = answer.split()
     if len(parts) < 6: return
     random.Random(f'{id} {answer}').shuffle(parts)
     yield 'shuffled', ' '.join(parts)
-    yield 'denied', DENIALS[number % len(DENIALS)].format(answer[0].lower() + answer[1:])
+    yield 'denied', denial.format(answer[0].lower() + answer[1:])
 
 
-def answers():
-    "All of them: (question, kind, answer, name of the mistake or None)"
-    number = 0
-    for id, kinds in yaml.safe_load(FILE.read_text(encoding='utf-8')).items():
+def answers(file=FILE):
+    "All of a file: (question, kind, answer, name of the mistake or None)"
+    denials = itertools.cycle(DENIALS[file])
+    for id, kinds in yaml.safe_load(file.read_text(encoding='utf-8')).items():
         for kind, given in kinds.items():
             if kind == 'mistakes':
                 yield from ((id, kind, answer, name) for name, all_of in given.items() for answer in all_of)
@@ -39,13 +42,12 @@ def answers():
             for answer in given:
                 yield id, kind, answer, None
                 if kind == 'right' and isinstance(answer, str):
-                    number += 1
-                    yield from ((id, made, text, None) for made, text in made_of(id, answer, number))
+                    yield from ((id, made, text, None) for made, text in made_of(id, answer, next(denials)))
 
 
-def scored():
+def scored(file=FILE):
     "Rows (question, kind, answer, name, verdict); the verdict is right, named, misnamed, wrong or can't tell"
-    for id, kind, answer, name in answers():
+    for id, kind, answer, name in answers(file):
         result = judged(id, QUESTIONS[id].judge, answer)
         verdict = 'right' if result.ok else "can't tell" if result.ok is None else 'wrong'
         if result.mistake: verdict = 'named' if result.mistake == name else 'misnamed'
@@ -65,7 +67,8 @@ def summary(rows):
 
 
 def main():
-    rows, columns = [*scored()], ('right', "can't tell", 'wrong', 'named', 'misnamed')
+    rows = [*scored(UNSEEN if '--unseen' in sys.argv else FILE)]
+    columns = ('right', "can't tell", 'wrong', 'named', 'misnamed')
     counts = Counter((kind, verdict) for _, kind, _, _, verdict in rows)
     print(f'{"":10}' + ''.join(f'{c:>12}' for c in ('answers', *columns)))
     for kind in dict.fromkeys(kind for _, kind, *_ in rows):
