@@ -66,12 +66,15 @@ def said(answer)->bool: # anything
 # %% ../nbs/internals/judge.ipynb #guard-def
 LONGEST = 4_000 # characters of an answer in words
 _BELIEF = r'(?:true|so|right|correct|the case|believ\w*|think|say\w*|said|claim\w*|agree|accept)'
-_DENIAL = re.compile(
-    rf"(?:(?:\bnot|n't|\bnever|\bhardly) (?:\w+ ){{0,2}}{_BELIEF}|\b(?:nobody|no one|no-one|none) (?:\w+ ){{0,3}}{_BELIEF}|"
-    rf"\b(?:false|untrue|wrong|incorrect|nonsense|mistake|mistaken|myth|lie|absurd)(?: to (?:\w+ ){{0,2}}{_BELIEF})?|"
-    r"\b(?:doubt|disagree|deny|denies|refuse to \w+|far from (?:true|it)))\b(?: here)?,? that\b|"
-    r"[.;,:] (?:(?:but )?(?:that|this|all of (?:that|this)|it) (?:is|'s) (?:\w+ )?(?:wrong|false|untrue|incorrect|nonsense|not true)|"
-    r"isn't true|not!)\W*$")
+_WRONG = r'(?:false|untrue|wrong|incorrect|nonsense|absurd|mistaken|a lie|a myth|not (?:true|so|right|correct|the case))'
+_DENIAL = re.compile('|'.join([
+    rf"(?:\bnot|n't|\bnever|\bhardly) (?:\w+ ){{0,2}}{_BELIEF}(?: here)?,? that\b",
+    rf"\b(?:nobody|no one|no-one|none) (?:\w+ ){{0,3}}{_BELIEF},? that\b",
+    rf"\b(?:{_WRONG[3:-1]}|mistake)(?: to (?:\w+ ){{0,2}}{_BELIEF})?(?:,? that\b|:)", r"\bdoubt that\b",
+    r"\b(?:disagree|deny|denies|refuse to \w+|far from (?:true|it)) that\b",
+    r"\b(?:absurd|nonsense|wrongly|falsely|mistakenly|erroneously|misconception|ridiculous)\b",
+    rf"^(?:(?:the )?(?:people|those|anyone|whoever)\b.*|(?:the )?(?:claim|statement|idea|notion)\b.*|.*[.;,:] (?:but )?(?:that|this|it|"
+    rf"all of (?:that|this)))(?: is|'s| are| isn't) (?:\w+ )?(?:{_WRONG[3:-1]}|true)\W*$", r'[.;,:] not!$']))
 _PAIRS = re.compile( # of small words that follow each other in no sentence
     r"\b(?:(?:a|an|the|its|their|every) (?:a|an|the|its|their|of|to|for|with|from|in|on|at|by|into|and|or|but|is|are|was|"
     r"were|has|have|can|will|so|that|this|then|it|they|you|we|which|because)|(?:a|an|the|its|their|every|of|to|and|or|but)"
@@ -308,7 +311,9 @@ def number_of(answer)->complex|None: # a number of any kind, real or complex, or
     "The one number that an answer is; None for what is not one number"
     try:
         if hasattr(answer, 'item'): answer = answer.item() # of a tensor or an array with one number
-        return complex(answer.strip(' %') if isinstance(answer, str) else answer)
+        if not isinstance(answer, str): return complex(answer)
+        part, _, whole = answer.strip(' %').partition('/') # 1/3 is a number, too
+        return complex(part)/complex(whole) if whole else complex(part)
     except Exception: return None
 
 def near(
