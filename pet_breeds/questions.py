@@ -217,7 +217,8 @@ def _form_of(part):
 def _judge_q3(answer): # a list of paths and a table, or words
     if not isinstance(answer, (list, tuple)) or not answer or all(isinstance(x, (str, Path)) for x in answer):
         return read_words('q3', answer)
-    forms = [_form_of(part) for part in answer]
+    try: forms = [_form_of(part) for part in answer]
+    except RecursionError as e: raise Unreadable('the answer is nested too deep to be read') from e
     if sorted(map(str, forms)) == ['files', 'table']: return right()
     if len(forms) == 2 and set(forms) == {'files'}: return known('files twice')
     return differs('expected two things: paths in which the labels can be read, and a table with a row for each photo')
@@ -253,7 +254,8 @@ def _judge_q5(answer): # names or methods, a list of them, or words
 # %% ../nbs/internals/questions.ipynb #q6
 @question('q6')
 def _judge_q6(answer): # a fraction, or words
-    if (given := _empty(answer)) is None: return _two_of('q6', answer, set(_TEXTS['q6']['words']['parts']), 'way', 'that I know')
+    ways = set(_TEXTS['q6']['words']['parts']) - {'caused'}
+    if (given := _empty(answer)) is None: return _two_of('q6', answer, ways, 'way', 'that I know')
     if len(given) == 1 and abs(given[0]-TURNED) < .015: return right('The other way: each resampling blurs. See lesson 04.')
     return differs('not this fraction: compare the octagon that both squares share with the square')
 
@@ -351,6 +353,7 @@ def _judge_column(value, text):
     if not value: return unclear('I found no numbers in it.')
     if any(near(v, .0702, 1e-4) for v in value) if text else abs(sum(value)-1) < .01 and max(value) < ceiling+1e-4:
         return known('softmax twice')
+    if text and len(value) != 3: return unclear(f'I found {count_of(len(value), "number")}; three are asked.')
     if len(value) == 1: return differs(f'one number, {value[0]:.4g}; three are asked')
     if len(value) == 3 and abs(sum(value)-1) < .015:
         return differs('they sum to 1, as they should; the single values differ, or their order')
