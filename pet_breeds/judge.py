@@ -213,6 +213,7 @@ def _same(a, b):
 
 # %% ../nbs/internals/judge.ipynb #stop-def
 _pool = None # the process that runs learners' functions: made at the first, and again after one was ended
+_loaded:set = set() # names of modules that it has imported
 _LARGEST = 2**26 # bytes of a function with all that it refers to
 
 def _outcome(func, args):
@@ -238,21 +239,31 @@ def _end_pool():
     global _pool
     if _pool is not None: _pool.shutdown(wait=True, kill_workers=True)
     _pool = None
+    _loaded.clear()
+
+def _start_pool(modules):
+    "A process that has imported `modules`, ready to work"
+    global _pool
+    from joblib.externals.loky import ProcessPoolExecutor
+    wanted = _loaded | set(modules)
+    if wanted != _loaded: _end_pool() # the pool ends a process that grows, so it imports before its first job
+    if _pool is None:
+        _pool = ProcessPoolExecutor(1, timeout=300, initializer=_load, initargs=(sorted(wanted),))
+        _loaded.update(wanted)
+    _pool.submit(_load, modules).result(120)
+    return _pool
 
 def _elsewhere(seconds, func, args, modules):
     "The outcome of `func` in another process; None if it can't be had there"
-    global _pool
     try:
         import cloudpickle
-        from joblib.externals.loky import ProcessPoolExecutor
         sent = cloudpickle.dumps((func, args))
         if len(sent) > _LARGEST: return None
-        if _pool is None: _pool = ProcessPoolExecutor(1, timeout=300)
-        _pool.submit(_load, modules).result(120)
-    except Exception:
+        pool = _start_pool(modules)
+    except (Exception, SystemExit): # an object may raise anything when it is to be sent
         _end_pool()
         return None
-    try: got = _pool.submit(_answer_here, sent).result(seconds)
+    try: got = pool.submit(_answer_here, sent).result(seconds)
     except BaseException as e: # an interrupt, too: the function must not go on
         _end_pool()
         if isinstance(e, TimeoutError): return _endless(seconds)

@@ -271,7 +271,7 @@ def _beginning(got):
     "What numbers are like, for a message"
     return f'{count_of(len(numbers(got)), "number")}, beginning with {numbers(got)[:1]}'
 
-@question('q10', runs=(Callable,), modules=('torch', 'torch.nn.functional'))
+@question('q10', runs=(Callable,), modules=('torch',))
 def _judge_q10(answer): # a function (acts, targ), or words
     if not callable(answer): return read_words('q10', answer)
     import torch

@@ -17,7 +17,7 @@ from types import FunctionType
 from fastcore.xdg import xdg_data_home
 from filelock import FileLock
 from .core import explain, say, write_whole
-from .judge import Failed, differs, said, unclear, within
+from .judge import Failed, differs, unclear, within
 from .questions import QUESTIONS, Question
 
 # %% ../nbs/internals/quiz.ipynb #result
@@ -145,6 +145,10 @@ def _answers():
 def _html(text):
     "For a page: escaped, with what stands between backticks as code"
     return re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(text, quote=False))
+def _is_prose(answer):
+    "Whether an answer is more than a name or two"
+    texts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, (list, tuple, set)) else [answer]
+    return sum(len(text.split()) for text in texts if isinstance(text, str)) > 2
 
 # %% ../nbs/internals/quiz.ipynb #exercise
 class Exercise:
@@ -178,7 +182,7 @@ class Exercise:
 
     def _unclear(self, result, answer):
         "A verdict that can't tell, with the points if the answer is more than a name"
-        if said(answer) and len(str(answer).split()) > 2: return replace(result, points=self.question.points)
+        if _is_prose(answer): return replace(result, points=self.question.points)
         return replace(result, text=f'{result.text} To compare it yourself: `quiz.{self.id}.points()`.'.strip())
 
     def _kept(self, result):
