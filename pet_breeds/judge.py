@@ -66,28 +66,32 @@ def said(answer)->bool: # anything
 # %% ../nbs/internals/judge.ipynb #guard-def
 LONGEST = 4_000 # characters of an answer in words
 _BELIEF = r'(?:true|so|right|correct|the case|believ\w*|think|say\w*|said|claim\w*|agree|accept)'
-_WRONG = r'(?:false|untrue|wrong|incorrect|nonsense|absurd|mistaken|a lie|a myth|not (?:true|so|right|correct|the case))'
+_UNTRUE = r'false|untrue|wrong|incorrect|nonsense|absurd|mistaken|a lie|a myth|not (?:true|so|right|correct|the case)'
 _DENIAL = re.compile('|'.join([
     rf"(?:\bnot|n't|\bnever|\bhardly) (?:\w+ ){{0,2}}{_BELIEF}(?: here)?,? that\b",
     rf"\b(?:nobody|no one|no-one|none) (?:\w+ ){{0,3}}{_BELIEF},? that\b",
-    rf"\b(?:{_WRONG[3:-1]}|mistake)(?: to (?:\w+ ){{0,2}}{_BELIEF})?(?:,? that\b|:)", r"\bdoubt that\b",
-    r"\b(?:disagree|deny|denies|refuse to \w+|far from (?:true|it)) that\b",
+    rf"\b(?:{_UNTRUE}|mistake)(?: to (?:\w+ ){{0,2}}{_BELIEF})?(?:,? that\b|:)",
+    r"\b(?:doubt|disagree|deny|denies|refuse to \w+|far from (?:true|it)) that\b",
     r"\b(?:absurd|nonsense|wrongly|falsely|mistakenly|erroneously|misconception|ridiculous)\b",
-    rf"^(?:(?:the )?(?:people|those|anyone|whoever)\b.*|(?:the )?(?:claim|statement|idea|notion)\b.*|.*[.;,:] (?:but )?(?:that|this|it|"
-    rf"all of (?:that|this)))(?: is|'s| are| isn't) (?:\w+ )?(?:{_WRONG[3:-1]}|true)\W*$", r'[.;,:] not!$']))
-_PAIRS = re.compile( # of small words that follow each other in no sentence
-    r"\b(?:(?:a|an|the|its|their|every) (?:a|an|the|its|their|of|to|for|with|from|in|on|at|by|into|and|or|but|is|are|was|"
-    r"were|has|have|can|will|so|that|this|then|it|they|you|we|which|because)|(?:a|an|the|its|their|every|of|to|and|or|but)"
-    r"(?=[.;:!?]|$)|(?:of|for|with|from|by|into) (?:of|for|with|by|and|or|but|is|are|was|has|have|can|so|then|they)|"
-    r"(?:is|are|was|were|has|have|be) (?:is|are|was|were|has|have|can|will)|(?:can|will) (?:is|are|was|were|has)|(?:and|or|but|because|while) "
-    r"(?:and|or|but|of|because)|to (?:is|are|was|were|of|and|or|to|has|for|with|so|then|it is)|so (?:of|and|is)|"
-    r"it (?:the|it|of|they)|they (?:of|to|is|they|the)|you (?:of|is|the|a)|we (?:of|to|is|are the|the|a)|"
-    r"that (?:of a|that|to|and)|which (?:of|and|the of)|no (?:of|to|is|are|and|the)|not (?:of|and|is|are)|"
-    r"an [bcdfgjklpqrtvwyz]\w{2,}|a [aeio](?!ne|nce|u)\w{2,}|then (?:of|a and)|(?:on|in|at) (?:of|is|and|are|was|to))\b")
+    r"^(?:(?:the )?(?:people|those|anyone|whoever|claim|statement|idea|notion)\b.*|"
+    rf".*[.;,:] (?:but )?(?:that|this|it|all of (?:that|this)))(?: is|'s| are| isn't) (?:\w+ )?(?:{_UNTRUE}|true)\W*$",
+    r'[.;,:] not!$']))
+_SMALL = r'(?:a|an|the|its|their|every)' # what a noun must follow
+_PAIRS = re.compile('|'.join([ # of small words that follow each other in no sentence
+    rf"\b{_SMALL} (?:{_SMALL[3:-1]}|of|to|for|with|from|in|on|at|by|into|and|or|but|is|are|was|were|has|have|can|will|"
+    r"so|that|this|then|it|they|you|we|which|because)\b", rf"\b(?:{_SMALL}|of|to|and|or|but)(?=[.;:!?]|$)",
+    r"\b(?:of|for|with|from|by|into) (?:of|for|with|by|and|or|but|is|are|was|has|have|can|so|then|they)\b",
+    r"\b(?:is|are|was|were|has|have|be) (?:is|are|was|were|has|have|can|will)\b",
+    r"\b(?:can|will) (?:is|are|was|were|has)\b", r"\b(?:and|or|but|because|while) (?:and|or|but|because)\b",
+    r"\bto (?:is|are|was|were|of|and|or|to|has|for|with|so|then|it is)\b", r"\bso (?:of|and|is)\b",
+    r"\b(?:it (?:the|it|of|they)|they (?:of|to|is|they|the)|you (?:of|is|the|a)|we (?:of|to|is|are the|the|a))\b",
+    r"\b(?:that (?:of a|that|to|and)|which (?:of|and|the of)|no (?:of|to|is|are|and|the)|not (?:of|and|is|are))\b",
+    r"\b(?:then (?:of|a and)|(?:on|in|at) (?:of|is|and|are|was|to))\b",
+    r"\ban [bcdfgjklpqrtvwyz]\w{2,}|\ba [aeio](?!ne|nce|u)\w{2,}"]))
 _DOUBLED = re.compile(r'(?<![\w.])([a-z]+) \1(?![\w.(])')
 _CAPITAL = re.compile( # a small word that begins a sentence, where none begins
-    r'[a-z,] (?:The|It|You|If|An?|In|When|Each|Because|They|There|That|This|For|Of|To|With|Every|First|One|By|Then|Either|'
-    r'Take|Both|All)\b')
+    r'[a-z,] (?:The|It|You|If|An?|In|When|Each|Because|They|There|That|This|For|Of|To|With|Every|First|One|By|Then|'
+    r'Either|Take|Both|All)\b')
 _LOOSE_END = re.compile(r'\b(?:and|or|but|than|as|if|because|when|while|which)$')
 
 def denied(text:str)->bool: # as `words` makes it

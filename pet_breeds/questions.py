@@ -15,8 +15,9 @@ from importlib.resources import files
 from pathlib import Path
 from fastcore.foundation import L
 from .core import count_of
-from .judge import Unreadable, Failed, Verdict, beside, call, claims, clauses, differs, even_denied, first_to_work, follows
-from .judge import found, jumbled, known, known_near, near, number_of, numbers, numbers_in, read, readable, right, said, unclear, words
+from .judge import Failed, Unreadable, Verdict, beside, call, claims, clauses, differs, even_denied
+from .judge import first_to_work, follows, found, jumbled, known, known_near, near, number_of, numbers
+from .judge import numbers_in, read, readable, right, said, unclear, words
 
 # %% ../nbs/internals/questions.ipynb #question
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ def read_words(
     marks, given = _TEXTS[id]['words'], words(answer)
     if not any(marks.values()): raise ValueError(f'questions.yaml, {id}: add words, or a function that judges it')
     asked = _sentences(f"{_TEXTS[id]['text']} {_TEXTS[id]['hint']}")
-    if len(given) > 20 and _sentences(given) - {''} <= asked: return unclear('These are the words of the question or its hint.')
+    if len(given) > 20 and _sentences(given) - {''} <= asked:
+        return unclear('These are the words of the question or its hint.')
     return read(answer, *(marks[kind] for kind in ('points', 'mistakes', 'remarks')))
 
 QUESTIONS:dict[str, Question] = {id: Question(id, judge=partial(read_words, id), **entry)
@@ -169,9 +171,9 @@ def _judge_q1(answer): # two fractions, or words
     if (given := _empty(answer)) is None: return read_words('q1', answer)
     if len(given) != 2: return differs(f'{count_of(len(given), "number")}; two are asked')
     if abs(given[0]-TURNED) < .015 and given[1] < .005: return right('The first is what the margin is for.')
-    if abs(given[0]-TURNED) < .015: return differs('the first is right; the middle of the larger photo is turned with its surroundings')
+    if abs(given[0]-TURNED) < .015: return differs('the first is right; the larger photo has pixels around its middle')
     if abs(given[0]-given[1]) < .005: return differs('they differ: one of the photos has pixels to spare')
-    return differs('not these: turn a square of ones in a larger frame of zeros, and take the mean of what it had covered')
+    return differs('not these: turn a square of ones, with zeros around it, and count the zeros in its old frame')
 
 # %% ../nbs/internals/questions.ipynb #q2
 FILES = {'great_pyrenees_173.jpg': 'great_pyrenees', 'Egyptian_Mau_9.jpg': 'Egyptian_Mau', 'pug_12.jpg': 'pug'}
@@ -207,8 +209,8 @@ def _form_of(part):
     elif isinstance(part, (list, tuple)) and all(isinstance(row, (dict, list, tuple)) for row in part):
         rows = [[*row.values()] if isinstance(row, dict) else row for row in part]
     elif isinstance(part, (list, tuple)):
-        paths = sorted(str(path) for path in part)
-        return 'files' if len(paths) == 2 and all(any(label in path for path in paths) for label in FORMS.values()) else None
+        holds_all = len(part) == 2 and all(any(label in str(path) for path in part) for label in FORMS.values())
+        return 'files' if holds_all else None
     else: return None
     def holds(row, file, label): return any(file in str(x) for x in row) and label in map(str, row)
     return 'table' if all(any(holds(row, *item) for row in rows) for item in FORMS.items()) else None
@@ -256,7 +258,7 @@ def _judge_q5(answer): # names or methods, a list of them, or words
 def _judge_q6(answer): # a fraction, or words
     ways = set(_TEXTS['q6']['words']['parts']) - {'caused'}
     if (given := _empty(answer)) is None: return _two_of('q6', answer, ways, 'way', 'that I know')
-    if len(given) == 1 and abs(given[0]-TURNED) < .015: return right('The other way: each resampling blurs. See lesson 04.')
+    if len(given) == 1 and abs(given[0]-TURNED) < .015: return right('The other way: each resampling blurs.')
     return differs('not this fraction: compare the octagon that both squares share with the square')
 
 # %% ../nbs/internals/questions.ipynb #q10
@@ -308,7 +310,8 @@ CASES = dict(a='softmax', b='sigmoid', c='sigmoid', d='softmax') # what fits the
 
 @question('q12')
 def _judge_q12(answer): # four losses, or words
-    given = [*answer.values()] if isinstance(answer, dict) else answer if isinstance(answer, (list, tuple)) else re.split(r'[,;]\s*', words(answer))
+    given = list(answer.values()) if isinstance(answer, dict) else answer
+    if not isinstance(given, (list, tuple)): given = re.split(r'[,;]\s*', words(answer))
     kinds = [m and m[0] for m in (re.search('softmax|sigmoid', words(x)) for x in given)]
     if len(kinds) != len(CASES) or None in kinds: return read_words('q12', answer)
     wrong = [case for case, kind in zip(CASES, kinds) if kind != CASES[case]]
@@ -417,24 +420,29 @@ def _judge_q16(answer): # a function (lrs, losses), or words
     return differs('where the curve is flat: there a rate is too small to move anything')
 
 # %% ../nbs/internals/questions.ipynb #q17
-MOVED = {'body': 'convolution', 'conv': 'convolution', 'batch': 'batchnorm', 'bn': 'batchnorm', 'head': 'head'} # by how a name begins
+MOVED = {'body': 'body', 'conv': 'body', 'batch': 'batchnorm', 'bn': 'batchnorm', 'head': 'head'} # by how a name begins
 
 @question('q17')
 def _judge_q17(answer): # the names of what moves in the first fit, or words
     names = [*answer] if isinstance(answer, (list, tuple, set)) else re.split(r'[,;]\s*|\s+and\s+', words(answer))
-    moved = {next((part for start, part in MOVED.items() if re.match(rf'(the )?{start}\w*$', words(x))), None) for x in names}
+    def part_of(name):
+        return next((MOVED[start] for start in MOVED if re.match(rf'(the )?{start}\w*$', words(name))), None)
+    moved = {*map(part_of, names)}
     if None in moved: return read_words('q17', answer)
     if moved == {'batchnorm', 'head'}: return right('In the second fit all of them move.')
     if moved == {'head'}: return known('BatchNorm')
-    return known('order') if 'convolution' in moved else differs('not these: compare the parameters before and after the first fit')
+    if 'body' in moved: return known('order')
+    return differs('not these: compare the parameters before and after the first fit')
 
 # %% ../nbs/internals/questions.ipynb #q19
 @question('q19')
 def _judge_q19(answer): # three rates, or words
-    rates = [] if said(answer) and re.search('[a-df-z]', words(answer)) else numbers_in(answer) if said(answer) else numbers(answer)
+    in_words = said(answer) and re.search('[a-df-z]', words(answer))
+    rates = [] if in_words else numbers_in(answer) if said(answer) else numbers(answer)
     if len(rates) == 3:
         if rates[0] < rates[1] < rates[2]: return right()
-        return known('reversed') if rates[0] > rates[1] > rates[2] else differs('expected three rates that differ, in the order of the layers')
+        if rates[0] > rates[1] > rates[2]: return known('reversed')
+        return differs('expected three rates that differ, in the order of the layers')
     told = [_parts_in('q19', clause.partition(' than ')[0]) & {'early', 'late', 'low', 'high'}
             for clause in clauses(words(answer))]
     wrong, fit = ({'early', 'high'}, {'late', 'low'}), ({'early', 'low'}, {'late', 'high'})

@@ -147,7 +147,8 @@ def _html(text):
     return re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(text, quote=False))
 def _is_prose(answer):
     "Whether an answer is more than a name or two"
-    texts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, (list, tuple, set)) else [answer]
+    parts = answer.values() if isinstance(answer, dict) else answer
+    texts = parts if isinstance(answer, (dict, list, tuple, set)) else [answer]
     return sum(len(text.split()) for text in texts if isinstance(text, str)) > 2
 
 # %% ../nbs/internals/quiz.ipynb #exercise
@@ -171,7 +172,8 @@ class Exercise:
         if not result.answered: return result
         if result.mistake:
             why = f'{q.mistakes[result.mistake]} {self._where()}'
-            result = replace(result, text=f'{result.text} A slip, {result.mistake}: {why}'.strip() if result.ok else why)
+            if result.ok: why = f'{result.text} A slip, {result.mistake}: {why}'.strip()
+            result = replace(result, text=why)
         if result.ok is None: result = self._unclear(result, answer)
         return self._kept(result)
 
@@ -270,8 +272,8 @@ def show()->Note: # Markdown: a row for each question
     lines = [_solved_line(kept), '', '| | | question | lesson |', '|---|---|---|---|']
     for id in QUESTIONS:
         about, q = _answers()[id], kept.get(id, none)
-        state = ('✓' if q['solved'] else '✓ by yourself' if q.get('by_you') else f"{q['tries']} tries" if q['tries'] > 1
-                 else '1 try' if q['tries'] else '')
+        tries = {0: '', 1: '1 try'}.get(q['tries'], f"{q['tries']} tries")
+        state = '✓' if q['solved'] else '✓ by yourself' if q.get('by_you') else tries
         lines.append(f"| {id.upper()} | {state} | {about['title']} | {about['notebook']} |")
     return Note('\n'.join(lines))
 
@@ -332,7 +334,7 @@ def _typed(exercise, line, state):
     return result.told('type solved').replace(f'`quiz.{exercise.id}.points()`', 'type points'), bool(result)
 
 def _converse(exercise, listen=input):
-    "'next' once it is solved or skipped, the name of another question that was typed, or None if there is no more to hear"
+    "'next' once it is solved or skipped, another question's name if it was typed, None if there is no more to hear"
     say(f'\n{[*QUESTIONS].index(exercise.id)+1} of {len(QUESTIONS)}\n{_wrapped(exercise)}')
     state:set = set() # whether the choices were shown, and whether one was chosen
     while True:
