@@ -294,8 +294,8 @@ def _rate_blocks(run):
     lr = run.metrics['lr']
     if not lr: return ['The head was fitted directly; no learning rate was used.']
     if not run.finder: return [f'Peak rate {lr:.2g}. The finder was not run; --finder adds its picture.']
-    return [f'Peak rate {lr:.2g}. Below, the loss while the rate grows, and what four rules make of it. On few photos '
-            'the rules are uncertain, so the rate of the valley is used only with --lr valley.',
+    return [f'Peak rate {lr:.2g}. Below, the loss while the rate grows, and what four rules make of it. After few batches '
+            'the rate of the valley can be too low, so it is used only with --lr valley.',
             _finder_figure(*run.finder[:2])]
 
 @section('Training')

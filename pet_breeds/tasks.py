@@ -4,7 +4,9 @@
 
 # %% auto #0
 __all__ = ['Task', 'task', 'middle_breed', 'guess_right', 'count_wrong', 'predict_found', 'count_verdicts', 'photo_pattern',
-           'folder_breed', 'sorted_breeds', 'batch_shape', 'missing_argument', 'predict_parted', 'count_unusable']
+           'folder_breed', 'sorted_breeds', 'batch_shape', 'missing_argument', 'predict_parted', 'count_unusable',
+           'luck', 'standard_error', 'clear_of_a', 'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates',
+           'two_faults', 'worst_of_100', 'command_for_signs']
 
 # %% ../nbs/internals/tasks.ipynb #imports
 from collections.abc import Callable
@@ -177,9 +179,90 @@ def count_unusable(attempt, problems):
 
 
 # %% ../nbs/internals/tasks.ipynb #improve-tasks
-#| export
+import re
+from statistics import stdev
+from .judge import call, near
 
+@task('Throw 48 coins, several times. Would 20 heads, and then 27, surprise you?')
+def luck(attempt, wrong):
+    low, high = round(min(wrong)), round(max(wrong))
+    found = f'The luckiest seed gets {low} photos wrong, the unluckiest {high}.'
+    return right(found) if near(attempt, high-low, 2) else differs(f'{found} They differ by {high-low}.')
+
+@task('Divide the standard deviation by the square root of the number of runs: `len(errors)**.5`.')
+def standard_error(attempt):
+    if not callable(attempt): return differs('It is not a function.')
+    for errors in ([.2, .3], [.1, .2, .6, .3, .3]):
+        n, sd = len(errors), stdev(errors)
+        got, expected = call(attempt, errors), sd/n**.5
+        if near(got, expected, 1e-6): continue
+        if near(got, sd, 1e-6): return differs('That is how far one run is from the mean, not the mean of n runs.')
+        if near(got, expected*((n-1)/n)**.5, 1e-6): return differs('Divide by n-1 inside the deviation: `ddof=1`.')
+        return differs(f'For {errors} it returns {got!s:.40}, not {expected:.4f}.')
+    return right('pandas calls it `sem`, for standard error of the mean.')
+
+@task('For E: subtract 119 from 88 and divide by 1,478. Divide that by `np.hypot` of the two standard errors.')
+def clear_of_a(attempt):
+    letters = re.split(r'[\s,;]+', attempt.strip()) if isinstance(attempt, str) else attempt
+    if not isinstance(letters, (list, tuple, set)): return differs('Give a list of letters.')
+    letters = {str(letter).upper() for letter in letters}
+    distance = dict(C=.3, D=.6, E=2.2, F=2.9, G=2.8)
+    if odd := sorted(letters-set(distance)): return differs(f'{odd[0]:.20} is not one of the tables C to G.')
+    if close := [t for t in sorted(letters) if distance[t] < 2]:
+        return differs(f'{close[0]} is only {distance[close[0]]} standard errors from A.')
+    missing = {t for t in distance if distance[t] > 2}-letters
+    return differs(f'There is more to find: {len(missing)}.') if missing else right('All three are better than A.')
+
+@task('Is zero between `low` and `high`? If not, is the difference in the error rate below or above zero?')
+def verdict(attempt, compared):
+    if not isinstance(attempt, (list, tuple)) or len(attempt) != len(compared)-1:
+        return differs(f'Give a list of {len(compared)-1} words.')
+    for said, (name, way) in zip(attempt, compared.iloc[1:].iterrows()):
+        expected = "can't tell" if way.low <= 0 <= way.high else 'better' if way.high < 0 else 'worse'
+        if str(said).lower().replace('\u2019', "'").strip() != expected:
+            return differs(f'Look at {name} again: its interval goes from {way.low:.3f} to {way.high:.3f}.')
+    return right()
+
+@task('Each count varies around 80 by about 9, the square root of 80. How far below the mean is the least of twelve?')
+def best_of_twelve(attempt):
+    if near(attempt, 66.1, 3): return right('14 photos better than it is, by luck alone.')
+    if near(attempt, 80, 3): return differs('That is the mean of each model. The winner is one that was lucky.')
+    return differs('Simulate it: `np.random.default_rng(0).binomial(1478, 80/1478, (10_000, 12))`.')
 
 # %% ../nbs/internals/tasks.ipynb #pets-tasks
-#| export
+import shlex
+from .judge import known_near
 
+@task('First come the epochs of the head alone, then those of the whole network. Both get a row for each epoch.')
+def rows_of_g(attempt):
+    if near(attempt, 9, 0): return right('Three for the head, six for everything.')
+    return differs('That is only one of the two fits.' if near(attempt, 6, 0) or near(attempt, 3, 0) else '')
+
+@task('Each rate is the one before times the same factor.')
+def three_rates(attempt):
+    if near(attempt, [1e-5, 1e-4, 1e-3], 1e-6): return right('Each is ten times the one before.')
+    if known_near(attempt, dict(equal=[[1e-5, 5.05e-4, 1e-3]]), 1e-6): return differs('Those are equal steps.')
+    return differs('They run from 1e-5 for the early layers to 1e-3 for the head.')
+
+@task('Which coat does not fit its row? And which photo ends in the middle?')
+def two_faults(attempt):
+    if not isinstance(attempt, (list, tuple, set)): return differs('Give a list of two names.')
+    found, names = {'Bombay/13.jpg', 'Persian/9.jpg'}, {str(name).strip().removeprefix('my_photos/') for name in attempt}
+    if names == found: return right()
+    return differs(f'{len(names & found)} of {len(names)} right; there are two.')
+
+@task('The interval is in the line that starts with "Error rate". Its upper end is a fraction.')
+def worst_of_100(attempt, high):
+    if near(attempt, 100*high, 1): return right()
+    return differs('Multiply by 100.' if near(attempt, high, .01) else 'Take the upper end of the interval.')
+
+@task('Four options: where the photos are, where their labels are, that nothing is mirrored, and where the report goes.')
+def command_for_signs(attempt):
+    try: first, *rest = shlex.split(attempt.replace('=', ' ')) # raises AttributeError, too, for what is no text
+    except (ValueError, AttributeError): return differs('Give a command as text.')
+    given = dict(zip(rest, rest[1:]))
+    wanted = {'--path': 'signs', '--labels': 'folder', '--out': 'signs_report'}
+    if first.rpartition('/')[2] != 'pet_breeds': return differs('The command is called `pet_breeds`.')
+    if wrong := [name for name, value in wanted.items() if given.get(name, '').rstrip('/') != value]:
+        return differs(f'`{wrong[0]}` is missing, or has another value.')
+    return right() if '--no-flip' in rest and len(rest) == 7 else differs('Check the other options.')

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['find_lr', 'StopOnNaN', 'fit_in_memory', 'Meter', 'train', 'body_features', 'balanced_loss', 'probe_head',
-           'cross_validate', 'keep_better', 'repeat', 'compare']
+           'cross_validate', 'keep_better']
 
 # %% ../nbs/07_finetune.ipynb #imports
 import gc, os, warnings
@@ -288,33 +288,3 @@ def keep_better(
     say(f'error on the validation photos: {before[0]:.3f} with the fitted head, {after[0]:.3f} after training on; the '
         f"{'trained network' if better else 'fitted head'} is kept")
     return result, better
-
-# %% ../nbs/07_finetune.ipynb #repeat-def
-def repeat(
-    train, # a function from a seed to a number, such as an error rate; or several: {name: function}
-    seeds:int|list=5, # how many, from 0; or a list of seeds; ValueError below two
-    progress:bool=True, # show a bar
-)->pd.DataFrame: # one row a seed, one column a way
-    "Train again with other seeds, the ways in turn. What comes out is for `compare`"
-    ways = train if isinstance(train, dict) else {'result': train}
-    seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
-    if len(seeds) < 2: raise ValueError(f'seeds={seeds}: expected two or more, or there is no spread to see')
-    turns = [(seed, name) for seed in seeds for name in ways]
-    runs = pd.DataFrame(index=pd.Index(seeds, name='seed'), columns=list(ways), dtype=float)
-    for seed, name in progress_bar(turns, leave=False) if progress else turns:
-        runs.loc[seed, name] = float(ways[name](seed))
-    return runs
-
-def compare(
-    runs:pd.DataFrame, # one row a seed, one column a way, from `repeat`
-    baseline:str|None=None, # the way to compare with; the first column unless told; ValueError if it is not there
-)->pd.DataFrame: # a row a way: n, mean, std, se; and of the paired difference: mean, se, 95% interval (Student's t)
-    "Mean, spread and standard error of each way, and its difference from the baseline, seed by seed"
-    baseline = runs.columns[0] if baseline is None else baseline
-    if baseline not in runs: raise ValueError(f'baseline={baseline!r}: expected one of {list(runs.columns)}')
-    n, table = len(runs), pd.DataFrame(dict(n=len(runs), mean=runs.mean(), std=runs.std(), se=runs.sem()))
-    if runs.shape[1] == 1: return table
-    diff = runs.sub(runs[baseline], axis=0).drop(columns=baseline)
-    half = stats.t.ppf(.975, n-1)*diff.sem()
-    return table.join(pd.DataFrame(dict(difference=diff.mean(), difference_se=diff.sem(),
-                                        low=diff.mean()-half, high=diff.mean()+half)))

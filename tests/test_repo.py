@@ -52,13 +52,15 @@ MAY_IMPORT = {
     'pets': 'batches checkpoint core data distributed interpret loss model photos plan precision report saving sources training warp weights',
     'predict': 'batches core loss photos saving',
     'cli': 'core handout pets predict quiz',
-    'course': 'data model sources'}
+    'course': 'data model sources',
+    'effects': 'core figures',
+    'compare': ''}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
-                  'tables', 'inventory', 'splits')
+                  'tables', 'inventory', 'splits', 'effects', 'compare')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
-                 'predict', 'cli', 'tables', 'inventory', 'splits')
+                 'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare')
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])
