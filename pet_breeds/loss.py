@@ -16,11 +16,13 @@ def _expect(ok, arg, wanted, got, error=ValueError):
     "Raise `error`, which names the argument, what was expected and what came, unless `ok`"
     if not ok: raise error(f'{arg}: expected {wanted}, got {got}')
 
-def _floats(x, arg):
-    "A plain tensor, without fastai's subclass. Raises TypeError unless it holds floats, ValueError if it is empty"
+def _floats(x, arg, dim=0):
+    "A plain tensor with an axis `dim`, without fastai's subclass. Raises TypeError, ValueError or IndexError"
     _expect(isinstance(x, Tensor), arg, 'a floating-point tensor', type(x).__name__, TypeError)
     _expect(x.is_floating_point(), arg, 'a floating-point tensor (try `.float()`)', x.dtype, TypeError)
     _expect(x.numel(), arg, 'at least one row and one class', f'shape {tuple(x.shape)}')
+    last = max(x.ndim, 1) - 1
+    _expect(dim in range(-last-1, last+1), 'dim', f'an axis from {-last-1} to {last}', dim, IndexError)
     return x.as_subclass(Tensor)
 
 def _classes(targ, shape, n, ignore_index=0):
@@ -36,10 +38,8 @@ def _classes(targ, shape, n, ignore_index=0):
 
 # %% ../nbs/05_loss.ipynb #shift-def
 def _shift(acts, dim):
-    "Activations minus the largest along `dim`. Raises TypeError, ValueError or IndexError"
-    acts = _floats(acts, 'acts')
-    axes = range(-max(acts.ndim, 1), max(acts.ndim, 1))
-    _expect(dim in axes, 'dim', f'an axis from {axes[0]} to {axes[-1]}', dim, IndexError)
+    "Activations minus the largest along `dim`. Raises what `softmax` raises"
+    acts = _floats(acts, 'acts', dim)
     return acts - acts.detach().amax(dim, keepdim=True)
 
 # %% ../nbs/05_loss.ipynb #softmax-def
@@ -47,7 +47,7 @@ def softmax(
     acts:Tensor, # activations of any shape; `-inf` marks an impossible class
     dim:int=-1, # the class axis
 )->Tensor: # probabilities, same shape and dtype: they sum to 1 along `dim`
-    "Probabilities from activations. Raises TypeError, ValueError or IndexError. (Q11)"
+    "Probabilities. Raises TypeError, ValueError or IndexError. (Q11)"
     e = _shift(acts, dim).exp()
     return e / e.sum(dim, keepdim=True)
 
@@ -56,7 +56,7 @@ def log_softmax(
     acts:Tensor, # activations of any shape; `-inf` marks an impossible class
     dim:int=-1, # the class axis
 )->Tensor: # log probabilities, at most 0, same shape and dtype
-    "The log of `softmax`, also where that is rounded to 0. Raises what `softmax` raises. (Q10)"
+    "The log of `softmax`, finite where that is rounded to 0. Raises alike. (Q10)"
     z = _shift(acts, dim)
     return z - z.exp().sum(dim, keepdim=True).log()
 
@@ -104,6 +104,7 @@ def _reduce(losses, counts, reduction):
     return losses if reduction == 'none' else losses.sum()
 
 # %% ../nbs/05_loss.ipynb #nll-loss-def
+#| code-fold: true
 def nll_loss(
     logp:Tensor, # log probabilities (N,C), (N,C,d1,...), or (C,) for one photo
     targ:Tensor, # class numbers (N,), (N,d1,...), or a scalar
