@@ -88,7 +88,7 @@ def _class_weights(weight, n, like):
     _expect(weight.shape == (n,), 'weight', f'shape ({n},), one for each class', tuple(weight.shape))
     return weight.to(like)
 
-def _counted(logp, targ, weight, ignore_index):
+def _weighed(logp, targ, weight, ignore_index):
     "Log probabilities, their class axis, class numbers, and how much each photo counts: 0 if it is ignored"
     logp, dim = _rows(logp, 'logp')
     n = logp.shape[dim]
@@ -113,7 +113,7 @@ def nll_loss(
     reduction:str='mean', # 'mean', 'sum', or 'none' for one loss each
 )->Tensor: # a scalar, or with 'none' a tensor of the shape of `targ`
     "Minus `logp` of each true class; takes no log. Raises TypeError, ValueError or IndexError. (Q10)"
-    logp, dim, targ, counts = _counted(logp, targ, weight, ignore_index)
+    logp, dim, targ, counts = _weighed(logp, targ, weight, ignore_index)
     picked = logp.gather(dim, targ.unsqueeze(dim)).squeeze(dim)
     losses = torch.where(counts != 0, -picked*counts, 0.)
     return _reduce(losses, counts, reduction)
@@ -125,7 +125,7 @@ def _is_soft(targ, acts): return isinstance(targ, Tensor) and targ.is_floating_p
 def _soft_targets(targ, logp, dim, weight, ignore_index):
     "A probability for each class, whether each photo is kept, and how much it counts. Raises as `cross_entropy` does"
     if not _is_soft(targ, logp):
-        _, _, number, counts = _counted(logp, targ, weight, ignore_index)
+        _, _, number, counts = _weighed(logp, targ, weight, ignore_index)
         hot = torch.zeros_like(logp).scatter(dim, number.unsqueeze(dim), 1.)
         return hot, (targ.as_subclass(Tensor) != ignore_index), counts
     targ = _floats(targ, 'targ')
