@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['Task', 'task', 'middle_breed', 'guess_right', 'count_wrong', 'predict_found', 'count_verdicts', 'photo_pattern',
            'folder_breed', 'sorted_breeds', 'batch_shape', 'missing_argument', 'predict_parted', 'count_unusable',
-           'luck', 'standard_error', 'clear_of_a', 'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates',
-           'two_faults', 'worst_of_100', 'command_for_signs']
+           'empty_corners', 'margin', 'presizing_order', 'resamplings', 'steep_loss', 'breaks_softmax', 'luck',
+           'standard_error', 'clear_of_a', 'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates', 'two_faults',
+           'worst_of_100', 'command_for_signs']
 
 # %% ../nbs/internals/tasks.ipynb #imports
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from .judge import Verdict, differs, right
+from .judge import Verdict, call, differs, first_to_work, number_of, numbers, right
 from .quiz import Note, Result, judged
 
 # %% ../nbs/internals/tasks.ipynb #task-def
@@ -155,12 +156,65 @@ def count_unusable(attempt, problems):
     return differs('Expected a whole number.' if n is None else 'More.' if n < unusable else 'Fewer.')
 
 # %% ../nbs/internals/tasks.ipynb #presize-tasks
-#| export
+@task('Draw the square and the turned square on top of it. The four corners that stick out are small triangles.')
+def empty_corners(attempt): # a fraction
+    value = number_of(attempt)
+    if value is None or value.imag: return differs('Give one number.')
+    value = value.real/100 if isinstance(attempt, str) and '%' in attempt else value.real
+    if abs(value-.1716) <= .03: return right('Exactly: 1 - 2(√2 - 1) = 0.1716.')
+    if abs(value-.5) < .02: return differs('A square inside of it has half of the area. But what is left of the photo is larger than that square.')
+    return differs(f'{value:.3g} is too {"much" if value > .17 else "little"}.')
 
+@task('Solve side/√2 = 224.')
+def margin(attempt): # a side in pixels
+    value = number_of(attempt)
+    if value is None or value.imag: return differs('Give one number.')
+    if not 316 < value.real <= 320: return differs(f'From {value.real:.4g} pixels you could keep an upright square of {value.real/2**.5:.4g}.')
+    return right('The book takes 460, which also leaves room for a crop.')
+
+@task('What must be true of photos before they can be stacked? And what is quicker for 64 photos together?')
+def presizing_order(attempt): # a text of three letters
+    letters = ''.join(attempt) if isinstance(attempt, (list, tuple)) and all(isinstance(a, str) for a in attempt) else attempt
+    letters = ''.join(c for c in letters.lower() if c not in ' ,>-') if isinstance(letters, str) else ''
+    if sorted(letters) != ['a', 'b', 'c']: return differs('Give the letters a, b and c, each once.')
+    if letters.index('b') < letters.index('c'): return differs('Before they have one size, photos cannot be stacked.')
+    if letters != 'cba': return differs('The GPU works on a whole batch at once.')
+    return right('One by one to equal squares; then the batch is warped at once.')
+
+@task('Step 1 resizes. Step 2 has two parts, and the second one crops.')
+def resamplings(attempt): # a whole number
+    value = number_of(attempt)
+    if value == 3: return right('Once in step 1, twice in step 2. Run the next cell to see them.')
+    if value == 1: return differs('So says the text of the book. It leaves out step 1, and one more.')
+    if value == 2: return differs('One is missing.')
+    if value == 4: return differs('So it is now and then, when fastai averages a large crop first. And mostly?')
+    return differs('Give a whole number, such as 1.')
 
 # %% ../nbs/internals/tasks.ipynb #loss-tasks
-#| export
+@task('Which function do you know that is 0 at 1 and falls without a limit towards 0? Turn its sign.')
+def steep_loss(attempt): # a function of one probability
+    if not callable(attempt): return differs('Give a function of one probability, such as `lambda p: 1 - p`.')
+    import torch
+    number = lambda p: numbers(call(attempt, p))[0]
+    ps = 1., .5, .1, 1e-3, 1e-6, 1e-12
+    values = first_to_work(lambda: [number(p) for p in ps], lambda: [number(torch.tensor(p)) for p in ps])
+    if not abs(values[0]) < 1e-4: return differs(f'At p = 1 the prediction is perfect; your loss there is {values[0]:.4g}, not 0.')
+    if not all(a < b for a, b in zip(values, values[1:])): return differs('A smaller p must cost more, all the way to 0.')
+    if not values[5]-values[4] > .3*values[4]: return differs(f'From p = 1e-6 to 1e-12 it only grows from {values[4]:.4g} to {values[5]:.4g}.')
+    if abs(values[5]/values[4]-2) < 1e-4: return right('A probability a thousand times smaller always costs the same amount more.')
+    return right('It grows without a limit. The usual choice is -log p.')
 
+@task('What is the largest number that 32 bits hold, about 3.4e38, as a power of e? Or make every power of e zero.')
+def breaks_softmax(attempt): # activations, one row or more
+    import torch
+    try: rows = torch.atleast_2d(torch.as_tensor(attempt)).float()
+    except Exception: return differs('Give a tensor of activations, such as `torch.tensor([[1., 2., 3.]])`.')
+    if rows.ndim != 2 or not rows.numel(): return differs('Give one row of activations, or several.')
+    if not rows.isfinite().all(): return differs('All activations must be finite to start with.')
+    exps = rows.exp()
+    if not (exps/exps.sum(1, keepdim=True)).isnan().any():
+        return differs(f'Still a fine softmax: the largest power of e here is {exps.max():.3g}, the smallest {exps.min():.3g}.')
+    return right('Infinity divided by infinity.' if exps.isinf().any() else 'Every power of e was rounded to 0, and 0/0 is nan.')
 
 # %% ../nbs/internals/tasks.ipynb #rates-tasks
 #| export
