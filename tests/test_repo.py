@@ -22,13 +22,13 @@ MAY_IMPORT = {
     'precision': 'core', 'sources': 'core drawn photos', 'batches': 'core photos presize warp',
     'data': 'batches copies core labels photos warp',
     'weights': 'core', 'model': 'core warp weights', 'saving': 'batches core model warp weights',
-    'checkpoint': 'core model saving weights',
-    'training': 'checkpoint core lrs', 'interpret': 'figures loss photos',
+    'checkpoint': 'core model saving weights', 'features': '',
+    'training': 'checkpoint core features lrs', 'interpret': 'figures loss photos',
     'plan': 'core weights', 'questions': 'core judge', 'quiz': 'core judge questions', 'handout': 'core questions',
     'report': 'core figures interpret lrs',
-    'pets': ('batches checkpoint core data distributed interpret loss model photos plan precision report saving '
+    'pets': ('batches checkpoint core data distributed features interpret loss model photos plan precision report saving '
              'sources training warp weights'),
-    'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
+    'predict': 'batches core features loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'handout', 'figures', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
@@ -135,7 +135,7 @@ def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
     with zipfile.ZipFile(wheel) as z:
         packed = {n for n in z.namelist() if n.startswith('pet_breeds/')}
         about = z.read(next(n for n in z.namelist() if n.endswith('/METADATA'))).decode().splitlines()
-    assert {'Provides-Extra: dev', 'Provides-Extra: heic'} <= set(about)
+    assert {'Provides-Extra: dev', 'Provides-Extra: fast', 'Provides-Extra: heic'} <= set(about)
     assert packed == {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()}
 
 
