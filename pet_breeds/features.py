@@ -59,7 +59,7 @@ def fold(
     net:nn.Module, # in eval mode; left as it is
     x:Tensor, # (bs, 3, size, size), float32: a batch such as those that will come
 )->nn.Module: # the same function, for batches on the CPU and without gradients
-    "A copy of a network in which `FoldedConv` takes the place of convolutions with batch norm. Raises what PyTorch raises"
+    "A copy of a network with a `FoldedConv` for each convolution with batch norm. Raises what PyTorch raises"
     with torch.no_grad():
         net = deepcopy(net).requires_grad_(False).to(memory_format=torch.channels_last)
         names = {m: name for name, m in net.named_modules()}
