@@ -40,7 +40,8 @@ MAY_IMPORT = {
     'model': 'core warp weights',
     'saving': 'batches core model warp weights',
     'checkpoint': 'core model saving weights',
-    'training': 'checkpoint core lrs',
+    'features': '',
+    'training': 'checkpoint core features lrs',
     'interpret': 'figures loss photos',
     'plan': 'core weights',
     'questions': 'core judge',
@@ -49,8 +50,8 @@ MAY_IMPORT = {
     'handout': 'core questions',
     'webpage': 'core figures photos',
     'report': 'core figures interpret lrs webpage',
-    'pets': 'batches checkpoint core data distributed interpret loss model photos plan precision report saving sources training warp weights',
-    'predict': 'batches core loss photos saving',
+    'pets': 'batches checkpoint core data distributed features interpret loss model photos plan precision report saving sources training warp weights',
+    'predict': 'batches core features loss photos saving',
     'cli': 'core handout pets predict quiz',
     'course': 'data model sources',
     'effects': 'core figures',
@@ -162,7 +163,7 @@ def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
     with zipfile.ZipFile(wheel) as z:
         packed = {n for n in z.namelist() if n.startswith('pet_breeds/')}
         about = z.read(next(n for n in z.namelist() if n.endswith('/METADATA'))).decode().splitlines()
-    assert {'Provides-Extra: dev', 'Provides-Extra: heic'} <= set(about)
+    assert {'Provides-Extra: dev', 'Provides-Extra: fast', 'Provides-Extra: heic'} <= set(about)
     assert packed == {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()}
 
 
