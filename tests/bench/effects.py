@@ -1,0 +1,384 @@
+"""The chapter's ideas measured on real photos, one file of numbers for each: nbs/results/NAME.json, which `pet_breeds.effects` draws.
+
+    python tests/bench/effects.py NAME ... [--seeds 5] [--results DIR] [--plot FILE.png] [--threads 1]
+
+Photos: `$PET_BREEDS_SHARED/pets` and `pets_more`, or those of ../shared: 36 of each of 37 breeds, decoded once. A seed decides the
+split (the same for every setting of an effect, so settings are paired), the weights of the head, the order and the augmentations. The
+file is written after each row, and a row that is there is not measured again; other settings of the whole effect start a new file.
+Unless an effect says otherwise the body is tf_efficientnet_lite0 with ImageNet weights and a linear head, and its batch norm statistics
+stay as they came. "Head only" trains on features of the whole photos, computed once, which is exact as long as nothing else changes.
+"""
+import argparse, itertools, json, os, platform, re, resource, sys, time
+from functools import cache
+from inspect import signature
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+SHARED = Path(os.environ.get('PET_BREEDS_SHARED', ROOT.parent/'shared'))
+
+from pet_breeds.core import write_whole
+from pet_breeds.labels import name_label
+from pet_breeds.model import FixedStats, linear_head, make_learner, make_model
+from pet_breeds.photos import find_photos, read_photo
+from pet_breeds.precision import mixed_precision
+from pet_breeds.training import cross_validate, find_lr
+from pet_breeds.weights import find_weights
+import cv2, fastai, numpy as np, timm, torch
+from fastai.callback.channelslast import ChannelsLast
+from fastai.callback.schedule import minimum, slide, steep, valley
+from fastai.vision.all import (Callback, CancelFitException, CancelValidException, CrossEntropyLossFlat, DataLoaders, Datasets, IntToFloatTensor, L,
+                               Learner, TensorCategory, TensorImage, TfmdDL, aug_transforms, error_rate, params, set_seed)
+from sklearn.linear_model import LogisticRegression
+
+LITE0, STORED, SIZE, BREEDS, VALID = 'tf_efficientnet_lite0', 128, 96, 37, 7
+MOBILENET = SHARED/'weights/mobilenet_v2_imagenet.pth'
+
+# photos
+def square(file, size):
+    "The central square of a photo, (3, size, size) uint8"
+    photo = read_photo(file, size)
+    side = min(photo.shape[:2])
+    top, left = ((n-side)//2 for n in photo.shape[:2])
+    return torch.from_numpy(cv2.resize(photo[top:top+side, left:left+side], (size, size), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
+
+@cache
+def files():
+    "All photos, and the number of the breed of each"
+    found = [f for folder in ('pets', 'pets_more') for f in find_photos(SHARED/folder/'images')]
+    names = [name_label(f) for f in found]
+    vocab = sorted(set(names))
+    if len(vocab) != BREEDS: raise FileNotFoundError(f'{SHARED}: expected photos of {BREEDS} breeds, found {len(vocab)}')
+    return found, torch.tensor([vocab.index(name) for name in names])
+
+@cache
+def photos(size=STORED): return torch.stack([square(f, size) for f in files()[0]])
+
+def split(seed, train=7):
+    "Numbers of photos to train on, `train` of each breed, and of `VALID` others of each; the second do not depend on `train`"
+    y, rng = files()[1].numpy(), np.random.default_rng(seed)
+    orders = [rng.permutation(np.flatnonzero(y == breed)) for breed in range(BREEDS)]
+    return np.concatenate([o[:train] for o in orders]), np.concatenate([o[-VALID:] for o in orders])
+
+def loaders(train, valid, bs=16, size=SIZE):
+    "fastai's loaders with the chapter's augmentations"
+    x, y = photos(), files()[1]
+    sets = Datasets(range(len(x)), [[lambda i: TensorImage(x[i])], [lambda i: TensorCategory(y[i])]], splits=(L(*train), L(*valid)))
+    dls = sets.dataloaders(bs=bs, val_bs=64, num_workers=0, device=torch.device('cpu'),
+                           after_batch=[IntToFloatTensor(), *aug_transforms(size=size, min_scale=.75)])
+    dls.c = BREEDS
+    return dls
+
+# Learners
+def stages(model):
+    "Parameter groups: six of the body, from its input on, and the head"
+    body, head = model
+    b = body.blocks
+    return L([body.conv_stem, body.bn1, b[0], b[1]], [b[2]], [b[3]], [b[4]], [b[5]], [b[6], body.conv_head, body.bn2], [head]).map(
+        lambda group: [p for module in group for p in params(module)])
+
+def learner(seed, train, valid, bs=16, head='linear', arch=LITE0, weights='auto', size=SIZE, **kwargs):
+    "A frozen Learner on photos"
+    dls = loaders(train, valid, bs, size)
+    set_seed(seed)
+    learn = make_learner(dls, arch, weights, head, loss_func=CrossEntropyLossFlat(), cbs=ChannelsLast(), **kwargs)
+    if arch == LITE0: learn.splitter, learn.opt = stages, None
+    if learn.weights: learn.freeze()
+    return learn
+
+class Unmeasured(Callback):
+    "Leave the validation out"
+    def before_validate(self): raise CancelValidException
+
+def quiet(learn, method, *args, cbs=(), **kwargs):
+    "Train without bars and tables, and without validation"
+    with learn.no_bar(), learn.no_logging(): return getattr(learn, method)(*args, cbs=[Unmeasured(), *cbs], **kwargs)
+
+def measured(learn):
+    "Error and loss on the validation photos"
+    with learn.no_bar(): loss, error = learn.validate()
+    return dict(error=error, **({'loss': loss} if np.isfinite(loss) else {}))
+
+@cache
+def body_of(arch, weights, size):
+    "A pretrained body for photos of a size, and what its photos are normalized with"
+    model, meta = make_model(arch, BREEDS, find_weights(arch, weights), size, 'linear')
+    return model[0].eval().to(memory_format=torch.channels_last), [torch.tensor(s).view(3, 1, 1) for s in meta['stats']]
+
+def resized(x, size):
+    "Photos, uint8, as numbers from 0 to 1, in a size"
+    x = x.float()/255
+    return x if x.shape[-1] == size else torch.nn.functional.interpolate(x, (size, size), mode='bilinear', antialias=True)
+
+@torch.no_grad()
+def feats_of(x, size, arch=LITE0, weights='auto'):
+    "Features of photos, uint8, averaged over the grid: (n, features)"
+    body, (mean, std) = body_of(arch, weights, size)
+    out = torch.cat([body((resized(part, size)-mean)/std) for part in x.split(32)])
+    return out.mean((2, 3)) if out.ndim == 4 else out
+
+@cache
+def features(size=SIZE, arch=LITE0, weights='auto'): return feats_of(photos(max(STORED, size)), size, arch, weights)
+
+def head_learner(seed, train, valid, bs=16, feats=None):
+    "A Learner of a linear head alone, on features"
+    feats, y = features() if feats is None else feats, files()[1]
+    def dl(idxs, **kwargs): return TfmdDL([(feats[i], y[i]) for i in idxs], num_workers=0, device=torch.device('cpu'), **kwargs)
+    dls = DataLoaders(dl(train, bs=bs, shuffle=True, drop_last=True), dl(valid, bs=256), device=torch.device('cpu'))
+    set_seed(seed)
+    return Learner(dls, linear_head(feats.shape[1], BREEDS, False), CrossEntropyLossFlat(), metrics=error_rate)
+
+def with_head(seed, train, valid, bs=16):
+    "A Learner on photos whose head was trained alone for ten epochs, as the chapter does first; its error then"
+    head = head_learner(seed, train, valid, bs)
+    quiet(head, 'fit_one_cycle', 10, 1e-2)
+    learn = learner(seed, train, valid, bs)
+    learn.model[1].load_state_dict(head.model.state_dict())
+    return learn, measured(head)['error']
+
+# effects: each takes a seed and a setting, and gives one result or several
+def batchnorm(seed, bs, statistics, epochs, lr):
+    learn = learner(seed, *split(seed), bs, head='fastai', train_bn=statistics == 'moving, weights learned')
+    if statistics == 'kept': learn.add_cb(FixedStats())
+    quiet(learn, 'fit_one_cycle', epochs, lr)
+    return measured(learn)
+
+def rates(seed, layers, lr, epochs):
+    if layers == 'head only': learn = head_learner(seed, *split(seed))
+    else:
+        learn = learner(seed, *split(seed))
+        learn.unfreeze()
+    quiet(learn, 'fit_one_cycle', epochs, lr)
+    return measured(learn)
+
+def ratios(seed, way, epochs, lr):
+    learn, before = with_head(seed, *split(seed))
+    if way == 'head only': return dict(error=before)
+    learn.unfreeze()
+    ratio = 1 if way == 'one rate' else float(way.removeprefix('ratio '))
+    quiet(learn, 'fit_one_cycle', epochs, slice(lr/ratio, lr) if ratio > 1 else lr)
+    return measured(learn)
+
+def unfreeze(seed, stages, epochs, lr):
+    learn, before = with_head(seed, *split(seed))
+    if not stages: return dict(error=before)
+    learn.freeze_to(-1-stages)
+    quiet(learn, 'fit_one_cycle', epochs, slice(lr/10, lr))
+    return measured(learn)
+
+RULES = dict(valley=valley, steep=steep, slide=slide) | {'minimum/10': minimum}
+
+def finder(seed, layers, epochs):
+    "Each rule's rate on one curve of the finder, and the error after training at that rate"
+    def fresh():
+        if layers == 'head only': return head_learner(seed, *split(seed))
+        learn = learner(seed, *split(seed))
+        learn.unfreeze()
+        return learn
+    def error_at(lr):
+        learn = fresh()
+        quiet(learn, 'fit_one_cycle', epochs, lr)
+        return measured(learn)
+    lrs, losses, ours = find_lr(fresh(), show_plot=False)
+    shown = [torch.tensor(x[10:-5]) for x in (lrs, losses)] # as `lr_find` leaves them out
+    picks = {rule: float(f(*shown, 100)[0]) for rule, f in RULES.items()} | {'last descending': ours.last_descending}
+    return [dict(rule=rule, lr=lr, **error_at(lr)) for rule, lr in picks.items() if lr]
+
+class StopAt(Callback):
+    "End the training after some epochs, as early stopping may"
+    def __init__(self, epochs): self.epochs = epochs
+    def after_epoch(self):
+        if self.epoch+1 >= self.epochs: raise CancelFitException
+
+def schedules(seed, layers, schedule, epochs):
+    if layers == 'head only': learn, lr, epochs = head_learner(seed, *split(seed)), 1e-2, 3*epochs
+    else:
+        learn, lr = with_head(seed, *split(seed))[0], 3e-3
+        learn.unfreeze()
+    if schedule == 'flat': quiet(learn, 'fit', epochs, lr)
+    elif schedule == 'one cycle': quiet(learn, 'fit_one_cycle', epochs, lr)
+    else: quiet(learn, 'fit_one_cycle', 2*epochs, lr, cbs=[StopAt(epochs)])
+    return measured(learn)
+
+def regression(feats, idxs, y=None):
+    return LogisticRegression(max_iter=1000).fit(feats[idxs], (files()[1] if y is None else y)[idxs])
+
+def error_of(head, feats, idxs): return 1-float(head.score(feats[idxs], files()[1][idxs]))
+
+def with_regression(learn, head):
+    "Put a regression in the place of a linear head"
+    with torch.no_grad():
+        for to, values in zip(learn.model[1][-1].parameters(), (head.coef_, head.intercept_)): to.copy_(torch.tensor(values))
+
+def photos_a_breed(seed, way, photos, steps, lr):
+    train, valid = split(seed, photos)
+    if way == 'from scratch':
+        learn = learner(seed, train, valid, 32, arch='drawnet', weights='none', size=64)
+        quiet(learn, 'fit_one_cycle', max(1, round(60*32/len(train))), 3e-3)
+        return measured(learn)
+    feats = features(arch='drawnet') if way == 'head on drawn pets' else features()
+    head = regression(feats, train)
+    if way != 'fine-tuned': return dict(error=error_of(head, feats, valid))
+    learn = learner(seed, train, valid)
+    with_regression(learn, head)
+    learn.unfreeze()
+    quiet(learn, 'fit_one_cycle', max(1, round(steps*16/len(train))), slice(lr/100, lr))
+    return measured(learn)
+
+def noise(seed, wrong, size):
+    "Labels planted wrong; the most doubtful photos, by cross-validation, are looked at and set right"
+    (train, valid), y, rng, feats = split(seed, 29), files()[1].clone(), np.random.default_rng(1000+seed), features(size)
+    planted = rng.choice(train, round(wrong*len(train)), replace=False)
+    y[planted] = (y[planted]+torch.tensor(rng.integers(1, BREEDS, len(planted)))) % BREEDS
+    acts = cross_validate((feats[train].numpy(), y[train].numpy()), np.arange(len(train)), BREEDS, seed=seed)
+    doubt, rows = acts[torch.arange(len(train)), y[train]].argsort(), []
+    for checked in (0, .05, .1):
+        looked = train[doubt[:round(checked*len(train))].numpy()]
+        y[looked] = files()[1][looked]
+        rows.append(dict(checked=checked, found=float(np.isin(planted, looked).mean()), error=error_of(regression(feats, train, y), feats, valid)))
+    return rows
+
+@cache
+def views_of(size):
+    "Features of eight views of each photo: whole, mirrored, the inner 72% and mirrored, and four corners that keep 72%"
+    x, n = photos(max(STORED, size)), max(STORED, size)
+    small = round(n*.85)
+    far, mid = n-small, (n-small)//2
+    def crop(top, left): return x[..., top:top+small, left:left+small]
+    whole, inner = [x, x.flip(-1)], [crop(mid, mid), crop(mid, mid).flip(-1)]
+    corners = [crop(0, 0), crop(0, far).flip(-1), crop(far, 0).flip(-1), crop(far, far)]
+    return [feats_of(view, size) for view in whole+inner+corners]
+
+def views(seed, size):
+    train, valid = split(seed, 29)
+    head = regression(views_of(size)[0], train)
+    probs = np.stack([head.predict_proba(feats[valid]) for feats in views_of(size)])
+    y = files()[1][valid].numpy()
+    return [dict(views=n, error=float((probs[:n].mean(0).argmax(1) != y).mean())) for n in (1, 2, 4, 8)]
+
+@cache
+@torch.no_grad()
+def stage_features(size):
+    "Features after the stem and two stages, and after each stage from there, averaged over the grid, then those of the whole body"
+    body, (mean, std) = body_of(LITE0, 'auto', size)
+    kept = {i: [] for i in range(7)}
+    hooks = [block.register_forward_hook(lambda _, args, out, i=i: kept[i].append(out.mean((2, 3)))) for i, block in enumerate(body.blocks)]
+    last = feats_of(photos(max(STORED, size)), size)
+    for hook in hooks: hook.remove()
+    return {f'{i+1}': torch.cat(kept[i]) for i in kept} | {'all': last}
+
+def depth(seed, body, size):
+    train, valid = split(seed, 15)
+    feats = features(size, 'mobilenet_v2', MOBILENET) if body == 'mobilenet' else stage_features(size)[body]
+    feats = (feats-feats[train].mean(0))/(feats[train].std(0)+1e-6)
+    return dict(error=error_of(regression(feats, train), feats, valid))
+
+def saved_bytes(learn):
+    "What a training step keeps for its way back"
+    sizes, x = {}, learn.dls.train.one_batch()[0]
+    def keep(t):
+        sizes[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+    own = {p.untyped_storage().data_ptr() for p in learn.model.parameters()}
+    learn.model.train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t): out = learn.model(x)
+    return sum(size for place, size in sizes.items() if place not in own)/len(x)
+
+def precision(seed, precision, epochs, lr):
+    learn, _ = with_head(seed, *split(seed))
+    learn.unfreeze()
+    mixed_precision(learn, precision)
+    before = time.process_time()
+    quiet(learn, 'fit_one_cycle', epochs, slice(lr/10, lr))
+    ms = 1000*(time.process_time()-before)/(epochs*len(learn.dls.train)*learn.dls.train.bs)
+    with torch.autocast('cpu', torch.bfloat16, enabled=precision == 'bf16'): MB = saved_bytes(learn)/1e6
+    return dict(ms=ms, MB=MB, **measured(learn))
+
+# the table: function, settings that vary, settings of all, what is measured
+def grid(**options):
+    "All combinations of settings, as dictionaries"
+    return [dict(zip(options, values)) for values in itertools.product(*options.values())]
+
+MEASURES = dict(
+    batchnorm=(batchnorm, grid(bs=[16, 64], statistics=['kept', 'moving', 'moving, weights learned']), dict(epochs=3, lr=1e-2),
+               'A frozen body under the head of the chapter: its batch norm statistics kept, moving, or moving with its batch norm '
+               'weights learned, as fastai does'),
+    rates=(rates, grid(layers=['head only', 'all layers'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(epochs=3, bs=16),
+           'One cycle at one highest rate, from a random head: the head alone, or all layers at once'),
+    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(epochs=3, bs=16, lr=3e-3),
+            'All layers trained after the head, at one rate or at rates that rise from the first stage to the head by a ratio'),
+    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 4, 6]), dict(epochs=3, bs=16, lr=3e-3),
+              'How many of six stages of the body are trained with the head, counted from the head, after the head was trained alone'),
+    finder=(finder, grid(layers=['head only', 'all layers']), dict(epochs=3, bs=16),
+            'The rate that each rule reads from one curve of the finder, and the error after one cycle at that rate'),
+    schedules=(schedules, grid(layers=['head only', 'all layers'], schedule=['one cycle', 'flat', 'stopped early']), dict(epochs=3, bs=16),
+               'Equal steps by three schedules: one cycle, one rate all the time, and a cycle of twice the length that is stopped halfway'),
+    photos=(photos_a_breed, grid(way=['head on drawn pets', 'fitted head', 'fine-tuned', 'from scratch'], photos=[4, 7, 15, 29]),
+            dict(steps=48, bs=16, lr=1e-3),
+            'Photos of a breed to train on: a small network from scratch (60 steps of 32 photos of 64 pixels), heads fitted on the bodies of drawn '
+            'pets and of ImageNet, and the second one trained on in all layers'),
+    noise=(noise, grid(wrong=[.05, .1]), dict(size=224),
+           'Labels planted wrong in the training set; a cross-validated model names the most doubtful photos, which are looked at and set right'),
+    views=(views, [{}], dict(size=160), 'Probabilities averaged over views of each validation photo, under one fitted head'),
+    depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(size=224),
+           'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
+    precision=(precision, grid(precision=['fp32', 'bf16']), dict(epochs=3, bs=16, lr=3e-3),
+               'All layers trained after the head in float32, or under bfloat16 autocast on a CPU'))
+
+# what differs from 96 pixels and 7 photos of a breed
+SIZES = dict(noise=(224, 29), views=(160, 29), depth=(224, 15), photos=(SIZE, [4, 29]))
+
+# running
+def versions():
+    return dict(python=platform.python_version(), torch=torch.__version__, fastai=fastai.__version__, timm=timm.__version__)
+
+def device():
+    found = re.search(r'model name\s*: (.+)', Path('/proc/cpuinfo').read_text()) if Path('/proc/cpuinfo').exists() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+def about(name, what, fixed, seeds):
+    size, each = SIZES.get(name, (SIZE, 7))
+    n_train = [BREEDS*n for n in each] if isinstance(each, list) else BREEDS*each
+    return dict(what=what, photos=f'Oxford-IIIT Pets, {BREEDS} breeds, {size} pixels', n_train=n_train, n_valid=BREEDS*VALID,
+                seeds=seeds, device=device(), threads=torch.get_num_threads(), versions=versions(),
+                command=f'python tests/bench/effects.py {name}', seconds=0., settings=fixed)
+
+def measure(name, file, seeds, func, settings, fixed, what):
+    "Measure what is not in the file yet, and write the file after each row; returns what is in it"
+    result = dict(about=about(name, what, fixed, seeds), rows=[])
+    if file.exists():
+        old = json.loads(file.read_text(encoding='utf-8'))
+        if old['about']['settings'] == fixed: result['rows'], result['about']['seconds'] = old['rows'], old['about']['seconds']
+    done = [(row['seed'], {k: row[k] for k in settings[0]}) for row in result['rows']]
+    takes = signature(func).parameters
+    for seed, setting in itertools.product(seeds, settings):
+        if (seed, setting) in done: continue
+        start, cpu = time.perf_counter(), time.process_time()
+        found = func(seed=seed, **setting, **{k: v for k, v in fixed.items() if k in takes})
+        spent = dict(seconds=round(time.perf_counter()-start, 2), cpu_seconds=round(time.process_time()-cpu, 2))
+        result['rows'] += [dict(seed=seed, **setting, **one, **spent) for one in (found if isinstance(found, list) else [found])]
+        result['about']['seconds'] = round(result['about']['seconds']+spent['seconds'], 1)
+        write_whole(file, (json.dumps(result, indent=1) + '\n').encode())
+        print(name, result['rows'][-1], flush=True)
+    return result
+
+def draw(name, file):
+    from pet_breeds.effects import effect_line, plot_effect
+    plot_effect(name).savefig(file)
+    print(effect_line(name))
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('names', nargs='+', choices=MEASURES, metavar='NAME', help=', '.join(MEASURES))
+    parser.add_argument('--seeds', type=int, default=5)
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--results', type=Path, default=ROOT/'nbs/results')
+    parser.add_argument('--plot', type=Path, metavar='FILE.png', help='draw what is there, and measure nothing')
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if not args.plot: photos()
+    for name in args.names:
+        if args.plot: draw(name, args.plot)
+        else: measure(name, args.results/f'{name}.json', list(range(args.seeds)), *MEASURES[name])
+
+if __name__ == '__main__': main()
