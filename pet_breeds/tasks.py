@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['Task', 'task', 'middle_breed', 'guess_right', 'count_wrong', 'predict_found', 'count_verdicts', 'photo_pattern',
            'folder_breed', 'sorted_breeds', 'batch_shape', 'missing_argument', 'predict_parted', 'count_unusable',
-           'empty_corners', 'margin', 'presizing_order', 'resamplings', 'steep_loss', 'breaks_softmax', 'luck',
-           'standard_error', 'clear_of_a', 'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates', 'two_faults',
-           'worst_of_100', 'command_for_signs']
+           'empty_corners', 'margin', 'presizing_order', 'resamplings', 'steep_loss', 'breaks_softmax', 'read_bits',
+           'lost_numbers', 'thousand_steps', 'scale_the_loss', 'accuracy_of_matrix', 'four_right',
+           'recall_and_precision', 'belief_in_labels', 'cleaned_validation', 'luck', 'standard_error', 'clear_of_a',
+           'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates', 'two_faults', 'worst_of_100', 'command_for_signs']
 
 # %% ../nbs/internals/tasks.ipynb #imports
 from collections.abc import Callable
@@ -225,12 +226,96 @@ def breaks_softmax(attempt): # activations, one row or more
 
 
 # %% ../nbs/internals/tasks.ipynb #precision-tasks
-#| export
+from math import inf
+from .judge import Failed, numbers
 
+def _exactly(attempt, n):
+    "The numbers of an attempt; raises `Failed` unless there are `n`"
+    found = numbers(attempt)
+    if len(found) != n: raise Failed(f'expected {n} number{"s"[:n-1]}, got {len(found)}')
+    return found
+
+@task('The exponent 10001 is 17, so the power is 2 to the 2. The first three bits of the fraction count 512, 256 and 128.')
+def read_bits(attempt): # a number
+    "Whether the bits 0 10001 1010000000 were read"
+    [number] = _exactly(attempt, 1)
+    if number == 6.5: return right('(1 + 640/1024) · 4.')
+    if number == -6.5: return differs('a first bit of 0 means plus.')
+    if number == 2.5: return differs('the 1 in front of the fraction is missing.')
+    return differs(f'{number:g} has other bits.')
+
+@task('Too small becomes 0, too large becomes infinite, and a sum is rounded to a number that float16 has.')
+def lost_numbers(attempt): # three numbers
+    "Whether these are 1e-8, 70,000 and 2,048 + 1 in float16"
+    expected = zip(('first', 'second', 'third'), _exactly(attempt, 3), (0, inf, 2048))
+    wrong = [name for name, x, y in expected if x != y]
+    return differs(f'look at the {" and the ".join(wrong)} again.') if wrong else right('Zero, infinity, and 2,048.')
+
+@task('Just below 1, the numbers of float16 are 0.0005 apart. To which of them is 1 - 0.0001 rounded?')
+def thousand_steps(attempt): # a number
+    "Whether this is what remains of 1 in float16"
+    [remaining] = _exactly(attempt, 1)
+    if remaining == 1: return right('Each step is rounded away.')
+    if abs(remaining-.9) < .01: return differs('that would be exact arithmetic.')
+    return differs(f'{remaining:g} is not what float16 has after the first step.')
+
+@task('Try 1000, then ten times as much. The start of the hill must get above 0.00000003, and its end must stay below 65,504.')
+def scale_the_loss(attempt, grads): # a factor; a tensor of gradients above 0
+    "Whether a factor brings the gradients into the range of float16"
+    scaled = (grads.double()*_exactly(attempt, 1)[0]).half()
+    lost, infinite = (scaled == 0).double().mean().item(), int(scaled.isinf().sum())
+    found = f'{lost:.2%} become 0, and {infinite:,} become infinite.'
+    return differs(found) if not lost < .001 or infinite or scaled.isnan().any() else right(found)
 
 # %% ../nbs/internals/tasks.ipynb #mistakes-tasks
-#| export
+from .judge import near
 
+@task('The diagonal counts the photos whose prediction is their label: `np.diag(cm)`. The sum of all cells is the number of photos.')
+def accuracy_of_matrix(attempt, cm): # a number; the confusion matrix
+    "Whether a number is the fraction of right predictions"
+    counts = cm.to_numpy()
+    right_ones = counts.trace()/counts.sum()
+    [share] = _exactly(attempt, 1)
+    if near(share, right_ones): return right('The diagonal over the sum.')
+    if near(share, 1-right_ones): return differs('that is the error rate.')
+    return differs(f'{share:.3g} is not the fraction of right predictions.')
+
+@task('With an error rate of e, four photos are all right with probability (1 - e)**4. Which e makes that about one in twenty?')
+def four_right(attempt): # an error rate
+    "Whether four right answers are nearly, but not quite, too much luck at an error rate"
+    [e] = _exactly(attempt, 1)
+    if not 0 <= e <= 1: return differs('expected a fraction between 0 and 1.')
+    chance = (1-e)**4
+    if .02 <= chance <= .15: return right(f'At {e:.2g} four right answers still happen with probability {chance:.2f}.')
+    doubt = 'that is no surprise, so it could be higher' if chance > .15 else 'that is hard to believe, so it is lower'
+    return differs(f'at {e:.2g} all four are right with probability {chance:.3f}; {doubt}.')
+
+@task("The pug's row holds the photos of pugs, and the pug's column the photos that were called pug. Both share one cell.")
+def recall_and_precision(attempt, small): # two numbers; a confusion matrix
+    "Whether these are the recall and the precision of the pug"
+    n = small.loc['pug', 'pug']
+    recall, precision = n/small.loc['pug'].sum(), n/small['pug'].sum()
+    got = _exactly(attempt, 2)
+    if near(got, [recall, precision]): return right('Recall divides by the row, precision by the column.')
+    if near(got, [precision, recall]): return differs('these are the two numbers, in the other order.')
+    parts = [name for name, a, b in zip(('recall', 'precision'), got, (recall, precision)) if not near(a, b)]
+    return differs(f'look at the {" and the ".join(parts)} again.')
+
+@task('One row for each photo, and in it the column of its label: `probs[np.arange(len(probs)), ...]`.')
+def belief_in_labels(attempt, probs, labels): # a number for each photo; (photos, breeds); (photos,)
+    "Whether these are the probabilities of the labels"
+    got = _exactly(attempt, len(labels))
+    if near(got, probs[range(len(labels)), labels], 1e-6): return right()
+    if near(got, probs.max(1), 1e-6): return differs('these are the probabilities of the predicted breeds, not of the labels.')
+    return differs('some numbers are not the probability of the label.')
+
+@task('The new labels are the predictions of the model that is measured.')
+def cleaned_validation(attempt): # higher, lower or same
+    "Whether this is what becomes of the measured error"
+    said = str(attempt).strip().lower()
+    if said not in ('higher', 'lower', 'same'): return differs("expected 'higher', 'lower' or 'same'.")
+    if said == 'lower': return right('The model is measured against its own opinion.')
+    return differs('think of a photo where model and label disagree: what is counted there before, and after?')
 
 # %% ../nbs/internals/tasks.ipynb #improve-tasks
 import re
