@@ -33,7 +33,7 @@ class Config:
     freeze_epochs:int|None=None # epochs before them in which only the head learns; by default 60 steps with weights
     lr:str='auto' # auto (4e-3; without weights 2e-3; below a fitted head 1e-4), valley (the finder's), or a rate
     finder:bool=False # run the learning-rate finder for its picture in the report, also where its rate is not used
-    size:int|None=None # side of the photos that the model sees, in pixels; by default 128 for drawnet, else 224
+    size:int|None=None # side of the photos that the model sees, in pixels; by default 128 for drawnet, else 224 or 288
     bs:int|None=None # photos in a batch; by default between 16 and 64
     precision:str='auto' # auto (the fastest that is safe on this machine), fp32, fp16 or bf16
     presize:str='composed' # composed (one warp a photo), or stock (as in the book)
@@ -266,11 +266,11 @@ def _fitted_items(run):
 
 def _fit_as_planned(run):
     "Fit the head in one step or train; returns the rate and the epochs as a table"
-    from pet_breeds import training
+    from pet_breeds import features, training
     learn, plan = run.learn, run.plan
     fitted = bool(run.weights) and plan['head'] == 'linear'
     if fitted:
-        run.features = training.body_features(learn, _fitted_items(run))
+        run.features = features.body_features(learn, _fitted_items(run))
         training.probe_head(learn, run.features, run.config.balance)
     if not plan['epochs']: return 0., None
     rate = _base_rate(run)
@@ -303,7 +303,8 @@ def fit(self:Run):
 def _activations(learn, dl):
     "Activations and true classes of all photos of a loader, and its photos as a table"
     from fastcore.basics import noop
-    acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
+    from pet_breeds.features import quick_model
+    with quick_model(learn, dl.n): acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
     return acts, targ, dl.items
 
 def _honest(learn, acts, targ, items, folds=0):

@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['Task', 'task', 'middle_breed', 'guess_right', 'count_wrong', 'predict_found', 'count_verdicts', 'photo_pattern',
            'folder_breed', 'sorted_breeds', 'batch_shape', 'missing_argument', 'predict_parted', 'count_unusable',
-           'luck', 'standard_error', 'clear_of_a', 'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates',
-           'two_faults', 'worst_of_100', 'command_for_signs']
+           'empty_corners', 'margin', 'presizing_order', 'resamplings', 'steep_loss', 'breaks_softmax', 'read_bits',
+           'lost_numbers', 'thousand_steps', 'scale_the_loss', 'accuracy_of_matrix', 'four_right',
+           'recall_and_precision', 'belief_in_labels', 'cleaned_validation', 'luck', 'standard_error', 'clear_of_a',
+           'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates', 'two_faults', 'worst_of_100', 'command_for_signs']
 
 # %% ../nbs/internals/tasks.ipynb #imports
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from .judge import Verdict, differs, right
+from .judge import Verdict, call, differs, first_to_work, number_of, numbers, right
 from .quiz import Note, Result, judged
 
 # %% ../nbs/internals/tasks.ipynb #task-def
@@ -155,12 +157,65 @@ def count_unusable(attempt, problems):
     return differs('Expected a whole number.' if n is None else 'More.' if n < unusable else 'Fewer.')
 
 # %% ../nbs/internals/tasks.ipynb #presize-tasks
-#| export
+@task('Draw the square and the turned square on top of it. The four corners that stick out are small triangles.')
+def empty_corners(attempt): # a fraction
+    value = number_of(attempt)
+    if value is None or value.imag: return differs('Give one number.')
+    value = value.real/100 if isinstance(attempt, str) and '%' in attempt else value.real
+    if abs(value-.1716) <= .03: return right('Exactly: 1 - 2(√2 - 1) = 0.1716.')
+    if abs(value-.5) < .02: return differs('A square inside of it has half of the area. But what is left of the photo is larger than that square.')
+    return differs(f'{value:.3g} is too {"much" if value > .17 else "little"}.')
 
+@task('Solve side/√2 = 224.')
+def margin(attempt): # a side in pixels
+    value = number_of(attempt)
+    if value is None or value.imag: return differs('Give one number.')
+    if not 316 < value.real <= 320: return differs(f'From {value.real:.4g} pixels you could keep an upright square of {value.real/2**.5:.4g}.')
+    return right('The book takes 460, which also leaves room for a crop.')
+
+@task('What must be true of photos before they can be stacked? And what is quicker for 64 photos together?')
+def presizing_order(attempt): # a text of three letters
+    letters = ''.join(attempt) if isinstance(attempt, (list, tuple)) and all(isinstance(a, str) for a in attempt) else attempt
+    letters = ''.join(c for c in letters.lower() if c not in ' ,>-') if isinstance(letters, str) else ''
+    if sorted(letters) != ['a', 'b', 'c']: return differs('Give the letters a, b and c, each once.')
+    if letters.index('b') < letters.index('c'): return differs('Before they have one size, photos cannot be stacked.')
+    if letters != 'cba': return differs('The GPU works on a whole batch at once.')
+    return right('One by one to equal squares; then the batch is warped at once.')
+
+@task('Step 1 resizes. Step 2 has two parts, and the second one crops.')
+def resamplings(attempt): # a whole number
+    value = number_of(attempt)
+    if value == 3: return right('Once in step 1, twice in step 2. Run the next cell to see them.')
+    if value == 1: return differs('So says the text of the book. It leaves out step 1, and one more.')
+    if value == 2: return differs('One is missing.')
+    if value == 4: return differs('So it is now and then, when fastai averages a large crop first. And mostly?')
+    return differs('Give a whole number, such as 1.')
 
 # %% ../nbs/internals/tasks.ipynb #loss-tasks
-#| export
+@task('Which function do you know that is 0 at 1 and falls without a limit towards 0? Turn its sign.')
+def steep_loss(attempt): # a function of one probability
+    if not callable(attempt): return differs('Give a function of one probability, such as `lambda p: 1 - p`.')
+    import torch
+    number = lambda p: numbers(call(attempt, p))[0]
+    ps = 1., .5, .1, 1e-3, 1e-6, 1e-12
+    values = first_to_work(lambda: [number(p) for p in ps], lambda: [number(torch.tensor(p)) for p in ps])
+    if not abs(values[0]) < 1e-4: return differs(f'At p = 1 the prediction is perfect; your loss there is {values[0]:.4g}, not 0.')
+    if not all(a < b for a, b in zip(values, values[1:])): return differs('A smaller p must cost more, all the way to 0.')
+    if not values[5]-values[4] > .3*values[4]: return differs(f'From p = 1e-6 to 1e-12 it only grows from {values[4]:.4g} to {values[5]:.4g}.')
+    if abs(values[5]/values[4]-2) < 1e-4: return right('A probability a thousand times smaller always costs the same amount more.')
+    return right('It grows without a limit. The usual choice is -log p.')
 
+@task('What is the largest number that 32 bits hold, about 3.4e38, as a power of e? Or make every power of e zero.')
+def breaks_softmax(attempt): # activations, one row or more
+    import torch
+    try: rows = torch.atleast_2d(torch.as_tensor(attempt)).float()
+    except Exception: return differs('Give a tensor of activations, such as `torch.tensor([[1., 2., 3.]])`.')
+    if rows.ndim != 2 or not rows.numel(): return differs('Give one row of activations, or several.')
+    if not rows.isfinite().all(): return differs('All activations must be finite to start with.')
+    exps = rows.exp()
+    if not (exps/exps.sum(1, keepdim=True)).isnan().any():
+        return differs(f'Still a fine softmax: the largest power of e here is {exps.max():.3g}, the smallest {exps.min():.3g}.')
+    return right('Infinity divided by infinity.' if exps.isinf().any() else 'Every power of e was rounded to 0, and 0/0 is nan.')
 
 # %% ../nbs/internals/tasks.ipynb #rates-tasks
 #| export
@@ -171,12 +226,96 @@ def count_unusable(attempt, problems):
 
 
 # %% ../nbs/internals/tasks.ipynb #precision-tasks
-#| export
+from math import inf
+from .judge import Failed, numbers
 
+def _exactly(attempt, n):
+    "The numbers of an attempt; raises `Failed` unless there are `n`"
+    found = numbers(attempt)
+    if len(found) != n: raise Failed(f'expected {n} number{"s"[:n-1]}, got {len(found)}')
+    return found
+
+@task('The exponent 10001 is 17, so the power is 2 to the 2. The first three bits of the fraction count 512, 256 and 128.')
+def read_bits(attempt): # a number
+    "Whether the bits 0 10001 1010000000 were read"
+    [number] = _exactly(attempt, 1)
+    if number == 6.5: return right('(1 + 640/1024) · 4.')
+    if number == -6.5: return differs('a first bit of 0 means plus.')
+    if number == 2.5: return differs('the 1 in front of the fraction is missing.')
+    return differs(f'{number:g} has other bits.')
+
+@task('Too small becomes 0, too large becomes infinite, and a sum is rounded to a number that float16 has.')
+def lost_numbers(attempt): # three numbers
+    "Whether these are 1e-8, 70,000 and 2,048 + 1 in float16"
+    expected = zip(('first', 'second', 'third'), _exactly(attempt, 3), (0, inf, 2048))
+    wrong = [name for name, x, y in expected if x != y]
+    return differs(f'look at the {" and the ".join(wrong)} again.') if wrong else right('Zero, infinity, and 2,048.')
+
+@task('Just below 1, the numbers of float16 are 0.0005 apart. To which of them is 1 - 0.0001 rounded?')
+def thousand_steps(attempt): # a number
+    "Whether this is what remains of 1 in float16"
+    [remaining] = _exactly(attempt, 1)
+    if remaining == 1: return right('Each step is rounded away.')
+    if abs(remaining-.9) < .01: return differs('that would be exact arithmetic.')
+    return differs(f'{remaining:g} is not what float16 has after the first step.')
+
+@task('Try 1000, then ten times as much. The start of the hill must get above 0.00000003, and its end must stay below 65,504.')
+def scale_the_loss(attempt, grads): # a factor; a tensor of gradients above 0
+    "Whether a factor brings the gradients into the range of float16"
+    scaled = (grads.double()*_exactly(attempt, 1)[0]).half()
+    lost, infinite = (scaled == 0).double().mean().item(), int(scaled.isinf().sum())
+    found = f'{lost:.2%} become 0, and {infinite:,} become infinite.'
+    return differs(found) if not lost < .001 or infinite or scaled.isnan().any() else right(found)
 
 # %% ../nbs/internals/tasks.ipynb #mistakes-tasks
-#| export
+from .judge import near
 
+@task('The diagonal counts the photos whose prediction is their label: `np.diag(cm)`. The sum of all cells is the number of photos.')
+def accuracy_of_matrix(attempt, cm): # a number; the confusion matrix
+    "Whether a number is the fraction of right predictions"
+    counts = cm.to_numpy()
+    right_ones = counts.trace()/counts.sum()
+    [share] = _exactly(attempt, 1)
+    if near(share, right_ones): return right('The diagonal over the sum.')
+    if near(share, 1-right_ones): return differs('that is the error rate.')
+    return differs(f'{share:.3g} is not the fraction of right predictions.')
+
+@task('With an error rate of e, four photos are all right with probability (1 - e)**4. Which e makes that about one in twenty?')
+def four_right(attempt): # an error rate
+    "Whether four right answers are nearly, but not quite, too much luck at an error rate"
+    [e] = _exactly(attempt, 1)
+    if not 0 <= e <= 1: return differs('expected a fraction between 0 and 1.')
+    chance = (1-e)**4
+    if .02 <= chance <= .15: return right(f'At {e:.2g} four right answers still happen with probability {chance:.2f}.')
+    doubt = 'that is no surprise, so it could be higher' if chance > .15 else 'that is hard to believe, so it is lower'
+    return differs(f'at {e:.2g} all four are right with probability {chance:.3f}; {doubt}.')
+
+@task("The pug's row holds the photos of pugs, and the pug's column the photos that were called pug. Both share one cell.")
+def recall_and_precision(attempt, small): # two numbers; a confusion matrix
+    "Whether these are the recall and the precision of the pug"
+    n = small.loc['pug', 'pug']
+    recall, precision = n/small.loc['pug'].sum(), n/small['pug'].sum()
+    got = _exactly(attempt, 2)
+    if near(got, [recall, precision]): return right('Recall divides by the row, precision by the column.')
+    if near(got, [precision, recall]): return differs('these are the two numbers, in the other order.')
+    parts = [name for name, a, b in zip(('recall', 'precision'), got, (recall, precision)) if not near(a, b)]
+    return differs(f'look at the {" and the ".join(parts)} again.')
+
+@task('One row for each photo, and in it the column of its label: `probs[np.arange(len(probs)), ...]`.')
+def belief_in_labels(attempt, probs, labels): # a number for each photo; (photos, breeds); (photos,)
+    "Whether these are the probabilities of the labels"
+    got = _exactly(attempt, len(labels))
+    if near(got, probs[range(len(labels)), labels], 1e-6): return right()
+    if near(got, probs.max(1), 1e-6): return differs('these are the probabilities of the predicted breeds, not of the labels.')
+    return differs('some numbers are not the probability of the label.')
+
+@task('The new labels are the predictions of the model that is measured.')
+def cleaned_validation(attempt): # higher, lower or same
+    "Whether this is what becomes of the measured error"
+    said = str(attempt).strip().lower()
+    if said not in ('higher', 'lower', 'same'): return differs("expected 'higher', 'lower' or 'same'.")
+    if said == 'lower': return right('The model is measured against its own opinion.')
+    return differs('think of a photo where model and label disagree: what is counted there before, and after?')
 
 # %% ../nbs/internals/tasks.ipynb #improve-tasks
 import re
