@@ -17,7 +17,7 @@ def repeat(
     seeds:int|list=5, # how many, from 0; or a list of seeds
     progress:bool=True, # show a bar
 )->pd.DataFrame: # one row a seed, one column a way; for `compare`
-    "The results of one or more ways to train, with each of the seeds in turn. Raises ValueError for fewer than two seeds"
+    "Results of one or more ways to train, with each seed in turn. Raises ValueError for fewer than two seeds"
     ways = train if isinstance(train, dict) else {'result': train}
     seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
     if len(seeds) < 2: raise ValueError(f'seeds={seeds}: expected two or more, or there is no spread to see')

@@ -323,13 +323,20 @@ from statistics import stdev
 from .judge import call, near
 
 @task('Throw 48 coins, several times. Would 20 heads, and then 27, surprise you?')
-def luck(attempt, wrong):
+def luck(
+    attempt, # the guess, in photos
+    wrong, # wrong photos of each seed
+):
+    "How many photos lie between the luckiest and the unluckiest seed"
     low, high = round(min(wrong)), round(max(wrong))
     found = f'The luckiest seed gets {low} photos wrong, the unluckiest {high}.'
     return right(found) if near(attempt, high-low, 2) else differs(f'{found} They differ by {high-low}.')
 
 @task('Divide the standard deviation by the square root of the number of runs: `len(errors)**.5`.')
-def standard_error(attempt):
+def standard_error(
+    attempt, # a function of a list of errors
+):
+    "The standard error of a mean"
     if not callable(attempt): return differs('It is not a function.')
     for errors in ([.2, .3], [.1, .2, .6, .3, .3]):
         n, sd = len(errors), stdev(errors)
@@ -341,7 +348,10 @@ def standard_error(attempt):
     return right('pandas calls it `sem`, for standard error of the mean.')
 
 @task('For E: subtract 119 from 88 and divide by 1,478. Divide that by `np.hypot` of the two standard errors.')
-def clear_of_a(attempt):
+def clear_of_a(
+    attempt, # letters of tables
+):
+    "Which tables of the book differ from A by more than two standard errors"
     letters = re.split(r'[\s,;]+', attempt.strip()) if isinstance(attempt, str) else attempt
     if not isinstance(letters, (list, tuple, set)): return differs('Give a list of letters.')
     letters = {str(letter).upper() for letter in letters}
@@ -353,7 +363,11 @@ def clear_of_a(attempt):
     return differs(f'There is more to find: {len(missing)}.') if missing else right('All three are better than A.')
 
 @task('Is zero between `low` and `high`? If not, is the difference in the error rate below or above zero?')
-def verdict(attempt, compared):
+def verdict(
+    attempt, # a word for each way
+    compared, # what `compare` returned
+):
+    "Which ways are better than the baseline"
     if not isinstance(attempt, (list, tuple)) or len(attempt) != len(compared)-1:
         return differs(f'Give a list of {len(compared)-1} words.')
     for said, (name, way) in zip(attempt, compared.iloc[1:].iterrows()):
@@ -363,7 +377,10 @@ def verdict(attempt, compared):
     return right()
 
 @task('Each count varies around 80 by about 9, the square root of 80. How far below the mean is the least of twelve?')
-def best_of_twelve(attempt):
+def best_of_twelve(
+    attempt, # a number of mistakes
+):
+    "How many mistakes the luckiest of twelve equal models shows"
     if near(attempt, 66.1, 3): return right('14 photos better than it is, by luck alone.')
     if near(attempt, 80, 3): return differs('That is the mean of each model. The winner is one that was lucky.')
     return differs('Simulate it: `np.random.default_rng(0).binomial(1478, 80/1478, (10_000, 12))`.')
@@ -373,30 +390,46 @@ import shlex
 from .judge import known_near
 
 @task('First come the epochs of the head alone, then those of the whole network. Both get a row for each epoch.')
-def rows_of_g(attempt):
+def rows_of_g(
+    attempt, # a number of rows
+):
+    "How many epochs `fine_tune(6, freeze_epochs=3)` takes"
     if near(attempt, 9, 0): return right('Three for the head, six for everything.')
     return differs('That is only one of the two fits.' if near(attempt, 6, 0) or near(attempt, 3, 0) else '')
 
 @task('Each rate is the one before times the same factor.')
-def three_rates(attempt):
+def three_rates(
+    attempt, # three rates
+):
+    "The rates of `slice(1e-5, 1e-3)`"
     if near(attempt, [1e-5, 1e-4, 1e-3], 1e-6): return right('Each is ten times the one before.')
     if known_near(attempt, dict(equal=[[1e-5, 5.05e-4, 1e-3]]), 1e-6): return differs('Those are equal steps.')
     return differs('They run from 1e-5 for the early layers to 1e-3 for the head.')
 
 @task('Which coat does not fit its row? And which photo ends in the middle?')
-def two_faults(attempt):
+def two_faults(
+    attempt, # names of two files
+):
+    "Which photos of the folder are faulty"
     if not isinstance(attempt, (list, tuple, set)): return differs('Give a list of two names.')
     found, names = {'Bombay/13.jpg', 'Persian/9.jpg'}, {str(name).strip().removeprefix('my_photos/') for name in attempt}
     if names == found: return right()
     return differs(f'{len(names & found)} of {len(names)} right; there are two.')
 
 @task('The interval is in the line that starts with "Error rate". Its upper end is a fraction.')
-def worst_of_100(attempt, high):
+def worst_of_100(
+    attempt, # a number of photos
+    high, # the upper end of the interval, a fraction
+):
+    "How many of 100 photos may be wrong"
     if near(attempt, 100*high, 1): return right()
     return differs('Multiply by 100.' if near(attempt, high, .01) else 'Take the upper end of the interval.')
 
 @task('Four options: where the photos are, where their labels are, that nothing is mirrored, and where the report goes.')
-def command_for_signs(attempt):
+def command_for_signs(
+    attempt, # a line for a shell
+):
+    "The command that trains on a folder of traffic signs"
     try: first, *rest = shlex.split(attempt.replace('=', ' ')) # raises AttributeError, too, for what is no text
     except (ValueError, AttributeError): return differs('Give a command as text.')
     given = dict(zip(rest, rest[1:]))

@@ -1,4 +1,4 @@
-"Everything that is made from something else, made again: `python tests/build.py`. First cells and links, modules, clean notebooks, questionnaire, README."
+"Everything that is made from something else, made again: `python tests/build.py`. First cells and links, modules, clean notebooks, questionnaire, quiz page, README."
 import subprocess
 import sys
 

@@ -60,3 +60,11 @@ def test_a_solved_question_shows_in_the_progress(page, monkeypatch, tmp_path):
     exec('from pet_breeds import quiz\n' + cell.source.replace('...', "'show_batch'"), names)
     assert names['quiz'].show().startswith('1 of 25 solved')
     assert json.loads(quiz.progress_file().read_text())['questions']['q7']['solved']
+
+
+def test_a_long_comment_goes_above_its_line():
+    long = 'answer = ... # ' + 'word '*30
+    *above, code, check = quiz_page.wrapped(f'{long}\nquiz.q1.check(answer)').splitlines()
+    assert (code, check) == ('answer = ...', 'quiz.q1.check(answer)')
+    assert len(above) == 2 and all(line.startswith('# word') and len(line) <= 84 for line in above)
+    assert quiz_page.wrapped('answer = ... # short') == 'answer = ... # short'
