@@ -20,7 +20,8 @@ from .core import one_line
 def _compiled(pattern):
     "A regular expression that keeps a part of the text. Raises ValueError"
     try: regex = re.compile(pattern)
-    except re.error as e: raise ValueError(f'{shown_value(pattern)} is not a regular expression: {one_line(e)}') from None
+    except re.error as e:
+        raise ValueError(f'{shown_value(pattern)} is not a regular expression: {one_line(e)}') from None
     if regex.groups: return regex
     raise ValueError(f'{shown_value(pattern)} keeps nothing: put round brackets around the part you want')
 

@@ -145,7 +145,8 @@ def _checked(pets, root):
     if len(twice):
         first = twice.file.iloc[0]
         labels = one_line(', '.join(twice.label[twice.file == first]))
-        raise ValueError(f'{shown_value(os.path.basename(first))} has more than one label: {labels}; keep one row a photo')
+        name = shown_value(os.path.basename(first))
+        raise ValueError(f'{name} has more than one label: {labels}; keep one row a photo')
     missing = [f for f in pets.file if not os.path.isfile(os.path.join(root, f))]
     if missing:
         raise FileNotFoundError(f'{len(missing)} of {len(pets)} photos in the table are missing under '

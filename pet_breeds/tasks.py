@@ -56,26 +56,30 @@ def _count(attempt):
     return int(n.real) if n is not None and not n.imag and n.real.is_integer() else None
 
 @task('A very small dog with large upright ears and large eyes, named after a state of Mexico.')
-def middle_breed(attempt, file):
+def middle_breed(attempt, file): # a name; the photo's file
+    "Whether this is the breed in the file's name"
     breed = Path(file).stem.rpartition('_')[0].replace('_', ' ').casefold()
     said = re.sub(r'[\W_]+', ' ', attempt).strip().casefold() if isinstance(attempt, str) else ''
     return right('The file is named so.') if said == breed else differs('The file has another name.')
 
 @task('A whole number: 0 if you think that all are wrong, as many as there are if all are right.')
-def guess_right(attempt, n_valid):
+def guess_right(attempt, n_valid): # a number; how many there are
+    "Whether this is a number of photos; any guess is right"
     n = _count(attempt)
     if n is None or not 0 <= n <= n_valid: return differs(f'Expected a whole number from 0 to {n_valid}.')
     if n < n_valid/4: return right('That is less than the colors alone get. Train and see.')
     return right(f'You expect an error rate of {1-n/n_valid:.0%}. Train and see.')
 
 @task('The error rate is wrong photos divided by all validation photos.')
-def count_wrong(attempt, error_rate, n_valid):
+def count_wrong(attempt, error_rate, n_valid): # a number; a fraction; photos
+    "Whether this is the number of wrong photos"
     n, wrong = _count(attempt), round(error_rate*n_valid)
     if n == wrong: return right(f'{wrong}/{n_valid} = {error_rate:.3f}.')
     return differs('These are the right ones.' if n == n_valid-wrong else f'Multiply the error rate by {n_valid}.')
 
 @task('The model is right on most photos. What does it say of a photo with a wrong label?')
-def predict_found(attempt, n_found):
+def predict_found(attempt, n_found): # a number; what the run found
+    "Whether the prediction is at most one off"
     n = _count(attempt)
     if n is None or not 0 <= n <= 8: return differs('Expected a whole number from 0 to 8.')
     if abs(n-n_found) <= 1: return right(f'{n_found} of the 8 are among the 16.')
@@ -96,29 +100,33 @@ def _judged_pattern(attempt, cases):
     return differs(f'{row.text!r}: {row.verdict}. It finds {row.got!r}, wanted is {row.want!r}.')
 
 @task('The pattern takes everything up to the last underscore. Which names have something wrong after it?')
-def count_verdicts(attempt, pattern, cases):
+def count_verdicts(attempt, pattern, cases): # a number; as for `try_regex`
+    "Whether this many verdicts are right"
     n, tried = _count(attempt), try_regex(pattern, cases)
     if n == (tried.verdict == 'right').sum(): return right('Run the next cell to see which.')
     return differs(f'Expected a number from 0 to {len(tried)}.' if n is None else 'Go through the names one by one.')
 
-@task(r'Put `(?i:...)` around the suffix: in it `jpe?g`, a bar, and `png`. Keep the `\.` before it and the `$` after it.')
-def photo_pattern(attempt):
+@task(r'Put `(?i:...)` around the suffix: in it `jpe?g`, a bar, and `png`. Keep `\.` before it and `$` after it.')
+def photo_pattern(attempt): # a regular expression
+    "Whether it reads names of photos, and refuses others"
     return _judged_pattern(attempt, {
         'great_pyrenees_173.jpg': 'great_pyrenees', 'Birman_42.jpg': 'Birman', 'pug_7.JPG': 'pug', 'pug_7.jpeg': 'pug',
         'Birman_42.PNG': 'Birman', 'great_pyrenees.jpg': None, 'beagle_12xjpg': None, 'Abyssinian_100.mat': None,
         'beagle_12.jpg.part': None, 'my_png_notes.txt': None, 'pug_7.png.zip': None})
 
 @task('`Path(file)` makes a path of a text; its `.parent` is the folder, and `.name` the last part of that.')
-def folder_breed(attempt):
+def folder_breed(attempt): # a function of a file
+    "Whether it returns the name of the file's folder"
     if not callable(attempt): return differs('Expected a function.')
     for file, want in {'pets/beagle/0001.jpg': 'beagle', 'a/b/great_pyrenees/IMG_7.png': 'great_pyrenees',
                        'pug/x_1.jpg': 'pug'}.items():
         got = call(attempt, file)
         if not isinstance(got, str) or got != want: return differs(f'{file!r} gives {got!r:.80}.')
-    return right('This is fastai\'s `parent_label`, too.')
+    return right("fastai calls this `parent_label`.")
 
 @task('`files.map(name_label)` gives 740 breeds. Two more methods of `L` follow.')
-def sorted_breeds(attempt, files):
+def sorted_breeds(attempt, files): # a list of names; photos
+    "Whether these are the breeds of the files, sorted, each once"
     try: got = [str(x) for x in attempt]
     except TypeError: return differs('Expected a list of breeds.')
     want = sorted({name_label(f) for f in files})
@@ -130,28 +138,32 @@ def sorted_breeds(attempt, files):
 from .judge import numbers
 
 @task('First the photos in a batch, then the colors, the height and the width.')
-def batch_shape(attempt, shape):
+def batch_shape(attempt, shape): # numbers; the shape of the batch
+    "Whether this is the shape"
     got, want = numbers(list(attempt) if isinstance(attempt, (tuple, list)) else attempt), list(shape)
     if got == want: return right('PyTorch has the colors before height and width.')
     if sorted(got) == sorted(want): return differs('The numbers are right, their order is not.')
     return differs(f'It has {len(want)} numbers.' if len(got) != len(want) else 'One of the numbers is another.')
 
-@task('`item_tfms` is what happens to each item, `batch_tfms` what happens to each batch. Which comes before collating?')
-def missing_argument(attempt):
+@task('`item_tfms` is what happens to each item, `batch_tfms` what happens to a batch. Which comes before collating?')
+def missing_argument(attempt): # a name
+    "Whether this is the argument that the broken block lacks"
     said = attempt.strip().strip('`').partition('=')[0].strip() if isinstance(attempt, str) else ''
-    if said == 'item_tfms': return right('With `item_tfms=Resize(112)` all photos have one shape before they are collated.')
+    if said == 'item_tfms': return right('With `item_tfms=Resize(112)` all photos have one shape.')
     if said == 'batch_tfms': return differs('That comes after the batch has been made.')
     return differs('Compare it with the plan above, which works.')
 
-@task('The split takes single files. A pug is on both sides if one, but not all, of its three files are for validation.')
-def predict_parted(attempt, n_parted):
+@task('The split takes single files. A pug is on both sides if some, but not all, of its files are for validation.')
+def predict_parted(attempt, n_parted): # a number; what the split did
+    "Whether the prediction is at most one off"
     n = _count(attempt)
     if n is None or not 0 <= n <= 6: return differs('Expected a whole number from 0 to 6.')
     if abs(n-n_parted) <= 1: return right(f'{n_parted} of the 6 are on both sides.')
     return differs('More of them.' if n < n_parted else 'Fewer of them.')
 
 @task('Which have no whole picture? And of which does nobody know the breed?')
-def count_unusable(attempt, problems):
+def count_unusable(attempt, problems): # a number; from `check_photos`
+    "Whether this many photos cannot be used"
     n, unusable = _count(attempt), problems[~problems.usable].file.nunique()
     if n == unusable: return right('The next cell lists them.')
     return differs('Expected a whole number.' if n is None else 'More.' if n < unusable else 'Fewer.')
