@@ -53,7 +53,7 @@ def task(
 
 
 # %% ../nbs/internals/tasks.ipynb #presize-tasks
-@task('Draw the square and the turned square on top of it. The four corners that stick out are small triangles.')
+@task('Draw the turned square on top of the other. The four corners that stick out are small triangles.')
 def empty_corners(
     attempt, # a number between 0 and 1, or a text such as '30%'
 ):
