@@ -26,7 +26,7 @@ def _floats(x, arg, dim=0):
     return x.as_subclass(Tensor)
 
 def _classes(targ, shape, n, ignore_index=0):
-    "Class numbers as a plain int64 tensor. Raises TypeError, ValueError or IndexError unless all are in [0,n) or ignored"
+    "Class numbers as a plain int64 tensor. Raises TypeError, ValueError or IndexError for others"
     _expect(isinstance(targ, Tensor), 'targ', 'a tensor of class numbers', type(targ).__name__, TypeError)
     whole = not (targ.is_floating_point() or targ.is_complex())
     _expect(whole, 'targ', 'integer class numbers (try `.long()`)', targ.dtype, TypeError)
@@ -69,7 +69,8 @@ def binary_loss(
     "Mean of `1-preds` or `preds`, as `targ` is 1 or 0. Raises TypeError, ValueError or IndexError. (Q14)"
     preds = _floats(preds, 'preds')
     low, high = (v.item() for v in preds.aminmax())
-    _expect(not (low < 0 or high > 1), 'preds', 'probabilities in [0,1] (apply `sigmoid` first)', low if low < 0 else high)
+    wanted = 'probabilities in [0,1] (apply `sigmoid` first)'
+    _expect(not (low < 0 or high > 1), 'preds', wanted, low if low < 0 else high)
     targ = _classes(targ, preds.shape, 2)
     return torch.where(targ == 1, 1-preds, preds).mean()
 
@@ -143,7 +144,7 @@ def cross_entropy(
     reduction:str='mean', # 'mean', 'sum', or 'none' for one loss each
     label_smoothing:float=0., # fraction of the target, in [0,1], that is spread evenly over all classes
 )->Tensor: # a scalar, or with 'none' a tensor with one loss for each photo
-    "`nll_loss` of `log_softmax`; with soft targets, the expected one. Raises TypeError, ValueError or IndexError. (Q10)"
+    "`nll_loss` of `log_softmax`; with soft targets, its mean. Raises TypeError, ValueError or IndexError. (Q10)"
     _expect(0 <= label_smoothing <= 1, 'label_smoothing', 'a number in [0,1]', label_smoothing)
     acts, dim = _rows(acts, 'acts')
     logp = log_softmax(acts, dim)

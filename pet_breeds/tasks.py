@@ -169,33 +169,45 @@ def count_unusable(attempt, problems): # a number; from `check_photos`
     return differs('Expected a whole number.' if n is None else 'More.' if n < unusable else 'Fewer.')
 
 # %% ../nbs/internals/tasks.ipynb #presize-tasks
-@task('Draw the square and the turned square on top of it. The four corners that stick out are small triangles.')
-def empty_corners(attempt): # a fraction
+@task('Draw the turned square on top of the other. The four corners that stick out are small triangles.')
+def empty_corners(
+    attempt, # a number between 0 and 1, or a text such as '30%'
+):
+    "The fraction of a square, turned by 45 degrees, for which there are no pixels"
     value = number_of(attempt)
     if value is None or value.imag: return differs('Give one number.')
     value = value.real/100 if isinstance(attempt, str) and '%' in attempt else value.real
     if abs(value-.1716) <= .03: return right('Exactly: 1 - 2(√2 - 1) = 0.1716.')
-    if abs(value-.5) < .02: return differs('A square inside of it has half of the area. But what is left of the photo is larger than that square.')
+    if abs(value-.5) < .02: return differs('That is the square in the middle. More than that is left of the photo.')
     return differs(f'{value:.3g} is too {"much" if value > .17 else "little"}.')
 
 @task('Solve side/√2 = 224.')
-def margin(attempt): # a side in pixels
+def margin(
+    attempt, # a side in pixels
+):
+    "The square from which 224 pixels can be kept at any angle"
     value = number_of(attempt)
     if value is None or value.imag: return differs('Give one number.')
-    if not 316 < value.real <= 320: return differs(f'From {value.real:.4g} pixels you could keep an upright square of {value.real/2**.5:.4g}.')
+    if not 316 < value.real <= 320: return differs(f'From {value.real:.4g} pixels you could keep {value.real/2**.5:.4g}.')
     return right('The book takes 460, which also leaves room for a crop.')
 
 @task('What must be true of photos before they can be stacked? And what is quicker for 64 photos together?')
-def presizing_order(attempt): # a text of three letters
-    letters = ''.join(attempt) if isinstance(attempt, (list, tuple)) and all(isinstance(a, str) for a in attempt) else attempt
-    letters = ''.join(c for c in letters.lower() if c not in ' ,>-') if isinstance(letters, str) else ''
+def presizing_order(
+    attempt, # a text of three letters
+):
+    "The parts of presizing in their order"
+    parts = attempt if isinstance(attempt, (str, list, tuple)) else []
+    letters = ''.join(part.lower() for part in parts if isinstance(part, str) and part not in ' ,>-')
     if sorted(letters) != ['a', 'b', 'c']: return differs('Give the letters a, b and c, each once.')
     if letters.index('b') < letters.index('c'): return differs('Before they have one size, photos cannot be stacked.')
     if letters != 'cba': return differs('The GPU works on a whole batch at once.')
     return right('One by one to equal squares; then the batch is warped at once.')
 
 @task('Step 1 resizes. Step 2 has two parts, and the second one crops.')
-def resamplings(attempt): # a whole number
+def resamplings(
+    attempt, # a whole number
+):
+    "How often presizing resamples a training photo"
     value = number_of(attempt)
     if value == 3: return right('Once in step 1, twice in step 2. Run the next cell to see them.')
     if value == 1: return differs('So says the text of the book. It leaves out step 1, and one more.')
@@ -205,20 +217,27 @@ def resamplings(attempt): # a whole number
 
 # %% ../nbs/internals/tasks.ipynb #loss-tasks
 @task('Which function do you know that is 0 at 1 and falls without a limit towards 0? Turn its sign.')
-def steep_loss(attempt): # a function of one probability
+def steep_loss(
+    attempt, # a function of one probability
+):
+    "A loss that is 0 at 1 and grows without a limit towards 0"
     if not callable(attempt): return differs('Give a function of one probability, such as `lambda p: 1 - p`.')
     import torch
     number = lambda p: numbers(call(attempt, p))[0]
     ps = 1., .5, .1, 1e-3, 1e-6, 1e-12
     values = first_to_work(lambda: [number(p) for p in ps], lambda: [number(torch.tensor(p)) for p in ps])
-    if not abs(values[0]) < 1e-4: return differs(f'At p = 1 the prediction is perfect; your loss there is {values[0]:.4g}, not 0.')
-    if not all(a < b for a, b in zip(values, values[1:])): return differs('A smaller p must cost more, all the way to 0.')
-    if not values[5]-values[4] > .3*values[4]: return differs(f'From p = 1e-6 to 1e-12 it only grows from {values[4]:.4g} to {values[5]:.4g}.')
-    if abs(values[5]/values[4]-2) < 1e-4: return right('A probability a thousand times smaller always costs the same amount more.')
+    if not abs(values[0]) < 1e-4: return differs(f'At p = 1 the loss should be 0. Yours is {values[0]:.4g}.')
+    if not all(a < b for a, b in zip(values, values[1:])): return differs('A smaller p must always cost more.')
+    if not values[5]-values[4] > .3*values[4]:
+        return differs(f'From p = 1e-6 to 1e-12 it only grows from {values[4]:.4g} to {values[5]:.4g}.')
+    if abs(values[5]/values[4]-2) < 1e-4: return right('A tenth of a probability always costs the same amount more.')
     return right('It grows without a limit. The usual choice is -log p.')
 
 @task('What is the largest number that 32 bits hold, about 3.4e38, as a power of e? Or make every power of e zero.')
-def breaks_softmax(attempt): # activations, one row or more
+def breaks_softmax(
+    attempt, # finite activations, one row or more
+):
+    "Activations for which softmax without a shift gives nan"
     import torch
     try: rows = torch.atleast_2d(torch.as_tensor(attempt)).float()
     except Exception: return differs('Give a tensor of activations, such as `torch.tensor([[1., 2., 3.]])`.')
@@ -226,8 +245,8 @@ def breaks_softmax(attempt): # activations, one row or more
     if not rows.isfinite().all(): return differs('All activations must be finite to start with.')
     exps = rows.exp()
     if not (exps/exps.sum(1, keepdim=True)).isnan().any():
-        return differs(f'Still a fine softmax: the largest power of e here is {exps.max():.3g}, the smallest {exps.min():.3g}.')
-    return right('Infinity divided by infinity.' if exps.isinf().any() else 'Every power of e was rounded to 0, and 0/0 is nan.')
+        return differs(f'Still fine: the powers of e go from {exps.min():.3g} to {exps.max():.3g}.')
+    return right('Infinity divided by infinity.' if exps.isinf().any() else 'Zero divided by zero.')
 
 # %% ../nbs/internals/tasks.ipynb #rates-tasks
 #| export
