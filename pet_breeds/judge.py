@@ -216,7 +216,7 @@ def _same(a, b):
     return a == b or a != a and b != b
 
 # %% ../nbs/internals/judge.ipynb #stop-def
-_pool = None # the process that runs learners' functions: made at the first, and again after one was ended
+_learner_pool = None # the process that runs learners' functions: made at the first, and again after one was ended
 _loaded:set = set() # names of modules that it has imported
 _LARGEST = 2**26 # bytes of a function with all that it refers to
 
@@ -240,22 +240,22 @@ def _answer_here(sent):
 
 def _end_pool():
     "End the other process, whatever it does"
-    global _pool
-    if _pool is not None: _pool.shutdown(wait=True, kill_workers=True)
-    _pool = None
+    global _learner_pool
+    if _learner_pool is not None: _learner_pool.shutdown(wait=True, kill_workers=True)
+    _learner_pool = None
     _loaded.clear()
 
 def _start_pool(modules):
     "A process that has imported `modules`, ready to work"
-    global _pool
+    global _learner_pool
     from joblib.externals.loky import ProcessPoolExecutor
     wanted = _loaded | set(modules)
     if wanted != _loaded: _end_pool() # the pool ends a process that grows, so it imports before its first job
-    if _pool is None:
-        _pool = ProcessPoolExecutor(1, timeout=300, initializer=_load, initargs=(sorted(wanted),))
+    if _learner_pool is None:
+        _learner_pool = ProcessPoolExecutor(1, timeout=300, initializer=_load, initargs=(sorted(wanted),))
         _loaded.update(wanted)
-    _pool.submit(_load, modules).result(120)
-    return _pool
+    _learner_pool.submit(_load, modules).result(120)
+    return _learner_pool
 
 def _elsewhere(seconds, func, args, modules):
     "The outcome of `func` in another process; None if it can't be had there"

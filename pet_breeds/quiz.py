@@ -130,10 +130,9 @@ def _remember(id, ok, by_you=False):
     file.parent.mkdir(parents=True, exist_ok=True)
     with _progress_lock():
         kept = read_progress()
-        entry = {**dict(tries=0, solved=False), **kept.get(id, {})}
-        if by_you: entry['by_you'] = True
-        else: entry |= dict(tries=entry['tries']+1, solved=entry['solved'] or bool(ok))
-        kept[id] = entry
+        before = kept.get(id, dict(tries=0, solved=False))
+        kept[id] = dict(tries=before['tries'] + (not by_you), solved=before['solved'] or bool(ok))
+        if by_you or before.get('by_you'): kept[id]['by_you'] = True
         write_whole(file, json.dumps(dict(version=VERSION, questions=kept), indent=1).encode())
 
 # %% ../nbs/internals/quiz.ipynb #answers-def
