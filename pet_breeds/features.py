@@ -150,7 +150,7 @@ def body_features(
     try:
         with learn.no_bar(), quick_model(learn, len(items), body): feats, targ = learn.get_preds(dl=dl, act=noop)
     finally:
-        learn.dl = learn.pred = learn.loss = None # they hold a batch, which may be needed after an error
+        learn.dl = learn.pred = learn.loss = learn.loss_grad = None # their memory may be needed after an error
         learn.xb = learn.yb = (None,)
     if not feats.isfinite().all(): raise FloatingPointError("the body's features are not finite: check its weights")
     return feats.numpy(), targ.numpy()
