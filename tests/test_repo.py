@@ -17,23 +17,25 @@ from outputs import WIDGET
 
 # Who may import whom. A module may import only modules above it in this table, so there is no circle.
 MAY_IMPORT = {
-    'core': '', 'figures': '', 'effects': 'core figures', 'labels': 'core', 'loss': '', 'lrs': 'figures', 'drawn': 'core', 'judge': '',
+    'core': '', 'figures': '', 'effects': 'core figures', 'tables': 'core', 'labels': 'core tables', 'loss': '', 'lrs': 'figures', 'drawn': 'core', 'judge': '',
     'copies': '', 'photos': 'copies core labels', 'warp': 'core', 'presize': 'core warp', 'distributed': 'core',
     'precision': 'core', 'sources': 'core drawn photos', 'batches': 'core photos presize warp',
-    'data': 'batches copies core labels photos warp',
+    'splits': 'copies core photos', 'inventory': 'core labels photos tables',
+    'data': 'batches core inventory labels photos splits warp',
     'weights': 'core', 'model': 'core warp weights', 'saving': 'batches core model warp weights',
     'checkpoint': 'core model saving weights',
     'course': 'data model sources', 'training': 'checkpoint core lrs', 'interpret': 'figures loss photos',
-    'plan': 'core weights', 'questions': 'core judge', 'quiz': 'core judge questions', 'tasks': 'judge quiz', 'handout': 'core questions',
+    'plan': 'core weights', 'questions': 'core judge', 'quiz': 'core judge questions', 'tasks': 'judge labels quiz', 'handout': 'core questions',
     'report': 'core figures interpret lrs',
     'pets': ('batches checkpoint core data distributed interpret loss model photos plan precision report saving '
              'sources training warp weights'),
     'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
-WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'tasks',
+WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'tables', 'labels', 'inventory', 'splits', 'loss', 'lrs', 'interpret', 'judge', 'questions',
+                  'quiz', 'tasks',
                   'handout', 'figures', 'effects', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
-WITHOUT_TORCH = ('copies', 'core', 'drawn', 'effects', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets', 'predict',
-                 'cli')
+WITHOUT_TORCH = ('copies', 'core', 'drawn', 'effects', 'figures', 'tables', 'labels', 'inventory', 'splits', 'questions', 'quiz', 'tasks', 'handout',
+                 'plan', 'pets', 'predict', 'cli')
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])
