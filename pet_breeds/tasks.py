@@ -266,7 +266,7 @@ def _exactly(attempt, n):
     if len(found) != n: raise Failed(f'expected {n} number{"s"[:n-1]}, got {len(found)}')
     return found
 
-@task('The exponent 10001 is 17, so the power is 2 to the 2. The first three bits of the fraction count 512, 256 and 128.')
+@task('The exponent 10001 is 17, so the power is 2 to the 2. The first bits of the fraction count 512, 256, 128.')
 def read_bits(attempt): # a number
     "Whether the bits 0 10001 1010000000 were read"
     [number] = _exactly(attempt, 1)
@@ -290,7 +290,7 @@ def thousand_steps(attempt): # a number
     if abs(remaining-.9) < .01: return differs('that would be exact arithmetic.')
     return differs(f'{remaining:g} is not what float16 has after the first step.')
 
-@task('Try 1000, then ten times as much. The start of the hill must get above 0.00000003, and its end must stay below 65,504.')
+@task('Try 1000, then ten times as much. Nearly all must get above 0.00000003, and all must stay below 65,504.')
 def scale_the_loss(attempt, grads): # a factor; a tensor of gradients above 0
     "Whether a factor brings the gradients into the range of float16"
     scaled = (grads.double()*_exactly(attempt, 1)[0]).half()
@@ -301,7 +301,7 @@ def scale_the_loss(attempt, grads): # a factor; a tensor of gradients above 0
 # %% ../nbs/internals/tasks.ipynb #mistakes-tasks
 from .judge import near
 
-@task('The diagonal counts the photos whose prediction is their label: `np.diag(cm)`. The sum of all cells is the number of photos.')
+@task('The diagonal counts the right predictions: `np.diag(cm)`. The sum of all cells is the number of photos.')
 def accuracy_of_matrix(attempt, cm): # a number; the confusion matrix
     "Whether a number is the fraction of right predictions"
     counts = cm.to_numpy()
@@ -311,7 +311,7 @@ def accuracy_of_matrix(attempt, cm): # a number; the confusion matrix
     if near(share, 1-right_ones): return differs('that is the error rate.')
     return differs(f'{share:.3g} is not the fraction of right predictions.')
 
-@task('With an error rate of e, four photos are all right with probability (1 - e)**4. Which e makes that about one in twenty?')
+@task('With an error rate of e, all four are right with probability (1 - e)**4. Which e makes that one in twenty?')
 def four_right(attempt): # an error rate
     "Whether four right answers are nearly, but not quite, too much luck at an error rate"
     [e] = _exactly(attempt, 1)
@@ -337,7 +337,7 @@ def belief_in_labels(attempt, probs, labels): # a number for each photo; (photos
     "Whether these are the probabilities of the labels"
     got = _exactly(attempt, len(labels))
     if near(got, probs[range(len(labels)), labels], 1e-6): return right()
-    if near(got, probs.max(1), 1e-6): return differs('these are the probabilities of the predicted breeds, not of the labels.')
+    if near(got, probs.max(1), 1e-6): return differs('these are the probabilities of the predicted breeds.')
     return differs('some numbers are not the probability of the label.')
 
 @task('The new labels are the predictions of the model that is measured.')
