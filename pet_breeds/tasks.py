@@ -188,7 +188,8 @@ def margin(
     "The square from which 224 pixels can be kept at any angle"
     value = number_of(attempt)
     if value is None or value.imag: return differs('Give one number.')
-    if not 316 < value.real <= 320: return differs(f'From {value.real:.4g} pixels you could keep {value.real/2**.5:.4g}.')
+    kept = value.real/2**.5
+    if not 316 < value.real <= 320: return differs(f'From {value.real:.4g} pixels you could keep {kept:.4g}.')
     return right('The book takes 460, which also leaves room for a crop.')
 
 @task('What must be true of photos before they can be stacked? And what is quicker for 64 photos together?')
