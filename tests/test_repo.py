@@ -17,7 +17,7 @@ from outputs import WIDGET
 
 # Who may import whom. A module may import only modules above it in this table, so there is no circle.
 MAY_IMPORT = {
-    'core': '', 'figures': '', 'labels': 'core', 'loss': '', 'lrs': 'figures', 'drawn': 'core', 'judge': '',
+    'core': '', 'figures': '', 'effects': 'core figures', 'labels': 'core', 'loss': '', 'lrs': 'figures', 'drawn': 'core', 'judge': '',
     'copies': '', 'photos': 'copies core labels', 'warp': 'core', 'presize': 'core warp', 'distributed': 'core',
     'precision': 'core', 'sources': 'core drawn photos', 'batches': 'core photos presize warp',
     'data': 'batches copies core labels photos warp',
@@ -31,8 +31,8 @@ MAY_IMPORT = {
     'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'tasks',
-                  'handout', 'figures', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
-WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets', 'predict',
+                  'handout', 'figures', 'effects', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
+WITHOUT_TORCH = ('copies', 'core', 'drawn', 'effects', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets', 'predict',
                  'cli')
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
