@@ -23,7 +23,7 @@ MAY_IMPORT = {
     'data': 'batches copies core labels photos warp',
     'weights': 'core', 'model': 'core warp weights', 'saving': 'batches core model warp weights',
     'checkpoint': 'core model saving weights',
-    'training': 'checkpoint core lrs', 'interpret': 'figures loss photos',
+    'course': 'data model sources', 'training': 'checkpoint core lrs', 'interpret': 'figures loss photos',
     'plan': 'core weights', 'questions': 'core judge', 'quiz': 'core judge questions', 'tasks': 'judge quiz', 'handout': 'core questions',
     'report': 'core figures interpret lrs',
     'pets': ('batches checkpoint core data distributed interpret loss model photos plan precision report saving '
