@@ -167,7 +167,7 @@ def cosine(
     start, # value at 0: a number, or an array with one per parameter group
     end, # value at 1: likewise
 )->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
-    "Half a cosine wave from `start` to `end`. Raises TypeError or ValueError as `linear`"
+    "Half a cosine wave from `start` to `end`. Raises what `linear` raises"
     start,end = _rates(start=start, end=end)
     return _schedule(lambda pct: start + (1-np.cos(np.pi*pct))/2*(end-start))
 
@@ -190,7 +190,7 @@ def one_cycle(
     div_final:float=1e5, # the end is `lr_max/div_final`, above 0
     pct_start:float=.25, # fraction of the training spent climbing, in [0,1]
 )->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
-    "The rate under fastai's `fit_one_cycle`. Raises ValueError for a divisor not above 0"
+    "The rate under `fit_one_cycle`. Raises ValueError for a divisor not above 0"
     (lr_max,),(div,div_final) = _rates(lr_max=lr_max),_rates(
         positive=True, div=div, div_final=div_final)
     return _up_down(lr_max/div, lr_max, lr_max/div_final, pct_start)

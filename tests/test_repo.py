@@ -17,7 +17,7 @@ from outputs import WIDGET
 
 # Who may import whom. A module may import only modules above it in this table, so there is no circle.
 MAY_IMPORT = {
-    'core': '', 'figures': '', 'effects': 'core figures', 'labels': 'core', 'loss': '', 'lrs': 'figures', 'drawn': 'core', 'judge': '',
+    'core': '', 'figures': '', 'effects': 'core figures', 'labels': 'core', 'loss': '', 'lrs': 'figures', 'digits': 'lrs', 'drawn': 'core', 'judge': '',
     'copies': '', 'photos': 'copies core labels', 'warp': 'core', 'presize': 'core warp', 'distributed': 'core',
     'precision': 'core', 'sources': 'core drawn photos', 'batches': 'core photos presize warp',
     'data': 'batches copies core labels photos warp',
@@ -30,7 +30,7 @@ MAY_IMPORT = {
              'sources training warp weights'),
     'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
-WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz', 'tasks',
+WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'digits', 'interpret', 'judge', 'questions', 'quiz', 'tasks',
                   'handout', 'figures', 'effects', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'effects', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets', 'predict',
                  'cli')
