@@ -7,38 +7,80 @@ __all__ = ['EFFECTS', 'ABOUT', 'Effect', 'read_effect', 'paired', 'effect_findin
 
 # %% ../nbs/internals/effects.ipynb #imports
 import json
+import numpy as np
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
-from .core import check_choice, one_line
+from .core import check_choice, count_of, one_line
 from .figures import COLORS, in_style
 
-# %% ../nbs/internals/effects.ipynb #effects-def
+# %% ../nbs/internals/effects.ipynb #plan-def
 _ERROR = 'fraction of wrong predictions'
-_MS = 'milliseconds of\nprocessor time a photo'
+
+class _Pair(NamedTuple):
+    "Two settings that a finding compares; without the second, the mean of the first"
+    words:str # what the first is called
+    first:dict
+    other:str='' # what the second is called
+    second:dict={}
+    y:str='error' # column
+    noun:str='error' # what that column is called
 
 class _Plan(NamedTuple):
     "How an effect is drawn, and what its finding compares"
     x:str # column on the horizontal axis
     xlabel:str
-    pairs:list # (words, settings, words, settings) of the two sides of a comparison
+    pairs:list # of `_Pair`
     by:str='' # column that makes lines, or '' for one line
+    label:str='{}' # of a line, from its value
     log:bool=False # logarithmic horizontal axis
     ys:tuple=(('error', _ERROR),) # a panel for each: column, label
+    behind:tuple=() # another effect and its setting, whose mean is drawn in gray below single points
+
+# %% ../nbs/internals/effects.ipynb #effects-def
+_HEAD, _LAST, _WHOLE = dict(layers='head only'), dict(layers='last stages'), dict(body='all')
+_BF16, _FP32 = dict(precision='bf16'), dict(precision='fp32')
 
 EFFECTS = dict(
-    batchnorm=_Plan('bs', 'photos in a batch', [
-        ("Batch norm of the frozen body as fastai trains it, with batches of 16", dict(bs=16, statistics='moving, weights learned'),
-         'statistics kept', dict(bs=16, statistics='kept'))], 'statistics', True),
-    rates=_Plan('lr', 'learning rate', [
-        ('All layers at a rate of 0.1', dict(layers='all layers', lr=.1), 'the best rate tried', dict(layers='all layers', lr='lowest')),
-        ('The head alone at a rate of 0.1', dict(layers='head only', lr=.1), 'its best rate', dict(layers='head only', lr='lowest'))],
-        'layers', True),
-    ratios=_Plan('way', 'rate of the first stage', [
-        ('Discriminative rates (ratio 100)', dict(way='ratio 100'), 'one rate', dict(way='one rate')),
-        ('One rate for all layers', dict(way='one rate'), 'the head only', dict(way='head only'))]),
-    unfreeze=_Plan('stages', 'stages of the body that are trained', [
-        ('Training all six stages', dict(stages=6), 'the head only', dict(stages=0))]))
+    batchnorm=_Plan('statistics', 'batch norm statistics of the frozen body', [
+        _Pair(words, dict(statistics=key), 'statistics that are kept', dict(statistics='kept')) for key, words in (
+            ('moving', 'Batch norm statistics that move'),
+            ('moving, weights learned', "Batch norm that learns in the frozen body (fastai's train_bn=True)"))]),
+    rates=_Plan('lr', 'highest learning rate', [
+        _Pair('The last stages at a rate of 0.01', dict(_LAST, lr=.01), 'the best rate', dict(_LAST, lr='lowest')),
+        _Pair('A new head alone at 1', dict(_HEAD, lr=1.), 'its best rate', dict(_HEAD, lr='lowest'))],
+        'layers', log=True),
+    finder=_Plan('lr', 'highest learning rate', [
+        _Pair(f"The rate of the rule '{rule}'", dict(rule=rule), "that of 'minimum/10'", dict(rule='minimum/10'))
+        for rule in ('valley', 'steep', 'slide', 'last descending')], 'rule', log=True, behind=('rates', _HEAD)),
+    ratios=_Plan('way', 'ratio of the rate of the head to that of the first stage trained', [
+        _Pair('Discriminative rates (ratio 100)', dict(way='ratio 100'), 'one rate', dict(way='one rate')),
+        _Pair('Discriminative rates (ratio 100)', dict(way='ratio 100'), 'the head only', dict(way='head only'))]),
+    unfreeze=_Plan('stages', 'last stages of the body that are trained', [
+        _Pair(f'Training {n} of the last stages', dict(stages=n), 'the head only', dict(stages=0)) for n in (1, 3)]),
+    schedules=_Plan('schedule', '', [
+        _Pair(f"{what} ({layers['layers']})", dict(layers, schedule=key),
+              'one cycle', dict(layers, schedule='one cycle')) for layers in (_HEAD, _LAST)
+        for key, what in (('flat', 'One flat rate'), ('stopped early', 'A cycle stopped halfway'))], 'layers'),
+    photos=_Plan('photos', 'photos of a breed to train on', [
+        _Pair('Fine-tuning, with 29 photos of a breed,', dict(way='fine-tuned', photos=29),
+              'the fitted head', dict(way='fitted head', photos=29)),
+        _Pair('The fitted head with 29 photos of a breed', dict(way='fitted head', photos=29),
+              'the same with 4', dict(way='fitted head', photos=4))], 'way', log=True),
+    noise=_Plan('checked', 'fraction of the labels that is checked', [
+        _Pair('Fraction of 10% wrong labels found among the 10% most doubtful', dict(wrong=.1, checked=.1), y='found'),
+        _Pair('Checking these', dict(wrong=.1, checked=.1), 'checking none', dict(wrong=.1, checked=0.))],
+        'wrong', '{:.0%} wrong labels', ys=(('found', 'fraction of wrong labels found'), ('error', _ERROR))),
+    views=_Plan('views', 'views of a photo', [
+        _Pair(f'{n} views', dict(views=n), 'one', dict(views=1)) for n in (2, 8)], log=True),
+    depth=_Plan('body', 'features after stage 1 to 7, after the whole body, and of mobilenet_v2', [
+        _Pair('The whole body', _WHOLE, 'its first six stages', dict(body='6')),
+        _Pair('mobilenet_v2', dict(body='mobilenet'), 'the whole body', _WHOLE)]),
+    precision=_Plan('precision', '', [
+        _Pair('bf16', _BF16, 'fp32', _FP32, y, noun) for y, noun in (
+            ('error', 'error'), ('ms', 'milliseconds of processor time a photo'),
+            ('MB', 'MB a photo kept for backpropagation'))],
+        ys=(('error', _ERROR), ('ms', 'processor time, ms a photo'), ('MB', 'kept for backpropagation, MB a photo'))))
 
 # %% ../nbs/internals/effects.ipynb #read-effect
 class Effect(NamedTuple):
@@ -76,20 +118,17 @@ def read_effect(
     return Effect(about, table)
 
 # %% ../nbs/internals/effects.ipynb #line-def
-def _chosen(plan, rows, where, y):
-    "Rows of a setting, by seed; 'lowest' and 'highest' stand for the value with that mean"
-    for column, value in where.items():
-        if value in ('lowest', 'highest'):
-            known = {k: v for k, v in where.items() if v not in ('lowest', 'highest')}
-            means = rows[(rows[list(known)] == list(known.values())).all(axis=1)].groupby(column)[y].mean()
-            where = {**where, column: means.idxmin() if value == 'lowest' else means.idxmax()}
-    found = rows[(rows[list(where)] == list(where.values())).all(axis=1)]
-    return found.groupby('seed')[y].last(), where
+def _rows_of(rows, where):
+    "Rows of a setting, and the setting; its `'lowest'` is replaced by the value with the lowest mean error"
+    for column in [k for k, v in where.items() if v == 'lowest']:
+        where = {k: v for k, v in where.items() if k != column}
+        where[column] = _rows_of(rows, where)[0].groupby(column).error.mean().idxmin()
+    return rows[(rows[list(where)] == list(where.values())).all(axis=1)], where
 
 def paired(
-    first, # numbers of one setting, a Series by seed
-    second, # of the other
-)->tuple: # mean of first - second, and the two ends of its 95% interval, by Student's t; the number of seeds
+    first, # numbers of one setting: a Series by seed
+    second=0., # of the other; the mean of the first is taken unless given
+)->tuple: # mean of `first - second`; the two ends of its 95% interval, by Student's t; how many seeds
     "The mean difference, seed by seed. Raises ValueError below two seeds that both have"
     from scipy import stats
     diff = (first-second).dropna()
@@ -98,71 +137,75 @@ def paired(
     half = float(stats.t.ppf(.975, n-1)*diff.sem())
     return float(diff.mean()), float(diff.mean())-half, float(diff.mean())+half, n
 
-def _finding(plan, rows, pair):
-    "A sentence on two settings"
-    words, first, other_words, second = pair
-    y = plan.ys[0][0]
-    (a, _), (b, where) = (_chosen(plan, rows, side, y) for side in (first, second))
-    best = ', '.join(f'{where[k]:g}' for k, v in second.items() if v in ('lowest', 'highest'))
+def _finding(rows, pair):
+    "A sentence on two settings, or on one"
+    a, b = (_rows_of(rows, side)[0].set_index('seed')[pair.y] for side in (pair.first, pair.second))
+    if not pair.second:
+        mean, low, high, n = paired(a)
+        return f'{pair.words}: {mean:.3f} (95% interval {low:.3f} to {high:.3f}, {n} seeds).'
+    best = ''.join(f' ({_rows_of(rows, pair.second)[1][k]:g})' for k, v in pair.second.items() if v == 'lowest')
     mean, low, high, n = paired(a, b)
     sign, way = (-1, 'lower') if mean < 0 else (1, 'higher')
     low, high = sorted((sign*low, sign*high))
     doubt = 'no clear difference, ' if low <= 0 else ''
-    return (f"{words} against {other_words}{f' ({best})' if best else ''}: {doubt}error {way} by {sign*mean:.3f} "
+    return (f'{pair.words} against {pair.other}{best}: {doubt}{pair.noun} {way} by {sign*mean:.3f} '
             f'(95% interval {low:.3f} to {high:.3f}, {n} seeds).')
 
 def effect_finding(
     name:str, # a key of `EFFECTS`
 )->str: # a sentence for each comparison
-    "What an effect amounts to, computed from its rows. Raises as `read_effect`"
-    rows, plan = read_effect(name).rows, EFFECTS[name]
-    return ' '.join(_finding(plan, rows, pair) for pair in plan.pairs)
+    "The result of an effect, computed from its rows. Raises as `read_effect`"
+    rows = read_effect(name).rows
+    return ' '.join(_finding(rows, pair) for pair in EFFECTS[name].pairs)
 
 def _counted(n): return f'{min(n):,} to {max(n):,}' if isinstance(n, list) else f'{n:,}'
 
 def effect_line(
     name:str, # a key of `EFFECTS`
 )->str: # for a caption
-    "What was measured, on what, and what was found, in plain sentences. Raises as `read_effect`"
-    about = read_effect(name).about
-    seeds = len(about['seeds'])
-    return (f"{about['what']}. {effect_finding(name)} Photos: {about['photos']}; {_counted(about['n_train'])} to train on, "
-            f"{_counted(about['n_valid'])} to validate on, {seeds} seeds, {about['device']}, "
-            f"{about['threads']} thread{'s'[:about['threads']-1]}. Made by `{about['command']}`.")
+    "What was measured, on which photos, and the finding, in plain sentences. Raises as `read_effect`"
+    about, rows = read_effect(name)
+    return (f"{about['what']}. {effect_finding(name)} Measured on {about['photos']}: {_counted(about['n_train'])} "
+            f"photos to train on, {_counted(about['n_valid'])} for validation; "
+            f"{count_of(rows.seed.nunique(), 'seed')}; {about['device']}, "
+            f"{count_of(about['threads'], 'thread')}. Made by `{about['command']}`.")
 
 # %% ../nbs/internals/effects.ipynb #plot-def
-def _draw_line(ax, table, color, label, numbers):
-    "Seeds faintly, their mean strongly; `table` has a row a place and a column a seed"
-    at = table.index if numbers else range(len(table))
-    ax.plot(at, table.to_numpy(), color=color, alpha=.25, lw=.8, marker='o', ms=2.5, mec='none')
-    ax.plot(at, table.mean(axis=1), color=color, marker='o', ms=5, label=label)
-
-def _draw_panel(ax, plan, rows, y, ylabel, legend):
-    "One column against `plan.x`"
-    numbers = plan.log or rows[plan.x].dtype.kind == 'i'
-    groups = rows.groupby(plan.by, sort=False) if plan.by else [('', rows)]
-    places = list(dict.fromkeys(rows[plan.x]))
-    for (label, group), color in zip(groups, COLORS.values()):
-        table = group.pivot_table(values=y, index=plan.x, columns='seed').reindex(sorted(places) if numbers else places)
-        _draw_line(ax, table, color, label, numbers)
-    ax.set(xlabel=plan.xlabel, ylabel=ylabel)
-    if plan.log: ax.set_xscale('log')
+def _draw_lines(ax, plan, rows, y):
+    "A line for each value of `plan.by`, or one"
+    numbers, places = rows[plan.x].dtype.kind in 'if', list(dict.fromkeys(rows[plan.x]))
+    for (value, group), color in zip(rows.groupby(plan.by, sort=False) if plan.by else [('', rows)], COLORS.values()):
+        table = group.pivot(index=plan.x, columns='seed', values=y)
+        table = table.sort_index() if numbers else table.reindex(places)
+        at = table.index if numbers else range(len(table))
+        ax.plot(at, table.to_numpy(), color=color, alpha=.35, lw=.9, marker='o', ms=4, mec='none')
+        ax.plot(at, table.mean(axis=1), color=color, marker='o', ms=5, label=plan.label.format(value))
     if not numbers: ax.set(xticks=range(len(places)), xticklabels=places, xlim=(-.4, len(places)-.6))
     elif len(places) < 6:
-        ax.set_xticks(places, list(map(str, places)))
+        ax.set_xticks(places, [f'{place:g}' for place in places])
         ax.minorticks_off()
-    ax.set_ylim(bottom=0)
-    if legend: ax.legend()
+
+def _draw_points(ax, plan, rows, y):
+    "Each seed as a point, the means as large ones, over the mean of another effect"
+    other, where = plan.behind
+    curve = _rows_of(read_effect(other).rows, where)[0].groupby(plan.x)[y].mean()
+    ax.plot(curve.index, curve, color=COLORS['gray'], lw=1)
+    for (value, group), color in zip(rows.groupby(plan.by, sort=False), COLORS.values()):
+        ax.plot(group[plan.x], group[y], 'o', color=color, alpha=.35, ms=4, mec='none')
+        middle = np.exp(np.log(group[plan.x]).mean())
+        ax.plot(middle, group[y].mean(), 'o', color=color, ms=8, label=plan.label.format(value))
 
 @in_style()
 def plot_effect(
     name:str, # a key of `EFFECTS`
-): # a matplotlib Figure
+): # a matplotlib Figure, 6 inches wide
     "Every seed of an effect faintly, and the means strongly. Raises as `read_effect`"
     from matplotlib.figure import Figure
-    plan, (about, rows) = EFFECTS[name], read_effect(name)
+    plan, rows = EFFECTS[name], read_effect(name).rows
     fig = Figure(figsize=(6, 3.2))
-    axes = fig.subplots(1, len(plan.ys), squeeze=False)[0]
-    for i, (ax, (y, ylabel)) in enumerate(zip(axes, plan.ys)):
-        _draw_panel(ax, plan, rows, y, ylabel, plan.by and i == 0)
+    for i, (ax, (y, ylabel)) in enumerate(zip(fig.subplots(1, len(plan.ys), squeeze=False)[0], plan.ys)):
+        ax.set_xscale('log' if plan.log else 'linear')
+        (_draw_points if plan.behind else _draw_lines)(ax, plan, rows, y)
+        ax.set(xlabel=plan.xlabel, ylabel=ylabel, ylim=(0, 1.08*rows[y].max()))
+        if plan.by and not i: ax.legend()
     return fig

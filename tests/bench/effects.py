@@ -6,9 +6,11 @@ Photos: `$PET_BREEDS_SHARED/pets` and `pets_more`, or those of ../shared: 36 of 
 split (the same for every setting of an effect, so settings are paired), the weights of the head, the order and the augmentations. The
 file is written after each row, and a row that is there is not measured again; other settings of the whole effect start a new file.
 Unless an effect says otherwise the body is tf_efficientnet_lite0 with ImageNet weights and a linear head, and its batch norm statistics
-stay as they came. "Head only" trains on features of the whole photos, computed once, which is exact as long as nothing else changes.
+stay as they came. What is frozen is computed once: for the head alone the features of the whole photos, for the last three stages of
+the body what the first four make of each photo and of its mirror image.
 """
-import argparse, itertools, json, os, platform, re, resource, sys, time
+import argparse, itertools, json, os, platform, random, re, sys, time
+from copy import deepcopy
 from functools import cache
 from inspect import signature
 from pathlib import Path
@@ -23,13 +25,15 @@ from pet_breeds.model import FixedStats, linear_head, make_learner, make_model
 from pet_breeds.photos import find_photos, read_photo
 from pet_breeds.precision import mixed_precision
 from pet_breeds.training import cross_validate, find_lr
-import cv2, fastai, numpy as np, sklearn, timm, torch
+from pet_breeds.weights import find_weights
+import cv2, fastai, numpy as np, timm, torch
 from fastai.callback.channelslast import ChannelsLast
+from fastai.callback.schedule import minimum, slide, steep, valley
 from fastai.vision.all import (Callback, CancelFitException, CancelValidException, CrossEntropyLossFlat, DataLoaders, Datasets, IntToFloatTensor, L,
-                               Learner, TensorCategory, TensorImage, TfmdDL, aug_transforms, error_rate, params, set_seed)
+                               Learner, TensorCategory, TensorImage, TfmdDL, aug_transforms, error_rate, params, set_seed, trainable_params)
 from sklearn.linear_model import LogisticRegression
 
-LITE0, STORED, SIZE, BREEDS, VALID = 'tf_efficientnet_lite0', 128, 96, 37, 7
+LITE0, STORED, SIZE, BREEDS, VALID, BS = 'tf_efficientnet_lite0', 128, 96, 37, 7, 16
 MOBILENET = SHARED/'weights/mobilenet_v2_imagenet.pth'
 
 # photos
@@ -58,7 +62,7 @@ def split(seed, train=7):
     orders = [rng.permutation(np.flatnonzero(y == breed)) for breed in range(BREEDS)]
     return np.concatenate([o[:train] for o in orders]), np.concatenate([o[-VALID:] for o in orders])
 
-def loaders(train, valid, bs=16, size=SIZE):
+def loaders(train, valid, bs=BS, size=SIZE):
     "fastai's loaders with the chapter's augmentations"
     x, y = photos(), files()[1]
     sets = Datasets(range(len(x)), [[lambda i: TensorImage(x[i])], [lambda i: TensorCategory(y[i])]], splits=(L(*train), L(*valid)))
@@ -68,21 +72,11 @@ def loaders(train, valid, bs=16, size=SIZE):
     return dls
 
 # Learners
-def stages(model):
-    "Parameter groups: six of the body, from its input on, and the head"
-    body, head = model
-    b = body.blocks
-    return L([body.conv_stem, body.bn1, b[0], b[1]], [b[2]], [b[3]], [b[4]], [b[5]], [b[6], body.conv_head, body.bn2], [head]).map(
-        lambda group: [p for module in group for p in params(module)])
-
-def learner(seed, train, valid, bs=16, head='linear', arch=LITE0, weights='auto', **kwargs):
-    "A frozen Learner on photos"
-    dls = loaders(train, valid, bs)
+def learner(seed, train, valid, bs=BS, head='linear', arch=LITE0, weights='auto', size=SIZE, **kwargs):
+    "A Learner on photos, frozen if pretrained"
     set_seed(seed)
-    learn = make_learner(dls, arch, weights, head, loss_func=CrossEntropyLossFlat(), cbs=ChannelsLast(), **kwargs)
-    if arch == LITE0: learn.splitter, learn.opt = stages, None
-    if learn.weights: learn.freeze()
-    return learn
+    dls = loaders(train, valid, bs, size)
+    return make_learner(dls, arch, weights, head, loss_func=CrossEntropyLossFlat(), cbs=ChannelsLast(), **kwargs)
 
 class Unmeasured(Callback):
     "Leave the validation out"
@@ -97,67 +91,215 @@ def measured(learn):
     with learn.no_bar(): loss, error = learn.validate()
     return dict(error=error, **({'loss': loss} if np.isfinite(loss) else {}))
 
+@cache
+def body_of(arch, weights, size):
+    "A pretrained body for photos of a size, and what its photos are normalized with"
+    model, meta = make_model(arch, BREEDS, find_weights(arch, weights), size, 'linear')
+    return model[0].eval().to(memory_format=torch.channels_last), [torch.tensor(s).view(3, 1, 1) for s in meta['stats']]
+
+def resized(x, size):
+    "Photos, uint8, as numbers from 0 to 1, in a size"
+    x = x.float()/255
+    return x if x.shape[-1] == size else torch.nn.functional.interpolate(x, (size, size), mode='bilinear', antialias=True)
+
 @torch.no_grad()
-def body_of(body, stats, x):
-    "What a body gives for photos, uint8"
-    mean, std = (torch.tensor(s).view(3, 1, 1) for s in stats)
-    body = body.eval().to(memory_format=torch.channels_last)
-    x = torch.nn.functional.interpolate(x.float()/255, (SIZE, SIZE), mode='bilinear', antialias=True) if x.shape[-1] != SIZE else x.float()/255
-    out = torch.cat([body((part-mean)/std) for part in x.split(64)])
+def feats_of(x, size, arch=LITE0, weights='auto'):
+    "Features of photos, uint8, averaged over the grid: (n, features)"
+    body, (mean, std) = body_of(arch, weights, size)
+    out = torch.cat([body((resized(part, size)-mean)/std) for part in x.split(32)])
     return out.mean((2, 3)) if out.ndim == 4 else out
 
 @cache
-def features(arch=LITE0, weights='auto'):
+@torch.no_grad()
+def stage_features(size):
+    "Features of all photos after each of seven stages, averaged over the grid, and those of the whole body"
+    body, kept = body_of(LITE0, 'auto', size)[0], {f'{i+1}': [] for i in range(7)}
+    hooks = [block.register_forward_hook(lambda _, args, out, to=to: to.append(out.mean((2, 3)))) for block, to in zip(body.blocks, kept.values())]
+    last = feats_of(photos(max(STORED, size)), size)
+    for hook in hooks: hook.remove()
+    return {name: torch.cat(parts) for name, parts in kept.items()} | {'all': last}
+
+@cache
+def features(size=SIZE, arch=LITE0, weights='auto'):
     "Features of all photos, whole, (n, features)"
-    from pet_breeds.weights import find_weights
-    model, meta = make_model(arch, BREEDS, find_weights(arch, weights), SIZE, 'linear')
-    return body_of(model[0], meta['stats'], photos())
+    return stage_features(size)['all'] if arch == LITE0 else feats_of(photos(max(STORED, size)), size, arch, weights)
 
-def head_learner(seed, train, valid, bs=16, feats=None):
-    "A Learner of a linear head alone, on features"
-    feats, y = features() if feats is None else feats, files()[1]
-    def dl(idxs, **kwargs): return TfmdDL([(feats[i], y[i]) for i in idxs], num_workers=0, device=torch.device('cpu'), **kwargs)
-    dls = DataLoaders(dl(train, bs=bs, shuffle=True, drop_last=True), dl(valid, bs=256), device=torch.device('cpu'))
+def learner_on(seed, model, train, valid, bs, splitter=trainable_params, **kwargs):
+    "A Learner on numbers that were computed before: `train` and `valid` are lists of inputs and targets"
     set_seed(seed)
-    return Learner(dls, linear_head(feats.shape[1], BREEDS, False), CrossEntropyLossFlat(), metrics=error_rate)
+    device = torch.device('cpu')
+    dls = DataLoaders(TfmdDL(train, bs=bs, shuffle=True, drop_last=True, num_workers=0, device=device),
+                      TfmdDL(valid, bs=256, num_workers=0, device=device), device=device)
+    return Learner(dls, model, CrossEntropyLossFlat(), splitter=splitter, metrics=error_rate, **kwargs)
 
-def with_head(seed, train, valid, bs=16):
-    "A Learner on photos whose head was trained alone for ten epochs, as the chapter does first; its error then"
-    head = head_learner(seed, train, valid, bs)
-    quiet(head, 'fit_one_cycle', 10, 1e-2)
-    learn = learner(seed, train, valid, bs)
-    learn.model[1].load_state_dict(head.model.state_dict())
-    return learn, measured(head)['error']
+def head_learner(seed, train, valid, bs=64, feats=None):
+    "A Learner of a new linear head alone"
+    feats, y = features() if feats is None else feats, files()[1]
+    set_seed(seed)
+    return learner_on(seed, linear_head(feats.shape[1], BREEDS, False), *([(feats[i], y[i]) for i in idxs] for idxs in (train, valid)), bs)
+
+def upper(arch_body):
+    "The last three of seven stages, each a parameter group before that of the head: 95% of the body's weights"
+    b = arch_body
+    return torch.nn.Sequential(b.blocks[4], b.blocks[5], torch.nn.Sequential(b.blocks[6], b.conv_head, b.bn2), b.global_pool)
+
+@cache
+@torch.no_grad()
+def lower():
+    "What the first four stages make of all photos, and of them mirrored: (2, n, channels, height, width)"
+    body, (mean, std) = body_of(LITE0, 'auto', SIZE)
+    first = torch.nn.Sequential(body.conv_stem, body.bn1, body.blocks[:4])
+    return torch.stack([torch.cat([first((resized(part, SIZE)-mean)/std).contiguous() for part in view.split(32)])
+                        for view in (photos(), photos().flip(-1))])
+
+class Mirrored:
+    "Training items: the plain photo or its mirror image, by chance"
+    def __init__(self, idxs): self.idxs = idxs
+    def __len__(self): return len(self.idxs)
+    def __getitem__(self, i): return lower()[random.randrange(2), self.idxs[i]], files()[1][self.idxs[i]]
+
+@cache
+def trained_head(seed, each):
+    "A head that was trained alone for ten epochs, as the chapter does first, and its error"
+    alone = head_learner(seed, *split(seed, each))
+    quiet(alone, 'fit_one_cycle', 10, 1e-2)
+    return alone.model, measured(alone)['error']
+
+def last_stages(seed, each, head=None):
+    "A Learner of the last three stages and of a head, unfrozen; the head is `trained_head` unless given"
+    train, valid = split(seed, each)
+    body, head = upper(deepcopy(body_of(LITE0, 'auto', SIZE)[0])), deepcopy(head or trained_head(seed, each)[0])
+    known = [(lower()[0, i], files()[1][i]) for i in valid]
+    return learner_on(seed, torch.nn.Sequential(body, head), Mirrored(train), known, BS, lambda m: L(*m[0][:3], m[1]).map(params),
+                      cbs=[FixedStats(), ChannelsLast()])
 
 # effects: each takes a seed and a setting, and gives one result or several
-def batchnorm(seed, bs, statistics, epochs, lr):
-    learn = learner(seed, *split(seed), bs, head='fastai', train_bn=statistics == 'moving, weights learned')
+def batchnorm(seed, bs, statistics, each, epochs, lr):
+    learn = learner(seed, *split(seed, each), bs, head='fastai', train_bn=statistics == 'moving, weights learned')
     if statistics == 'kept': learn.add_cb(FixedStats())
     quiet(learn, 'fit_one_cycle', epochs, lr)
     return measured(learn)
 
-def rates(seed, layers, lr, epochs):
-    if layers == 'head only': learn = head_learner(seed, *split(seed))
-    else:
-        learn = learner(seed, *split(seed))
-        learn.unfreeze()
+def rates(seed, layers, lr, each, epochs):
+    if layers == 'head only': learn, epochs = head_learner(seed, *split(seed, each)), 10*epochs
+    else: learn = last_stages(seed, each)
     quiet(learn, 'fit_one_cycle', epochs, lr)
     return measured(learn)
 
-def ratios(seed, way, epochs, lr):
-    learn, before = with_head(seed, *split(seed))
-    if way == 'head only': return dict(error=before)
-    learn.unfreeze()
-    ratio = 1 if way == 'one rate' else float(way.removeprefix('ratio '))
+def ratios(seed, way, each, epochs, lr):
+    if way == 'head only': return dict(error=trained_head(seed, each)[1])
+    learn, ratio = last_stages(seed, each), 1 if way == 'one rate' else float(way.removeprefix('ratio '))
     quiet(learn, 'fit_one_cycle', epochs, slice(lr/ratio, lr) if ratio > 1 else lr)
     return measured(learn)
 
-def unfreeze(seed, stages, epochs, lr):
-    learn, before = with_head(seed, *split(seed))
-    if not stages: return dict(error=before)
+def unfreeze(seed, stages, each, epochs, lr):
+    if not stages: return dict(error=trained_head(seed, each)[1])
+    learn = last_stages(seed, each)
     learn.freeze_to(-1-stages)
-    quiet(learn, 'fit_one_cycle', epochs, slice(lr/10, lr))
+    quiet(learn, 'fit_one_cycle', epochs, slice(lr/100, lr))
     return measured(learn)
+
+RULES = dict(valley=valley, steep=steep, slide=slide) | {'minimum/10': minimum}
+
+def finder(seed, each, epochs):
+    "Each rule's rate on one curve of the finder, for the head alone, and the error after training at that rate"
+    lrs, losses, ours = find_lr(head_learner(seed, *split(seed, each)), show_plot=False)
+    shown = [torch.tensor(x[10:-5]) for x in (lrs, losses)] # as `lr_find` leaves them out
+    picks = {rule: float(f(*shown, 100)[0]) for rule, f in RULES.items()} | {'last descending': ours.last_descending}
+    return [dict(rule=rule, lr=lr, **rates(seed, 'head only', lr, each, epochs)) for rule, lr in picks.items() if lr]
+
+class StopAt(Callback):
+    "End the training after some epochs, as early stopping may"
+    def __init__(self, epochs): self.epochs = epochs
+    def after_epoch(self):
+        if self.epoch+1 >= self.epochs: raise CancelFitException
+
+def schedules(seed, layers, schedule, each, epochs):
+    if layers == 'head only': learn, lr, epochs = head_learner(seed, *split(seed, each)), 1e-2, 10*epochs
+    else: learn, lr = last_stages(seed, each), 1e-3
+    if schedule == 'flat': quiet(learn, 'fit', epochs, lr)
+    elif schedule == 'one cycle': quiet(learn, 'fit_one_cycle', epochs, lr)
+    else: quiet(learn, 'fit_one_cycle', 2*epochs, lr, cbs=[StopAt(epochs)])
+    return measured(learn)
+
+def regression(feats, idxs, y=None):
+    return LogisticRegression(max_iter=1000).fit(feats[idxs], (files()[1] if y is None else y)[idxs])
+
+def error_of(head, feats, idxs): return 1-float(head.score(feats[idxs], files()[1][idxs]))
+
+def head_of(probe):
+    "A linear head of a regression"
+    head = linear_head(probe.coef_.shape[1], BREEDS, False)
+    with torch.no_grad():
+        for to, values in zip(head[-1].parameters(), (probe.coef_, probe.intercept_)): to.copy_(torch.tensor(values))
+    return head
+
+def photos_a_breed(seed, way, photos, epochs, lr):
+    train, valid = split(seed, photos)
+    if way == 'from scratch':
+        learn = learner(seed, train, valid, 32, arch='drawnet', weights='none', size=64)
+        quiet(learn, 'fit_one_cycle', max(1, round(60*32/len(train))), 3e-3)
+        return measured(learn)
+    feats = features(arch='drawnet') if way == 'head on drawn pets' else features()
+    probe = regression(feats, train)
+    if way != 'fine-tuned': return dict(error=error_of(probe, feats, valid))
+    learn = last_stages(seed, photos, head_of(probe))
+    quiet(learn, 'fit_one_cycle', epochs, slice(lr/100, lr))
+    return measured(learn)
+
+def noise(seed, wrong, each, size):
+    "Labels planted wrong; the most doubtful photos, by cross-validation, are looked at and set right"
+    (train, valid), y, rng, feats = split(seed, each), files()[1].clone(), np.random.default_rng(1000+seed), features(size)
+    planted = rng.choice(train, round(wrong*len(train)), replace=False)
+    y[planted] = (y[planted]+torch.tensor(rng.integers(1, BREEDS, len(planted)))) % BREEDS
+    acts = cross_validate((feats[train].numpy(), y[train].numpy()), np.arange(len(train)), BREEDS, seed=seed)
+    doubt, rows = acts[torch.arange(len(train)), y[train]].argsort(), []
+    for checked in (0, .05, .1):
+        looked = train[doubt[:round(checked*len(train))].numpy()]
+        y[looked] = files()[1][looked]
+        rows.append(dict(checked=checked, found=float(np.isin(planted, looked).mean()), error=error_of(regression(feats, train, y), feats, valid)))
+    return rows
+
+def views_of(x):
+    "Eight views of photos: whole and mirrored, the inner 72% and mirrored, and four corners that keep 72%"
+    n = x.shape[-1]
+    small = round(n*.85)
+    far, mid = n-small, (n-small)//2
+    def crop(top, left): return x[..., top:top+small, left:left+small]
+    corners = [crop(0, 0), crop(0, far).flip(-1), crop(far, 0).flip(-1), crop(far, far)]
+    return [x, x.flip(-1), crop(mid, mid), crop(mid, mid).flip(-1), *corners]
+
+def views(seed, each, size):
+    train, valid = split(seed, each)
+    head, y = regression(features(size), train), files()[1][valid].numpy()
+    probs = np.stack([head.predict_proba(feats_of(view, size)) for view in views_of(photos(max(STORED, size))[valid])])
+    return [dict(views=n, error=float((probs[:n].mean(0).argmax(1) != y).mean())) for n in (1, 2, 4, 8)]
+
+def depth(seed, body, each, size):
+    train, valid = split(seed, each)
+    feats = features(size, 'mobilenet_v2', MOBILENET) if body == 'mobilenet' else stage_features(size)[body]
+    feats = (feats-feats[train].mean(0))/(feats[train].std(0)+1e-6)
+    return dict(error=error_of(regression(feats, train), feats, valid))
+
+def saved_bytes(learn):
+    "What a training step keeps for its way back"
+    sizes, x = {}, learn.dls.train.one_batch()[0]
+    def keep(t):
+        sizes[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+    own = {p.untyped_storage().data_ptr() for p in learn.model.parameters()}
+    learn.model.train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t): out = learn.model(x)
+    return sum(size for place, size in sizes.items() if place not in own)/len(x)
+
+def precision(seed, precision, each, epochs, lr):
+    learn = last_stages(seed, each)
+    mixed_precision(learn, precision)
+    before = time.process_time()
+    quiet(learn, 'fit_one_cycle', epochs, slice(lr/10, lr))
+    ms = 1000*(time.process_time()-before)/(epochs*len(learn.dls.train)*learn.dls.train.bs)
+    with torch.autocast('cpu', torch.bfloat16, enabled=precision == 'bf16'): MB = saved_bytes(learn)/1e6
+    return dict(ms=ms, MB=MB, **measured(learn))
 
 # the table: function, settings that vary, settings of all, what is measured
 def grid(**options):
@@ -165,15 +307,31 @@ def grid(**options):
     return [dict(zip(options, values)) for values in itertools.product(*options.values())]
 
 MEASURES = dict(
-    batchnorm=(batchnorm, grid(bs=[16, 64], statistics=['kept', 'moving', 'moving, weights learned']), dict(epochs=3, lr=1e-2),
+    batchnorm=(batchnorm, grid(bs=[16], statistics=['kept', 'moving', 'moving, weights learned']), dict(each=7, epochs=3, lr=1e-2),
                'A frozen body under the head of the chapter: its batch norm statistics kept, moving, or moving with its batch norm '
                'weights learned, as fastai does'),
-    rates=(rates, grid(layers=['head only', 'all layers'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]), dict(epochs=3, bs=16),
-           'One cycle at one highest rate, from a random head: the head alone, or all layers at once'),
-    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(epochs=3, bs=16, lr=3e-3),
-            'All layers trained after the head, at one rate or at rates that rise from the first stage to the head by a ratio'),
-    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 4, 6]), dict(epochs=3, bs=16, lr=3e-3),
-              'How many of six stages of the body are trained with the head, counted from the head, after the head was trained alone'))
+    rates=(rates, grid(layers=['head only'], lr=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.]) + grid(layers=['last stages'], lr=[1e-5, 1e-4, 1e-3, 1e-2]), dict(each=15, epochs=1, bs=BS, head_bs=64),
+           'One cycle with one highest rate: ten epochs for a new head alone, or one for the last three stages of the body and that head'),
+    finder=(finder, [{}], dict(each=15, epochs=1, bs=BS, head_bs=64),
+            'The rate that each rule reads from a curve of the finder for a new head alone, and the error after ten epochs at that rate'),
+    ratios=(ratios, grid(way=['head only', 'one rate', 'ratio 10', 'ratio 100', 'ratio 1000']), dict(each=15, epochs=1, bs=BS, head_bs=64, lr=1e-3),
+            'One epoch for the last three stages of the body and a trained head, at one rate or at rates that rise up to the head by a ratio'),
+    unfreeze=(unfreeze, grid(stages=[0, 1, 2, 3]), dict(each=15, epochs=1, bs=BS, head_bs=64, lr=1e-3),
+              'How many of the last stages of the body are trained for an epoch with a trained head'),
+    schedules=(schedules, grid(layers=['head only', 'last stages'], schedule=['one cycle', 'flat', 'stopped early']),
+               dict(each=15, epochs=1, bs=BS, head_bs=64),
+               'Equal steps by three schedules: one cycle, one rate all the time, and a cycle of twice the length that is stopped halfway'),
+    photos=(photos_a_breed, grid(way=['head on drawn pets', 'fitted head', 'fine-tuned', 'from scratch'], photos=[4, 7, 15, 29]),
+            dict(each=[4, 29], epochs=1, bs=BS, head_bs=64, lr=1e-4),
+            'Photos of a breed to train on: a small network from scratch (60 steps of 32 photos of 64 pixels), heads fitted on the bodies of '
+            'drawn pets and of ImageNet, and the second one trained on for an epoch with the last three stages'),
+    noise=(noise, grid(wrong=[.05, .1]), dict(each=29, size=160),
+           'Labels planted wrong in the training set; a cross-validated model names the most doubtful photos, which are looked at and set right'),
+    views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
+    depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=160),
+           'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
+    precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=1, bs=BS, head_bs=64, lr=1e-3),
+               'The last three stages trained with a trained head in float32, or under bfloat16 autocast on a CPU'))
 
 # running
 def versions():
@@ -183,43 +341,51 @@ def device():
     found = re.search(r'model name\s*: (.+)', Path('/proc/cpuinfo').read_text()) if Path('/proc/cpuinfo').exists() else None
     return found[1].strip() if found else platform.processor() or platform.machine()
 
-def about(name, what, fixed, seeds):
-    return dict(what=what, photos=f'Oxford-IIIT Pets, {BREEDS} breeds, {SIZE} pixels', n_train=BREEDS*7, n_valid=BREEDS*VALID,
-                seeds=seeds, device=device(), threads=torch.get_num_threads(), versions=versions(),
+def about(name, what, fixed):
+    each, size = fixed['each'], fixed.get('size', SIZE)
+    n_train = [BREEDS*n for n in each] if isinstance(each, list) else BREEDS*each
+    return dict(what=what, photos=f'Oxford-IIIT Pets, {BREEDS} breeds, {size} pixels', n_train=n_train, n_valid=BREEDS*VALID,
+                seeds=[], device=device(), threads=torch.get_num_threads(), versions=versions(),
                 command=f'python tests/bench/effects.py {name}', seconds=0., settings=fixed)
 
 def measure(name, file, seeds, func, settings, fixed, what):
-    "Measure what is not in the file yet, and write the file after each row"
-    result = dict(about=about(name, what, fixed, seeds), rows=[])
+    "Measure what is not in the file yet, and write the file after each row; returns what is in it"
+    result = dict(about=about(name, what, fixed), rows=[])
     if file.exists():
         old = json.loads(file.read_text(encoding='utf-8'))
         if old['about']['settings'] == fixed: result['rows'], result['about']['seconds'] = old['rows'], old['about']['seconds']
-    done = {json.dumps([row['seed'], {k: row.get(k) for k in settings[0]}]) for row in result['rows']}
-    for seed in seeds:
-        for setting in settings:
-            if json.dumps([seed, setting]) in done: continue
-            start, cpu = time.perf_counter(), time.process_time()
-            found = func(seed=seed, **setting, **{k: v for k, v in fixed.items() if k in signature(func).parameters})
-            spent = dict(seconds=round(time.perf_counter()-start, 2), cpu_seconds=round(time.process_time()-cpu, 2))
-            for one in found if isinstance(found, list) else [found]: result['rows'].append(dict(seed=seed, **setting, **one, **spent))
-            result['about']['seconds'] = round(result['about']['seconds']+spent['seconds'], 1)
-            write_whole(file, (json.dumps(result, indent=1) + '\n').encode())
-            print(name, result['rows'][-1], flush=True)
+    done = [(row['seed'], {k: row[k] for k in settings[0]}) for row in result['rows']]
+    takes = signature(func).parameters
+    parts = [list(part) for _, part in itertools.groupby(settings, lambda setting: setting.get('layers', setting.get('bs')))] # what is quick comes first
+    for seed, setting in (todo for part in parts for todo in itertools.product(seeds, part)):
+        if (seed, setting) in done: continue
+        start, cpu = time.perf_counter(), time.process_time()
+        found = func(seed=seed, **setting, **{k: v for k, v in fixed.items() if k in takes})
+        spent = dict(seconds=round(time.perf_counter()-start, 2), cpu_seconds=round(time.process_time()-cpu, 2))
+        result['rows'] += [dict(seed=seed, **setting, **one, **spent) for one in (found if isinstance(found, list) else [found])]
+        result['about']['seconds'] = round(result['about']['seconds']+spent['seconds'], 1)
+        result['about']['seeds'] = sorted({row['seed'] for row in result['rows']})
+        write_whole(file, (json.dumps(result, indent=1) + '\n').encode())
+        print(name, result['rows'][-1], flush=True)
     return result
+
+def draw(name, file):
+    from pet_breeds.effects import effect_line, plot_effect
+    plot_effect(name).savefig(file)
+    print(effect_line(name))
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('names', nargs='+', choices=MEASURES)
+    parser.add_argument('names', nargs='+', choices=MEASURES, metavar='NAME', help=', '.join(MEASURES))
     parser.add_argument('--seeds', type=int, default=5)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--results', type=Path, default=ROOT/'nbs/results')
-    parser.add_argument('--plot', type=Path, help='draw the file that is there, and measure nothing')
+    parser.add_argument('--plot', type=Path, metavar='FILE.png', help='draw what is there, and measure nothing')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if not args.plot: photos()
     for name in args.names:
-        if args.plot:
-            plot_effect(name).savefig(args.plot)
-            print(effect_line(name))
+        if args.plot: draw(name, args.plot)
         else: measure(name, args.results/f'{name}.json', list(range(args.seeds)), *MEASURES[name])
 
 if __name__ == '__main__': main()
