@@ -118,7 +118,7 @@ def _valley(losses):
 class Suggestion(NamedTuple):
     "A rate by each of four rules, None where a rule has no answer"
     minimum_over_10: float|None # a tenth of the rate with the lowest loss
-    last_descending: float|None # the start of the last clear fall, at most a third of the rate with the lowest loss
+    last_descending: float|None # the start of the last clear fall, up to a third of the lowest loss's rate
     steepest: float|None # the start of the step that falls fastest per factor of the rate
     valley: float|None # half-way along the longest fall, counted in points: fastai's default
 
