@@ -128,7 +128,7 @@ def suggest(
     skip_start:int=0, # points to leave out at the start; `learn.lr_find()` leaves out a tenth of its steps
     skip_end:int=0, # points to leave out at the end; `learn.lr_find()` leaves out 5
 )->Suggestion: # four rates, None where a rule has no answer
-    "The rates that four rules read off a finder's curve. Raises TypeError or ValueError for what is not such a curve. (Q16)"
+    "The rates that four rules read off a finder's curve. Raises TypeError or ValueError for other input. (Q16)"
     lrs,losses = _curve(lrs, losses, skip_start, skip_end)
     if len(lrs)<2: return Suggestion(None, None, None, None)
     with np.errstate(over='ignore'):
