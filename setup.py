@@ -15,10 +15,10 @@ setup(
     author=cfg['author'], license='Apache-2.0', url=cfg['git_url'],
     long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     # package_dir: so that an editable install is a line in a .pth file, which wins over a folder named as the package, the clone itself
-    packages=find_packages(include=[lib, f'{lib}.*']), package_dir={'': '.'}, package_data={lib: ['*.json', '*.yaml', '*.safetensors']},
+    packages=find_packages(include=[lib, f'{lib}.*']), package_dir={'': '.'}, package_data={lib: ['*.json', '*.yaml', '*.html', '*.safetensors']},
     zip_safe=False,
     classifiers=['Programming Language :: Python :: 3', 'Intended Audience :: Education'],
     python_requires=f">={cfg['min_python']}", install_requires=shlex.split(cfg['requirements']),
-    extras_require={name: shlex.split(cfg[f'{name}_requirements']) for name in ('dev', 'heic')},
+    extras_require={name: shlex.split(cfg[f'{name}_requirements']) for name in ('dev', 'fast', 'heic')},
     entry_points={'console_scripts': shlex.split(cfg['console_scripts']), 'nbdev': [f'{lib}={lib}._modidx:d']},
 )

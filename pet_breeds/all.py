@@ -19,8 +19,9 @@ from .loss import cross_entropy, log_softmax, nll_loss, softmax
 from .lrs import group_lrs, one_cycle, plot_suggest, suggest
 from .model import make_learner
 from .saving import report_learner
-from .training import compare, find_lr, probe_head, repeat, train
+from .training import find_lr, probe_head, train
 from .precision import mixed_precision
+from .compare import compare, repeat
 from .interpret import confusion, most_confused, per_class, plot_confusion, plot_training, top_losses
 from .pets import Run, run_pets
 from .predict import predict_pets

@@ -6,13 +6,12 @@
 __all__ = ['first_dls', 'first_learner']
 
 # %% ../nbs/internals/course.ipynb #imports
+from .model import make_learner # first: it loads fastai without its warnings, and with `fine_tune`
+from .data import pets_dls
+from .sources import get_pets
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
-from fastai.callback import schedule # adds fine_tune to Learner
-from .data import pets_dls
-from .model import make_learner
-from .sources import get_pets
 
 # %% ../nbs/internals/course.ipynb #first-dls
 def first_dls()->DataLoaders: # batches of 16 drawn pets, 128 x 128 pixels

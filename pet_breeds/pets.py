@@ -33,7 +33,7 @@ class Config:
     freeze_epochs:int|None=None # epochs before them in which only the head learns; by default 60 steps with weights
     lr:str='auto' # auto (4e-3; without weights 2e-3; below a fitted head 1e-4), valley (the finder's), or a rate
     finder:bool=False # run the learning-rate finder for its picture in the report, also where its rate is not used
-    size:int|None=None # side of the photos that the model sees, in pixels; by default 128 for drawnet, else 224
+    size:int|None=None # side of the photos that the model sees, in pixels; by default 128 for drawnet, else 224 or 288
     bs:int|None=None # photos in a batch; by default between 16 and 64
     precision:str='auto' # auto (the fastest that is safe on this machine), fp32, fp16 or bf16
     presize:str='composed' # composed (one warp a photo), or stock (as in the book)
@@ -99,17 +99,11 @@ def short_path(
     return None
 
 # %% ../nbs/internals/pets.ipynb #out-def
-def _foreign(path):
-    "What is in a folder beside a report of ours, as the end of a message; None for an empty folder and for a report"
-    from pet_breeds.saving import REPORT_FILES, is_report
-    if path.is_dir() and (not any(path.iterdir()) or is_report(path)): return None
-    names = sorted(f.name for f in path.iterdir() if f.name not in REPORT_FILES) if path.is_dir() else []
-    return f' (it contains {one_line(names[0], 60)})' if names else ''
-
 def check_out(
     out:str, # as in a `Config`
 )->Path: # the same as an absolute path
     "Where a report may go. Raises ValueError if something else than a report is there, or nothing can be written"
+    from pet_breeds.saving import foreign_content
     path, refused = Path(os.path.abspath(user_path(out, '--out'))), f'--out {one_line(out)}: '
     if Path.cwd().is_relative_to(path):
         raise ValueError(refused + 'this is the folder you are in, or one above it; give a new name, such as report')
@@ -117,7 +111,7 @@ def check_out(
         raise ValueError(refused + f'cannot write in {one_line(path.parent)}; give a folder in one that is yours')
     tidy_up(path)
     if path.is_symlink(): raise ValueError(refused + "this is a link, so I won't replace it; choose another name")
-    if path.exists() and (found := _foreign(path)) is not None:
+    if path.exists() and (found := foreign_content(path)) is not None:
         raise ValueError(f"{refused}this is not a report{found}, so I won't replace it; choose another folder")
     return path
 
@@ -152,7 +146,8 @@ class Run:
         self.report:Any = None # the folder
         self.plan:dict = {} # as `plan_run` returns it
         self.confusion:Any = None # counts, as a DataFrame
-        self.top:Any = None # the photos with the largest losses
+        self.predictions:Any = None # a DataFrame, a row for each measured photo
+        self.folder:Any = None # where the photos are
         self.metrics:dict = {}
         self.resumed = read_run(self.checkpoint) if c.resume else None
         self._check_model()
@@ -189,21 +184,21 @@ class Run:
 
 # %% ../nbs/internals/pets.ipynb #check-def
 def _photos_of(c):
-    "As from `usable_photos`, with paths that start at the folder; and 'drawn' or 'real'"
+    "The folder; as from `usable_photos`, with paths that start at the folder; and 'drawn' or 'real'"
     from pet_breeds import data, sources
     top = sources.get_pets(c.path)
     learned, test, found = data.usable_photos(top, c.labels)
     found['file'] = [one_line(os.path.relpath(f, top)) for f in found.file]
     if c.fit != 'crop': found = found[found.problem != 'cut off'].reset_index(drop=True)
     if c.presize == 'stock': found['detail'] = found.detail.str.replace('will be read upright', 'is read as it lies')
-    return learned, test, found, 'drawn' if sources.is_drawn(top) else 'real'
+    return top, learned, test, found, 'drawn' if sources.is_drawn(top) else 'real'
 
 @patch
 def check(self:Run):
     "Find, label and open the photos; returns what looks wrong as a DataFrame: file, problem, detail, usable"
     from pet_breeds import report
     c = self.config
-    self.table, self.test, self.findings, self.photos = on_main(lambda: _photos_of(c))
+    self.folder, self.table, self.test, self.findings, self.photos = on_main(lambda: _photos_of(c))
     self._check_model()
     for line in report.data_lines(self.table, self.findings): say(line)
     n, own = len(self.table), self.table.get('is_valid')
@@ -271,11 +266,11 @@ def _fitted_items(run):
 
 def _fit_as_planned(run):
     "Fit the head in one step or train; returns the rate and the epochs as a table"
-    from pet_breeds import training
+    from pet_breeds import features, training
     learn, plan = run.learn, run.plan
     fitted = bool(run.weights) and plan['head'] == 'linear'
     if fitted:
-        run.features = training.body_features(learn, _fitted_items(run))
+        run.features = features.body_features(learn, _fitted_items(run))
         training.probe_head(learn, run.features, run.config.balance)
     if not plan['epochs']: return 0., None
     rate = _base_rate(run)
@@ -308,7 +303,8 @@ def fit(self:Run):
 def _activations(learn, dl):
     "Activations and true classes of all photos of a loader, and its photos as a table"
     from fastcore.basics import noop
-    acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
+    from pet_breeds.features import quick_model
+    with quick_model(learn, dl.n): acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
     return acts, targ, dl.items
 
 def _honest(learn, acts, targ, items, folds=0):
@@ -339,12 +335,13 @@ def _measure_test(run):
 @patch
 def measure(self:Run):
     "Measure the model on the validation set, and on a test set if there is one; returns all that is known of the run"
-    from pet_breeds import interpret
+    from pet_breeds import interpret, report
+    from pet_breeds.loss import softmax
     if not self.metrics: self.fit()
     learn, vocab = self.learn, self.learn.dls.vocab
     acts, targ, items = _measured(self)
     self.confusion = interpret.confusion(targ, acts.argmax(1), vocab)
-    self.top = interpret.top_losses(acts, targ, list(items.file), vocab, k=15)
+    self.predictions = report.predictions(softmax(acts, dim=1).numpy(), items, list(vocab), self.folder)
     loss = learn.loss_func(acts, targ).item()
     self.metrics.update(_honest(learn, acts, targ, items, self.plan['folds']), n_measured=len(targ), valid_loss=loss,
                         test=_measure_test(self), seconds=round(time.perf_counter()-self.start, 1))
@@ -362,9 +359,10 @@ def write(self:Run)->Path: # the folder
             new = work/'new'
             new.mkdir()
             (new/'index.html').write_text(report.page(self), encoding='utf-8', errors='backslashreplace')
-            (new/'metrics.json').write_text(json.dumps(self.metrics, indent=1), encoding='utf-8')
+            kept = {**self.metrics, 'tables': saving.save_tables(report.tables(self), new)}
+            (new/'metrics.json').write_text(json.dumps(kept, indent=1), encoding='utf-8')
             saving.save_model(self.learn, new)
-            self.report = put_in_place(new, self.out, lambda out: _foreign(out) is None)
+            self.report = put_in_place(new, self.out, lambda out: saving.foreign_content(out) is None)
         remove_checkpoint(self.checkpoint)
         if self.report != self.out: say(f'{self.out.name} holds something else by now, so it stays as it is')
     for line in (report.result_line(self.metrics), *report.test_line(self.metrics)): say(line)

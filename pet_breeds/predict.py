@@ -53,11 +53,12 @@ def predict_pets(
 )->tuple: # two DataFrames: file, breed, prob; and what could not be read: file, problem, detail
     "The most probable breed for each photo. Raises FileNotFoundError, or ValueError if no photo can be read"
     import torch
-    from pet_breeds import batches, loss, saving
+    from pet_breeds import batches, features, loss, saving
     net, about = saving.load_model(model)
     net.to(memory_format=torch.channels_last) # 1.3 to 1.7 times as fast on a CPU
     names, good, bad = _readable(photos, about['prep'].item)
     dl = batches.photo_dl(good, about['prep'], about['mean'], about['std'], about['bs'])
+    net = features.QuickNet(net, len(good)).eval()
     with torch.no_grad(): probs = torch.cat([loss.softmax(net(x), dim=1) for x, in dl])
     if not probs.isfinite().all(): raise ValueError(f'{one_line(model)}: its probabilities are not finite: train again')
     prob, pred = probs.max(1)

@@ -7,16 +7,17 @@ __all__ = ['VERSION', 'COMMANDS', 'OTHERS', 'HELP', 'Note', 'Result', 'judged', 
            'show', 'take_quiz']
 
 # %% ../nbs/internals/quiz.ipynb #imports
-import ast, ctypes, dis, html, itertools, json, random, re, textwrap, threading
+import ast, dis, html, itertools, json, random, re, textwrap
 from collections.abc import Callable
-from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import FunctionType
 from fastcore.xdg import xdg_data_home
+from filelock import FileLock
 from .core import explain, say, write_whole
-from .judge import Failed, differs
+from .judge import Failed, differs, unclear, within
 from .questions import QUESTIONS, Question
 
 # %% ../nbs/internals/quiz.ipynb #result
@@ -29,39 +30,34 @@ class Note(str):
 class Result:
     "What came of a check: true if the answer is right"
     id: str # of the question or the task
-    ok: bool|None # None: not answered yet
-    mistake: str|None # the name of a known wrong answer
+    ok: bool|None # None: the check can't tell, or there is no answer yet
+    mistake: str|None # the name of a known mistake; beside a right answer, of a slip
     text: str # a remark, an explanation, or what differs
+    answered: bool = True # False: there is no answer yet
+    points: tuple = () # what a full answer says, where the check can't tell
 
     def __bool__(self): return bool(self.ok)
-    def __repr__(self):
-        name, ok = self.id.upper() if self.id in QUESTIONS else 'That', self.ok
-        head = f'{name} is not answered yet.' if ok is None else f'✓ {name} is right.' if ok else \
-               f'✗ {name}: {self.mistake}.' if self.mistake else f'✗ {name} is not right yet:'
-        return f'{head} {self.text}'.strip()
-    def _repr_markdown_(self): return repr(self)
 
-# %% ../nbs/internals/quiz.ipynb #within
-def _within(seconds, func, *args):
-    "What `func` returns or raises; `Failed` if it takes longer than `seconds`"
-    future = Future()
-    def work():
-        try: future.set_result(func(*args))
-        except Exception as e: future.set_exception(e)
-        except BaseException as e: future.set_exception(Failed(f'it wants to exit: {type(e).__name__}({e})'))
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try: return future.result(seconds)
-    except TimeoutError: raise Failed(f'it was still running after {seconds} seconds: a loop without an end?') from None
-    finally: # a thread is stopped by an exception of its own
-        if not future.done():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    def told(self, record=None)->str: # Markdown; how the learner records a solved question, if not by `.solved()`
+        "The verdict, and where the check can't tell, the points to tick"
+        name, ok = self.id.upper() if self.id in QUESTIONS else 'That', self.ok
+        head = (f'{name} is not answered yet.' if not self.answered else f"? {name}: I can't tell." if ok is None else
+                f'✓ {name} is right.' if ok else f'✗ {name}: {self.mistake}.' if self.mistake else
+                f'✗ {name} is not right yet:')
+        if not self.points: return f'{head} {self.text}'.strip()
+        ticks = '\n'.join(f'- [ ] {point}' for point in self.points)
+        return (f'{head} {self.text} These are the points of a full answer; tick what you said:\n\n{ticks}\n\n'
+                f'If that is enough, {record or f"`quiz.{self.id}.solved()` records it"}.')
+
+    def __repr__(self): return self.told()
+    def _repr_markdown_(self): return self.told()
 
 # %% ../nbs/internals/quiz.ipynb #stub
 def _is_stub(answer):
     "Not answered yet: `...`, or a function that has nothing in it"
-    if answer is ... or isinstance(answer, list) and answer == [...]: return True
-    if (code := getattr(answer, '__code__', None)) is None: return False
+    if answer is ... or isinstance(answer, list) and len(answer) == 1 and answer[0] is ...: return True
+    if not isinstance(answer, FunctionType): return False
+    code = answer.__code__
     steps = [i for i in dis.get_instructions(code) if i.opname not in ('RESUME', 'NOP')]
     return len(steps) <= 2 and steps[-1].opname.startswith('RETURN') and steps[0].argval in (None, ...)
 
@@ -72,11 +68,14 @@ def judged(
     answer, # `...`, or a function without a body, is not answered yet
     *facts, # what the judge needs besides the answer
     seconds:float=10, # time for the judge
+    apart:bool=False, # run the judge in another process, which can be ended: the answer is a function or a pattern
+    modules:tuple=(), # names of modules that the judge needs, imported before the clock starts
 )->Result:
     "What a judge says of an answer; never raises what the answer causes"
-    if _is_stub(answer): return Result(id, None, None, 'Replace the `...` and run the cell again.')
-    try: verdict = _within(seconds, judge, answer, *facts)
-    except (Failed, RecursionError, MemoryError) as e: verdict = differs(f'{e}.')
+    if _is_stub(answer): return Result(id, None, None, 'Replace the `...` and run the cell again.', answered=False)
+    try: verdict = within(seconds, judge, answer, *facts, apart=apart, modules=modules)
+    except (Failed, RecursionError, MemoryError) as e:
+        verdict = (differs if apart or callable(answer) else unclear)(f'{e}.')
     return Result(id, verdict.ok, verdict.mistake, verdict.text)
 
 # %% ../nbs/internals/quiz.ipynb #progress
@@ -91,31 +90,51 @@ def _valid(kept):
     def count(x, below): return type(x) is int and 0 <= x < below
     return (isinstance(kept, dict) and count(kept.get('version'), 1000) and isinstance(kept.get('questions'), dict)
             and all(isinstance(q, dict) and count(q.get('tries'), 10**9) and isinstance(q.get('solved'), bool)
-                    for q in kept['questions'].values()))
+                    and isinstance(q.get('by_you', False), bool) for q in kept['questions'].values()))
 
-def read_progress()->dict: # {question: {tries, solved}}
-    "What was tried and solved so far; ValueError for the file of a later version"
+def _progress_lock(): return FileLock(progress_file().with_name('.progress.lock'), timeout=30, is_singleton=True)
+
+def _read_or_none():
+    "What the file holds; None if it is not progress. FileNotFoundError if there is none"
+    try: kept = json.loads(progress_file().read_text(encoding='utf-8'))
+    except (ValueError, RecursionError): return None
+    return kept if _valid(kept) else None
+
+def _set_aside():
+    "Give a file that is not progress another name"
     file = progress_file()
-    try: kept = json.loads(file.read_text(encoding='utf-8'))
-    except FileNotFoundError: return {}
-    except (ValueError, RecursionError): kept = {}
-    if not _valid(kept):
+    with _progress_lock():
+        try:
+            if _read_or_none() is not None: return # another process has made a new one
+        except FileNotFoundError: return
         aside = next(p for i in itertools.count(1) if not (p := file.with_suffix(f'.broken-{i}.json')).exists())
         file.rename(aside)
         say(f'{file.name} could not be read: set aside as {aside.name}, progress starts anew')
+
+def read_progress()->dict: # {question: {tries, solved}}, and by_you where the learner compared the points
+    "What was tried and solved so far; ValueError for the file of a later version"
+    try: kept = _read_or_none()
+    except FileNotFoundError: return {}
+    if kept is None:
+        _set_aside()
         return {}
     if kept['version'] > VERSION:
+        file = progress_file()
         raise ValueError(f'{file.name} is of version {kept["version"]}, later than {VERSION}: '
                          f'update pet_breeds, or move {file} away')
     return kept['questions']
 
-def _remember(id, ok):
-    "One more try, in the file"
-    file, kept = progress_file(), read_progress()
-    before = kept.get(id, dict(tries=0, solved=False))
-    kept[id] = dict(tries=before['tries']+1, solved=before['solved'] or ok)
+def _remember(id, ok, by_you=False):
+    "One more try, or that the learner found the points made, in the file"
+    file = progress_file()
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, json.dumps(dict(version=VERSION, questions=kept), indent=1).encode())
+    with _progress_lock():
+        kept = read_progress()
+        entry = {**dict(tries=0, solved=False), **kept.get(id, {})}
+        if by_you: entry['by_you'] = True
+        else: entry |= dict(tries=entry['tries']+1, solved=entry['solved'] or bool(ok))
+        kept[id] = entry
+        write_whole(file, json.dumps(dict(version=VERSION, questions=kept), indent=1).encode())
 
 # %% ../nbs/internals/quiz.ipynb #answers-def
 @cache
@@ -126,6 +145,11 @@ def _answers():
 def _html(text):
     "For a page: escaped, with what stands between backticks as code"
     return re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(text, quote=False))
+def _is_prose(answer):
+    "Whether an answer is more than a name or two"
+    parts = answer.values() if isinstance(answer, dict) else answer
+    texts = parts if isinstance(answer, (dict, list, tuple, set)) else [answer]
+    return sum(len(text.split()) for text in texts if isinstance(text, str)) > 2
 
 # %% ../nbs/internals/quiz.ipynb #exercise
 class Exercise:
@@ -142,15 +166,37 @@ class Exercise:
         seconds:float=10, # time for a function of yours
     )->Result: # true if right; `.mistake` is the name of a known wrong answer
         "Judge an answer, and remember that it was tried"
-        result = judged(self.id, self.question.judge, answer, seconds=seconds)
-        if result.ok is None: return result
-        if result.mistake: result = replace(result, text=self.question.mistakes[result.mistake])
+        q, code = self.question, isinstance(answer, self.question.runs)
+        modules = q.modules if code or not (q.runs or isinstance(answer, str)) else ()
+        result = judged(self.id, q.judge, answer, seconds=seconds, apart=code, modules=modules)
+        if not result.answered: return result
+        if result.mistake:
+            why = f'{q.mistakes[result.mistake]} {self._where()}'
+            if result.ok: why = f'{result.text} A slip, {result.mistake}: {why}'.strip()
+            result = replace(result, text=why)
+        if result.ok is None: result = self._unclear(result, answer)
         return self._kept(result)
+
+    def _where(self):
+        "Where the answer is proven"
+        kind, number = ('further research', self.id[2:]) if self.id[0] == 'f' else ('question', self.id[1:])
+        return f"See lesson {_answers()[self.id]['notebook'][:2]}, {kind} {number}."
+
+    def _unclear(self, result, answer):
+        "A verdict that can't tell, with the points if the answer is more than a name"
+        if _is_prose(answer): return replace(result, points=self.question.points)
+        return replace(result, text=f'{result.text} To compare it yourself: `quiz.{self.id}.points()`.'.strip())
 
     def _kept(self, result):
         try: _remember(self.id, result.ok)
         except OSError as e: say(f'progress is not kept: {explain(e)}')
         return result
+
+    def solved(self)->Note: # one line
+        "Record that you compared your answer with the points and found them made; kept apart from what a check found"
+        try: _remember(self.id, None, by_you=True)
+        except OSError as e: say(f'progress is not kept: {explain(e)}')
+        return Note(f'{self.id.upper()} is solved, by your own word.')
 
     def hint(self)->Note: # Markdown
         "A push in the right direction"
@@ -164,12 +210,12 @@ class Exercise:
         "The answer, from the notebook that proves it"
         about = _answers()[self.id]
         return Note(f"**{about['title']}**\n\n{about['answer']}\n\n"
-                    f"Proven in notebook {about['notebook']}; see `.proof()`.")
+                    f"Proven in lesson {about['notebook']}; see `.proof()`.")
 
     def proof(self)->Note: # Markdown
         "The cell that proves the answer, and what it printed when it was last run"
         about = _answers()[self.id]
-        return Note(f"From notebook {about['notebook']}:\n\n```python\n{about['code']}\n```\n\n"
+        return Note(f"From lesson {about['notebook']}:\n\n```python\n{about['code']}\n```\n\n"
                     f"```\n{about['output']}\n```")
 
     def choices(self)->list: # (letter, text, whether right, explanation)
@@ -222,48 +268,91 @@ def __dir__(): return [*globals(), *QUESTIONS]
 # %% ../nbs/internals/quiz.ipynb #show
 def show()->Note: # Markdown: a row for each question
     "All questions, what was tried, and what was solved"
-    kept = read_progress()
-    solved = sum(q['solved'] for id, q in kept.items() if id in QUESTIONS)
-    lines = [f'{solved} of {len(QUESTIONS)} solved', '', '| | | question | notebook |', '|---|---|---|---|']
+    kept, none = read_progress(), dict(tries=0, solved=False)
+    lines = [_solved_line(kept), '', '| | | question | lesson |', '|---|---|---|---|']
     for id in QUESTIONS:
-        about, q = _answers()[id], kept.get(id, dict(tries=0, solved=False))
-        state = '✓' if q['solved'] else f"{q['tries']} tries" if q['tries'] > 1 else '1 try' if q['tries'] else ''
+        about, q = _answers()[id], kept.get(id, none)
+        tries = {0: '', 1: '1 try'}.get(q['tries'], f"{q['tries']} tries")
+        state = '✓' if q['solved'] else '✓ by yourself' if q.get('by_you') else tries
         lines.append(f"| {id.upper()} | {state} | {about['title']} | {about['notebook']} |")
     return Note('\n'.join(lines))
 
+def _done(q): return q.get('solved') or q.get('by_you')
+
+def _solved_line(kept):
+    "How many questions are solved, and how many of them by the learner's own word"
+    done = [q for id, q in kept.items() if id in QUESTIONS and _done(q)]
+    alone = sum(not q['solved'] for q in done)
+    return f'{len(done)} of {len(QUESTIONS)} solved' + (f', {alone} of them by yourself' if alone else '')
+
+# %% ../nbs/internals/quiz.ipynb #plain
+_SIGNS = {r'\infty': 'infinity', r'\pi': 'pi', r'\log': 'log', r'\times': 'x', r'\,': ' '}
+
+def _plain(text):
+    "Markdown as plain text: without marks, code as it is"
+    def line(s):
+        kept = [*iter(re.findall('`[^`]*`', s))]
+        s = re.sub('`[^`]*`', '\0', s)
+        s = re.sub(r'\[([^\]]+)\]\([^)\s]+\)', r'\1', re.sub(r'^#+ ', '', s))
+        s = re.sub(r'\*\*(.+?)\*\*|(?<![\w*])\*(?=\S)(.+?)(?<=\S)\*(?![\w*])', lambda m: m[1] or m[2], s)
+        for sign, word in _SIGNS.items(): s = s.replace(sign, word)
+        s = re.sub(r'\$([^$]+)\$', r'\1', re.sub(r'^- (\[ \])', r'\1', s))
+        return re.sub('\0', lambda m: kept.pop(0).strip('`'), s)
+    pieces = re.split(r'^```\w*\n?', str(text), flags=re.M) # text and code in turn
+    return ''.join(piece if i % 2 else '\n'.join(map(line, piece.split('\n'))) for i, piece in enumerate(pieces))
+
 # %% ../nbs/internals/quiz.ipynb #terminal
 COMMANDS = dict(choices=Exercise.menu, hint=Exercise.hint, points=Exercise.points, answer=Exercise.answer,
-                proof=Exercise.proof)
+                proof=Exercise.proof, solved=Exercise.solved)
 OTHERS = {'?': 'help', 'h': 'help', 'q': 'quit', ':q': 'quit', 'exit': 'quit', 's': 'skip', 'next': 'skip'}
 HELP = f'an answer, or one of {", ".join(COMMANDS)}, skip, quit'
 
-def _wrapped(text): return '\n'.join(textwrap.fill(line, 100) for line in str(text).splitlines())
+def _wrapped(text): return '\n'.join(textwrap.fill(line, 100) for line in _plain(text).splitlines())
 
-def _typed(exercise, line):
-    "The result of a typed line: a letter of the menu, or an answer"
+def _shown(exercise, command):
+    "What a command shows in a terminal, where nothing is called"
+    return _wrapped(COMMANDS[command](exercise).replace('see `.proof()`', 'type proof'))
+
+def _chosen(exercise, letter, state):
+    "What is said to a letter of the menu, and whether it solves the question"
+    if 'choices' not in state: return 'Type choices first: letters count once you have seen them.', False
+    if 'chosen' in state: return 'Letters count once for each question. Type an answer, or skip.', False
+    state.add('chosen')
+    ok, why = next((ok, why) for choice, _, ok, why in exercise.choices() if choice == letter)
+    result = exercise._kept(Result(exercise.id, ok, None, why))
+    return repr(result), bool(result)
+
+def _typed(exercise, line, state):
+    "What is said to a typed line, a letter of the menu or an answer, and whether it solves the question"
     letter = line.lower().strip('().')
-    for choice, _, ok, why in exercise.choices():
-        if letter == choice: return exercise._kept(Result(exercise.id, ok, None, why))
+    if letter in [choice for choice, *_ in exercise.choices()]: return _chosen(exercise, letter, state)
     if re.match(r'lambda\b|def ', line) or line == '...':
-        return Result(exercise.id, None, None, f'A function is checked in a notebook: quiz.{exercise.id}.check(f)')
+        return f'A function is checked in a notebook: quiz.{exercise.id}.check(f)', False
     try: answer = ast.literal_eval(line)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError): answer = line
-    return exercise.check(answer)
+    result = exercise.check(answer)
+    return result.told('type solved').replace(f'`quiz.{exercise.id}.points()`', 'type points'), bool(result)
 
 def _converse(exercise, listen=input):
-    "Until it is solved or skipped; False if there is no more to hear"
-    say(f'\n{_wrapped(exercise)}')
+    "'next' once it is solved or skipped, another question's name if it was typed, None if there is no more to hear"
+    say(f'\n{[*QUESTIONS].index(exercise.id)+1} of {len(QUESTIONS)}\n{_wrapped(exercise)}')
+    state:set = set() # whether the choices were shown, and whether one was chosen
     while True:
         try: line = listen(f'{HELP} > ').strip()
-        except (EOFError, RuntimeError): return False # RuntimeError: there is no standard input
+        except (EOFError, RuntimeError): return None # RuntimeError: there is no standard input
         command = OTHERS.get(line.lower(), line.lower())
-        if command in ('quit', 'skip'): return command == 'skip'
-        if command == 'help': say(HELP)
-        elif command in COMMANDS: say(_wrapped(COMMANDS[command](exercise)))
+        if command in ('quit', 'skip'): return 'next' if command == 'skip' else None
+        if command in QUESTIONS: return command
+        if re.fullmatch(r'(q|fr)\d+', command): say(f'no question {command!r}: expected q1 to q23, fr1 or fr2')
+        elif command == 'help': say(HELP)
+        elif command in COMMANDS:
+            state.add(command)
+            say(_shown(exercise, command))
+            if command == 'solved': return 'next'
         elif line:
-            result = _typed(exercise, line)
-            say(_wrapped(result))
-            if result: return True
+            text, solves = _typed(exercise, line, state)
+            say(_wrapped(text))
+            if solves: return 'next'
 
 def take_quiz(
     ids:list|None=None, # questions, such as q13 or 13; those not solved yet if none is given
@@ -272,7 +361,11 @@ def take_quiz(
     asked = [f'q{id}' if str(id).isdigit() else str(id).lower() for id in ids or []]
     for id in asked:
         if id not in QUESTIONS: raise ValueError(f'no question {id!r}: expected q1 to q23, fr1 or fr2')
-    kept = read_progress()
-    for id in asked or [id for id in QUESTIONS if not kept.get(id, {}).get('solved')]:
-        if not _converse(_exercise(id)): break
+    todo = asked or [id for id in QUESTIONS if not _done(read_progress().get(id, {}))]
+    order, rest = [*QUESTIONS], todo
+    while rest:
+        went = _converse(_exercise(rest[0]))
+        if went is None: break
+        if went == 'next': rest = rest[1:]
+        else: rest = [went, *(id for id in todo if order.index(id) > order.index(went))]
     say('\n' + show().splitlines()[0])

@@ -14,7 +14,9 @@ def main():
     nbdev('nbdev_export')
     nbdev('nbdev_clean')
     import questionnaire # with the modules as they have just been exported
+    import quiz_page
     questionnaire.write(readme.ROOT/'nbs')
+    quiz_page.write(questionnaire.read_answers(readme.ROOT/'nbs'))
     readme.write_figures()
     readme.write()
 

@@ -26,7 +26,7 @@ def first_cell(module):
 
 def links(file, lessons):
     "The line under a title"
-    if file not in lessons: return '[Contents](../index.ipynb)'
+    if file not in lessons: return f"[Contents]({'' if file.parent.name == 'nbs' else '../'}index.ipynb)"
     cfg, i = settings(), lessons.index(file)
     address = f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["branch"]}/nbs/{file.name}'
     near = {'Before': lessons[i-1] if i else None, 'Next': lessons[i+1] if i+1 < len(lessons) else None}

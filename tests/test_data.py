@@ -16,7 +16,7 @@ from fastai.torch_core import TensorImage, set_seed
 from fasttransform import Transform
 from PIL import Image
 
-from pet_breeds import data
+from pet_breeds import splits
 from pet_breeds.batches import ComposedDL, PhotoBlock, PhotoDL
 from pet_breeds.data import (StratifiedSplitter, folder_block, pets_block, pets_dls, photo_table, stratified_split,
                              table_block)
@@ -160,7 +160,7 @@ def test_a_photo_under_two_labels_trains(many, tmp_path):
 
 def test_accents_are_the_same_on_every_system():
     name = 'bébé', 'bébé_1.jpg'
-    assert data._rank(42, *name) == data._rank(42, *(unicodedata.normalize('NFD', s) for s in name))
+    assert splits._rank(42, *name) == splits._rank(42, *(unicodedata.normalize('NFD', s) for s in name))
 
 
 def test_split_refuses(many):

@@ -13,11 +13,12 @@ from pet_breeds import drawn as drawing
 from pet_breeds.cli import main
 from pet_breeds.core import cores, tidy_up
 from pet_breeds.pets import _n_workers, run_pets
+from pet_breeds.saving import REPORT_FILES
 
 BIN = Path(sys.exec_prefix)/'bin'
 QUICK = dict(epochs=1, size=32, bs=8, lr='1e-3', precision='fp32')
 OPTIONS = [word for k, v in QUICK.items() for word in (f'--{k}', str(v))]
-REPORT = ['index.html', 'metrics.json', 'model.json', 'model.safetensors']
+REPORT = sorted(REPORT_FILES)
 ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'}
 
 
@@ -85,7 +86,7 @@ def end(pid): return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 def is_whole(report):
     if not report.exists(): return False
-    assert sorted(os.listdir(report)) == ['index.html', 'metrics.json', 'model.json', 'model.safetensors'], os.listdir(report)
+    assert sorted(os.listdir(report)) == sorted(REPORT_FILES), os.listdir(report)
     json.loads((report/'metrics.json').read_text())
     load_model(report)
     return True

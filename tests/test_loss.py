@@ -1,4 +1,4 @@
-"Properties of `pet_breeds.loss`, most of them held against `torch.nn.functional`."
+"Properties of `pet_breeds.loss`, most of them checked against `torch.nn.functional`."
 import math, subprocess, sys
 from pathlib import Path
 
@@ -99,13 +99,14 @@ def test_half_precision_is_as_good_as_its_digits(batch, dtype):
 def test_nll_loss_equals_torch_and_takes_no_log(batch, reduction):
     acts, targ = batch
     for x in (acts, torch.log_softmax(acts, 1), torch.softmax(acts, 1)):
-        close(nll_loss(x, targ, reduction), F.nll_loss(x, targ, reduction=reduction))
+        close(nll_loss(x, targ, reduction=reduction), F.nll_loss(x, targ, reduction=reduction))
 
 @examples(250)
 @given(batches(impossible=True), reductions, smoothings)
 def test_cross_entropy_equals_torch(batch, reduction, eps):
     acts, targ = batch
-    loss = cross_entropy(acts, targ, reduction, eps)
+    if eps == 1: acts = acts.clamp_min(-1e4) # there PyTorch multiplies an infinite loss by 0
+    loss = cross_entropy(acts, targ, reduction=reduction, label_smoothing=eps)
     assert loss.dtype == acts.dtype
     close(loss, F.cross_entropy(acts, targ, reduction=reduction, label_smoothing=eps))
 
@@ -113,7 +114,7 @@ def test_cross_entropy_equals_torch(batch, reduction, eps):
 @given(batches(), reductions)
 def test_cross_entropy_is_nll_loss_of_log_softmax(batch, reduction):
     acts, targ = batch
-    close(cross_entropy(acts, targ, reduction), nll_loss(log_softmax(acts, 1), targ, reduction))
+    close(cross_entropy(acts, targ, reduction=reduction), nll_loss(log_softmax(acts, 1), targ, reduction=reduction))
 
 @examples(80)
 @given(batches(max_extra=0), smoothings)
@@ -127,7 +128,7 @@ def test_smoothing_is_cross_entropy_against_soft_targets(batch, eps):
 def test_gradients_equal_torch(batch, reduction, eps):
     acts, targ = batch
     ours, theirs = (acts.clone().requires_grad_() for _ in range(2))
-    cross_entropy(ours, targ, reduction, eps).sum().backward()
+    cross_entropy(ours, targ, reduction=reduction, label_smoothing=eps).sum().backward()
     F.cross_entropy(theirs, targ, reduction=reduction, label_smoothing=eps).sum().backward()
     close(ours.grad, theirs.grad)
 
@@ -143,16 +144,16 @@ def test_gradient_is_softmax_less_one_hot_over_n(batch):
 @given(batches(high=5, max_extra=1), smoothings)
 def test_gradcheck(batch, eps):
     acts, targ = batch[0].double().requires_grad_(), batch[1]
-    for f in (lambda x: softmax(x, 1), lambda x: log_softmax(x, 1), lambda x: cross_entropy(x, targ, 'none', eps)):
+    for f in (lambda x: softmax(x, 1), lambda x: log_softmax(x, 1), lambda x: cross_entropy(x, targ, reduction='none', label_smoothing=eps)):
         assert gradcheck(f, (acts,))
-    assert gradgradcheck(lambda x: cross_entropy(x, targ, 'mean', eps), (acts,))
+    assert gradgradcheck(lambda x: cross_entropy(x, targ, label_smoothing=eps), (acts,))
 
 @examples(60)
 @given(batches(max_extra=0), reductions)
 def test_one_photo_without_a_batch(batch, reduction):
     acts, targ = batch[0][0], batch[1][0]
-    close(cross_entropy(acts, targ, reduction), F.cross_entropy(acts, targ, reduction=reduction))
-    close(nll_loss(acts, targ, reduction), F.nll_loss(acts, targ, reduction=reduction))
+    close(cross_entropy(acts, targ, reduction=reduction), F.cross_entropy(acts, targ, reduction=reduction))
+    close(nll_loss(acts, targ, reduction=reduction), F.nll_loss(acts, targ, reduction=reduction))
 
 @examples(60)
 @given(batches(high=1e3), st.sampled_from([torch.int32, torch.int16, torch.uint8]))
@@ -193,7 +194,7 @@ def check_subclasses(acts, targ, image, label):
     assert type(loss) is Tensor and type(x.grad) is Tensor
     xs, ts = acts.as_subclass(image), targ.as_subclass(label)
     for out, plain in ((softmax(xs, 1), softmax(acts, 1)), (log_softmax(xs, 1), log_softmax(acts, 1)),
-                       (nll_loss(xs, ts, 'none'), nll_loss(acts, targ, 'none')),
+                       (nll_loss(xs, ts, reduction='none'), nll_loss(acts, targ, reduction='none')),
                        (binary_loss(softmax(xs, 1), ts.new_zeros(acts.shape)), softmax(acts, 1).mean())):
         assert type(out) is Tensor
         close(out, plain)
@@ -215,6 +216,130 @@ def test_inputs_are_left_alone():
     softmax(acts), log_softmax(acts), nll_loss(acts, targ), cross_entropy(acts, targ, label_smoothing=.1)
     assert torch.equal(acts, before[0]) and torch.equal(targ, before[1])
 
+# what counts, and soft targets
+
+@st.composite
+def counted(draw, **kwargs):
+    "A batch, one weight for each class, and the class number that does not count"
+    acts, targ = draw(batches(**kwargs))
+    weight = torch.tensor(draw(st.lists(st.floats(.125, 8, width=16), min_size=acts.shape[1], max_size=acts.shape[1])), dtype=acts.dtype)
+    return acts, targ, dict(weight=weight, ignore_index=draw(st.sampled_from([-100, 0, 1, 2])))
+
+@examples(200)
+@given(counted(), reductions, smoothings)
+def test_weights_and_ignored_photos_equal_torch(batch, reduction, eps):
+    acts, targ, options = batch
+    options['reduction'] = reduction
+    close(nll_loss(acts, targ, **options), F.nll_loss(acts, targ, **options))
+    options['label_smoothing'] = eps
+    close(cross_entropy(acts, targ, **options), F.cross_entropy(acts, targ, **options))
+
+@examples(80)
+@given(counted(high=300), smoothings)
+def test_their_gradients_equal_torch(batch, eps):
+    acts, targ, options = batch
+    ours, theirs = (acts.clone().requires_grad_() for _ in range(2))
+    cross_entropy(ours, targ, label_smoothing=eps, **options).backward()
+    F.cross_entropy(theirs, targ, label_smoothing=eps, **options).backward()
+    close(ours.grad, theirs.grad)
+
+@examples(100)
+@given(batches(), reductions, smoothings, st.booleans(), st.data())
+def test_soft_targets_equal_torch(batch, reduction, eps, weighted, data):
+    acts, _ = batch
+    soft = torch.from_numpy(data.draw(arrays(np.float64, tuple(acts.shape), elements=st.floats(0, 1, width=16)))).to(acts.dtype)
+    options = dict(reduction=reduction, label_smoothing=eps, weight=torch.arange(1, acts.shape[1]+1).to(acts.dtype) if weighted else None)
+    close(cross_entropy(acts, soft, **options), F.cross_entropy(acts, soft, **options))
+    close(cross_entropy(acts[0], soft[0], **options), F.cross_entropy(acts[0], soft[0], **options)) if acts.ndim == 2 else None
+
+def test_mixup_is_the_mean_of_two_losses():
+    acts, a, b = torch.randn(5, 4), torch.tensor([0, 1, 2, 3, 0]), torch.tensor([3, 3, 0, 1, 0])
+    soft = .3*F.one_hot(a, 4) + .7*F.one_hot(b, 4)
+    close(cross_entropy(acts, soft), .3*cross_entropy(acts, a) + .7*cross_entropy(acts, b))
+
+def test_an_ignored_photo_may_be_impossible():
+    acts, targ = torch.tensor([[-math.inf, 0.], [1., 2.]], requires_grad=True), torch.tensor([0, 1])
+    for eps in (0., .1):
+        acts.grad = None
+        loss = cross_entropy(acts, targ, ignore_index=0, label_smoothing=eps)
+        loss.backward()
+        close(loss, F.cross_entropy(acts, targ, ignore_index=0, label_smoothing=eps))
+        assert acts.grad.isfinite().all() and (acts.grad[0] == 0).all()
+
+def test_if_all_are_ignored_there_is_no_mean():
+    acts, targ = torch.zeros(2, 3), torch.tensor([-100, -100])
+    assert cross_entropy(acts, targ).isnan() and F.cross_entropy(acts, targ).isnan()
+    assert cross_entropy(acts, targ, reduction='sum') == 0
+
+def test_a_soft_target_of_zero_does_not_meet_an_infinite_log():
+    acts = torch.tensor([[0., -math.inf]])
+    assert cross_entropy(acts, torch.tensor([[1., 0.]])) == 0
+    assert cross_entropy(acts, torch.tensor([1])) == cross_entropy(acts, torch.tensor([1]), label_smoothing=1.) == math.inf
+
+def test_a_mean_over_many_pixels_fits_into_half_precision():
+    acts, targ = torch.tensor([[0., 12.]]).repeat(9000, 1).half(), torch.zeros(9000, dtype=torch.long)
+    assert cross_entropy(acts, targ).item() == pytest.approx(12, rel=.01)
+
+def test_weights_of_another_precision():
+    loss = cross_entropy(torch.zeros(2, 3), torch.tensor([0, 2]), weight=torch.ones(3, dtype=torch.float64))
+    assert loss.dtype == torch.float32
+
+# the inputs by which PyTorch tests its own functions
+
+OPS = dict(softmax=softmax, log_softmax=log_softmax, nll_loss=nll_loss, cross_entropy=cross_entropy)
+
+@pytest.mark.parametrize('dtype', list(TOL), ids=str)
+def test_pytorchs_own_sample_inputs(dtype):
+    "All are equal but for `dtype=`, which ours lack, and for empty tensors, which ours refuse"
+    pytest.importorskip('expecttest', reason="PyTorch's own tests need it")
+    from torch.testing._internal.common_methods_invocations import op_db
+    equal, refused = dict.fromkeys(OPS, 0), dict.fromkeys(OPS, 0)
+    for op in op_db:
+        name = op.name.removeprefix('nn.functional.')
+        if name not in OPS: continue
+        for sample in op.sample_inputs('cpu', dtype, requires_grad=True):
+            if 'dtype' in sample.kwargs or not sample.input.numel():
+                refused[name] += 1
+                with pytest.raises((TypeError, ValueError)): OPS[name](sample.input, *sample.args, **sample.kwargs)
+                continue
+            ours, theirs = (f(sample.input, *sample.args, **sample.kwargs) for f in (OPS[name], op))
+            close(ours, theirs)
+            gradients = [torch.autograd.grad(loss.sum(), sample.input, allow_unused=True)[0] for loss in (ours, theirs)]
+            close(*gradients)
+            equal[name] += 1
+    assert all(n >= least for n, least in zip(equal.values(), (6, 6, 61, 21))), equal
+    assert refused['nll_loss'] == refused['cross_entropy'] == 0 < refused['softmax'] < 9, refused
+
+# the numbers of the chapter
+
+def near(actual, printed, tol=1e-4): torch.testing.assert_close(torch.as_tensor(actual).double(), torch.tensor(printed).double(), atol=tol, rtol=0)
+
+def test_the_six_photos_of_threes_and_sevens():
+    acts, targ = torch.randn(6, 2, generator=torch.Generator().manual_seed(42))*2, torch.tensor([0, 1, 0, 1, 1, 0])
+    near(acts, [[.6734, .2576], [.4689, .4607], [-2.2457, -.3727], [4.4164, -1.2760], [.9233, .5347], [1.0698, 1.6187]])
+    probs = softmax(acts)
+    near(probs[:, 0], [.602469, .502065, .133188, .996640, .595949, .366118], tol=2e-6)
+    close(probs[:, 0], (acts[:, 0]-acts[:, 1]).sigmoid())
+    picked = probs[range(6), targ]
+    near(picked, [.602469, .497935, .133188, .003360, .404051, .366118], tol=2e-6)
+    close(nll_loss(probs, targ, reduction='none'), -picked)
+    near(-picked.log(), [.506720, .697285, 2.015990, 5.695763, .906213, 1.004798], tol=2e-5)
+    near(cross_entropy(acts, targ), 1.8045)
+    row = softmax_table(acts[0], ['3', '7'], 0)
+    near(row.exp[0], 1.9608552547588787, tol=1e-7)
+    near(row.softmax, [.602468670578454, .39753132942154595], tol=1e-7)
+    near(row.log, [-.5067196140092344, -.9224815318387478], tol=1e-7)
+
+def test_the_bears_and_other_published_numbers():
+    bear = torch.tensor([.02, -2.49, 1.25])
+    table = softmax_table(bear, ['teddy', 'grizzly', 'brown'])
+    near(table.exp, [1.0202, .0829, 3.4903])
+    near(table.exp.sum(), 4.5935) # the figure prints 4.60
+    near(table.softmax, [.2221, .0180, .7599])
+    near(softmax(bear+100), softmax(bear).tolist(), tol=1e-5)
+    near(softmax(torch.tensor([4., 2., 0., -4.])), [.86656, .11728, .015872, .00029070], tol=1e-5)
+    near(softmax(F.one_hot(torch.tensor(0), 37).float()).max(), math.e/(math.e+36), tol=1e-6)
+
 # what is refused
 
 acts, targ = torch.zeros(2, 3), torch.tensor([0, 2])
@@ -225,7 +350,10 @@ refused = [
     (log_softmax, (acts.long(),), TypeError, float_tensor.format('acts')),
     (log_softmax, (acts.to(torch.complex64),), TypeError, r'acts: expected a floating-point tensor .* got torch.complex64'),
     (softmax, (acts[:0],), ValueError, r'acts: expected at least one row and one class, got shape \(0, 3\)'),
-    (softmax, (torch.tensor(1.),), ValueError, r'acts: expected at least one row and one class, got shape \(\)'),
+    (nll_loss, (torch.tensor(1.), torch.tensor(0)), ValueError, r'logp: expected at least one row and one class, got shape \(\)'),
+    (cross_entropy, (torch.tensor(1.), torch.tensor(0)), ValueError, r'acts: expected at least one row and one class, got shape \(\)'),
+    (softmax, (torch.tensor(1.), 1), IndexError, r'dim: expected an axis from -1 to 0, got 1'),
+    (softmax, (torch.tensor(1.), -2), IndexError, r'dim: expected an axis from -1 to 0, got -2'),
     (softmax, (acts, 2), IndexError, r'dim: expected an axis from -2 to 1, got 2'),
     (log_softmax, (acts, -3), IndexError, r'dim: expected an axis from -2 to 1, got -3'),
     (cross_entropy, (acts.long(), targ), TypeError, float_tensor.format('acts')),
@@ -235,21 +363,31 @@ refused = [
     (cross_entropy, (acts, [0, 2]), TypeError, r'targ: expected a tensor of class numbers, got list'),
     (cross_entropy, (acts, targ.float()), TypeError, r'targ: expected integer class numbers \(try `.long\(\)`\), got torch.float32'),
     (cross_entropy, (acts, torch.tensor([0, 3])), IndexError, r'targ: expected class numbers from 0 to 2, got 3'),
-    (cross_entropy, (acts, torch.tensor([-100, 2])), IndexError, r'targ: expected class numbers from 0 to 2, got -100'),
+    (cross_entropy, (acts, torch.tensor([-1, 2])), IndexError, r'targ: expected class numbers from 0 to 2, got -1'),
     (cross_entropy, (acts, targ[:, None]), ValueError, r'targ: expected shape \(2,\), .* got \(2, 1\)'),
     (cross_entropy, (acts, targ[:1]), ValueError, r'targ: expected shape \(2,\), .* got \(1,\)'),
     (cross_entropy, (torch.zeros(2, 3, 4), targ), ValueError, r'targ: expected shape \(2, 4\), .* got \(2,\)'),
     (cross_entropy, (acts[0], targ), ValueError, r'targ: expected shape \(\), .* got \(2,\)'),
-    (cross_entropy, (acts, targ, 'avg'), ValueError, r"reduction: expected 'none', 'mean' or 'sum', got 'avg'"),
-    (cross_entropy, (acts, targ, None), ValueError, r'reduction: .* got None'),
-    (cross_entropy, (acts, targ, 'mean', 1.5), ValueError, r'label_smoothing: expected a number in \[0,1\], got 1.5'),
-    (cross_entropy, (acts, targ, 'mean', -.1), ValueError, r'label_smoothing: .* got -0.1'),
-    (cross_entropy, (acts, targ, 'mean', math.nan), ValueError, r'label_smoothing: .* got nan'),
+    (cross_entropy, (acts, targ, None, -100, 'avg'), ValueError, r"reduction: expected 'none', 'mean' or 'sum', got 'avg'"),
+    (cross_entropy, (acts, targ, None, -100, None), ValueError, r'reduction: .* got None'),
+    (cross_entropy, (acts, targ, None, -100, 'mean', 1.5), ValueError, r'label_smoothing: expected a number in \[0,1\], got 1.5'),
+    (cross_entropy, (acts, targ, None, -100, 'mean', -.1), ValueError, r'label_smoothing: .* got -0.1'),
+    (cross_entropy, (acts, targ, None, -100, 'mean', math.nan), ValueError, r'label_smoothing: .* got nan'),
     (nll_loss, (acts.long(), targ), TypeError, float_tensor.format('logp')),
     (nll_loss, (acts[:0], targ[:0]), ValueError, r'logp: .* got shape \(0, 3\)'),
     (nll_loss, (acts, torch.tensor([0, 7])), IndexError, r'targ: expected class numbers from 0 to 2, got 7'),
     (nll_loss, (acts, targ.double()), TypeError, r'targ: .* got torch.float64'),
-    (nll_loss, (acts, targ, 'avg'), ValueError, r"reduction: .* got 'avg'"),
+    (nll_loss, (acts, targ, None, -100, 'avg'), ValueError, r"reduction: .* got 'avg'"),
+    (nll_loss, (acts, torch.tensor([0, -100]), None, 1), IndexError, r'targ: expected class numbers from 0 to 2, got -100'),
+    (nll_loss, (acts, targ, [1., 1., 1.]), TypeError, r'weight: expected a floating-point tensor, got list'),
+    (nll_loss, (acts, targ, torch.ones(3).long()), TypeError, float_tensor.format('weight')),
+    (cross_entropy, (acts, targ, torch.ones(2)), ValueError, r'weight: expected shape \(3,\), one for each class, got \(2,\)'),
+    (cross_entropy, (acts, acts, torch.ones(2)), ValueError, r'weight: expected shape \(3,\), one for each class, got \(2,\)'),
+    (cross_entropy, (acts, acts + 1.5), ValueError, r'targ: expected probabilities in \[0,1\], got 1.5'),
+    (cross_entropy, (acts, acts - .5), ValueError, r'targ: expected probabilities in \[0,1\], got -0.5'),
+    (cross_entropy, (acts, acts + math.nan), ValueError, r'targ: expected probabilities in \[0,1\], got nan'),
+    (cross_entropy, (acts, acts, None, 0), ValueError, r'ignore_index: expected none, as each row of `targ` is a distribution, got 0'),
+    (cross_entropy, (acts, acts, None, -100, 'avg'), ValueError, r"reduction: .* got 'avg'"),
     (binary_loss, (targ, targ), TypeError, float_tensor.format('preds')),
     (binary_loss, (torch.tensor([.5, 1.5]), targ[:1].expand(2)), ValueError, r'preds: expected probabilities in \[0,1\] \(apply `sigmoid` first\), got 1.5'),
     (binary_loss, (torch.tensor([0., 1.5]), targ[:1].expand(2)), ValueError, r'preds: .* got 1.5'),

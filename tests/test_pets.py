@@ -18,6 +18,7 @@ from pet_breeds import model, pets, report, training
 from pet_breeds import weights as weights_module
 from pet_breeds.core import comments
 from pet_breeds.pets import Config, Run, check_out, command, plan_run, run_pets, short_path
+from pet_breeds.saving import REPORT_FILES
 from pet_breeds.predict import predict_pets
 
 QUICK = dict(arch='stub', epochs=1, freeze_epochs=0, size=32, bs=4, lr='1e-2', precision='fp32')
@@ -128,7 +129,7 @@ def test_a_path_as_others_may_see_it(here, path, shown, monkeypatch):
 
 def test_a_report_replaces_only_a_report(photos):
     run = run_pets(photos/'names', **QUICK)
-    assert run.report == check_out('report') and sorted(os.listdir('report')) == ['index.html', 'metrics.json', 'model.json', 'model.safetensors']
+    assert run.report == check_out('report') and sorted(os.listdir('report')) == sorted(REPORT_FILES)
     assert json.loads(open('report/metrics.json').read())['seed'] == 42
     run_pets(photos/'names', **QUICK, seed=1)
     assert json.loads(open('report/metrics.json').read())['seed'] == 1 and os.listdir('.') == ['report']

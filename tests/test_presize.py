@@ -15,7 +15,7 @@ from pet_breeds.warp import (AUGS, FITS, NEUTRAL, STOCK_AUGS, Prep, check_sizes,
                              no_augs, seen_box, to_pixels, warp, warp_matrices, warp_torch)
 from fastai.vision import augment
 from fastai.vision.all import (Brightness, Contrast, Flip, PILImage, RandomResizedCropGPU, Resize, Rotate, TensorImage, Warp,
-                               Zoom, aug_transforms, image2tensor, setup_aug_tfms)
+                               Zoom, aug_transforms, image2tensor, set_seed, setup_aug_tfms)
 
 N, SEED = 20_000, 0
 GRAY = 1.02 # gray levels: half for rounding samples, half for rounding their mean, the rest for float32
@@ -471,3 +471,14 @@ def test_half_of_what_was_mirrored_is_in_the_photo():
         beyond.append([((x < a-.5) | (x > b-.5) | (y < c-.5) | (y > d-.5)).mean() for a, b, c, d in boxes])
     square, photo = np.mean(beyond, 0)
     assert .012 < square < .015 and .4 < 1-photo/square < .56
+
+
+def test_a_fifth_of_the_crops_are_averaged_first():
+    "fastai brings a crop of more than twice the final size down to that first: one more resampling, as lesson 04 says"
+    *_, crop = presize()[1]
+    set_seed(0)
+    batch, sides = TensorImage(torch.zeros(1, 3, 460, 460)), []
+    for _ in range(4000):
+        crop.before_call(batch, 0)
+        sides.append(crop.cp_size[0])
+    assert np.mean(np.array(sides) > 448) == pytest.approx((1-(448.5/460)**2)/.25, abs=.02)

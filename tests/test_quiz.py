@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pet_breeds import core, quiz
+from pet_breeds import core, judge, quiz
 from pet_breeds.questions import QUESTIONS
 
 IDS = [f'q{i}' for i in range(1, 24)] + ['fr1', 'fr2']
@@ -48,7 +48,7 @@ def test_answer_proof_hint_points_and_choices(id):
     assert len(exercise.hint()) > 10
     assert exercise.points().splitlines() == [f'- [ ] {p}' for p in exercise.question.points] != []
     assert exercise.answer().startswith(f"**{about['title']}**\n\n")
-    assert exercise.answer().endswith(f"\n\nProven in notebook {about['notebook']}; see `.proof()`.")
+    assert exercise.answer().endswith(f"\n\nProven in lesson {about['notebook']}; see `.proof()`.")
     assert exercise.proof().endswith(f":\n\n```python\n{about['code']}\n```\n\n```\n{about['output']}\n```")
     assert exercise._repr_markdown_() == f'**{id.upper()}.** {exercise.question.text}'
     assert exercise.hint()._repr_markdown_() == repr(exercise.hint()) == exercise.question.hint
@@ -70,7 +70,7 @@ def test_not_answered_yet(id):
         ...
     for answer in (..., [...], stub, lambda x: None, lambda x: ...):
         result = getattr(quiz, id).check(answer)
-        assert not result and result.ok is None
+        assert not result and result.ok is None and not result.answered
         assert repr(result) == f'{id.upper()} is not answered yet. Replace the `...` and run the cell again.'
 
 
@@ -85,8 +85,54 @@ def test_a_result_in_words():
     assert said(True, None, '') == '✓ Q7 is right.' and said(True, None, 'So it is.') == '✓ Q7 is right. So it is.'
     assert said(False, 'one_batch', 'It draws nothing.') == '✗ Q7: one_batch. It draws nothing.'
     assert said(False, None, 'No.') == '✗ Q7 is not right yet: No.'
+    assert said(None, None, 'No.') == "? Q7: I can't tell. No." and said(None, None, '', False) == 'Q7 is not answered yet.'
+    assert repr(quiz.Result('task', None, None, 'No.')) == "? That: I can't tell. No."
     assert quiz.Result('q7', True, None, 'x')._repr_markdown_() == said(True, None, 'x')
-    assert quiz.q7.check('one_batch') == quiz.Result('q7', False, 'one_batch', quiz.q7.question.mistakes['one_batch'])
+    assert quiz.q7.check('one_batch') == quiz.Result(
+        'q7', False, 'one_batch', quiz.q7.question.mistakes['one_batch'] + ' See lesson 03, question 7.')
+
+
+def test_a_mistake_points_to_the_lesson_with_the_answer():
+    for id in IDS:
+        where = getattr(quiz, id)._where()
+        kind = 'further research' if id[0] == 'f' else 'question'
+        assert where == f"See lesson {quiz._answers()[id]['notebook'][:2]}, {kind} {id.lstrip('qfr')}."
+
+
+def test_what_cannot_be_told_shows_the_points_to_tick():
+    result = quiz.q12.check('Whenever the sun is shining on the beach.')
+    assert (result.ok, result.mistake, result.answered) == (None, None, True)
+    assert result.points == quiz.q12.question.points and not result
+    shown = repr(result)
+    assert shown.startswith("? Q12: I can't tell. I found nothing on a case.")
+    assert all(f'\n- [ ] {point}\n' in shown for point in result.points) and '`quiz.q12.solved()` records it' in shown
+    assert quiz.read_progress()['q12'] == dict(tries=1, solved=False)
+
+
+def test_a_name_that_cannot_be_told_gives_no_points_away():
+    result = quiz.q7.check('display')
+    assert result.ok is None and not result.points and 'show_batch' not in repr(result)
+    assert repr(result).endswith('To compare it yourself: `quiz.q7.points()`.')
+
+
+def test_a_slip_beside_a_right_answer():
+    result = quiz.q17.check('First the head, batchnorm in the body being frozen as well, then all layers.')
+    assert result and result.mistake == 'BatchNorm'
+    assert ' A slip, BatchNorm: ' in repr(result) and repr(result).startswith('✓ Q17 is right. ')
+    assert repr(result).endswith('See lesson 07, question 17.')
+
+
+def test_solved_by_yourself_is_kept_apart():
+    assert quiz.q12.solved() == 'Q12 is solved, by your own word.'
+    assert quiz.read_progress() == {'q12': dict(tries=0, solved=False, by_you=True)}
+    quiz.q12.check('Whenever the sun is shining on the beach.')
+    quiz.q7.check('show_batch')
+    assert quiz.read_progress()['q12'] == dict(tries=1, solved=False, by_you=True)
+    shown = quiz.show()
+    assert shown.startswith('2 of 25 solved, 1 of them by yourself\n')
+    assert '| Q12 | ✓ by yourself |' in shown and '| Q7 | ✓ |' in shown
+    assert quiz.q12.check(['softmax', 'sigmoid', 'sigmoid', 'softmax'])
+    assert quiz.read_progress()['q12'] == dict(tries=2, solved=True, by_you=True) and quiz.show().startswith('2 of 25 solved\n')
 
 
 @pytest.mark.parametrize('answer', [None, '', 'nothing to see', 3, -1.5, float('nan'), [], [None], {}, object(), b'x',
@@ -95,34 +141,121 @@ def test_a_result_in_words():
 @pytest.mark.parametrize('id', IDS)
 def test_no_answer_is_fatal(id, answer):
     result = getattr(quiz, id).check(answer, seconds=5)
-    assert isinstance(result.ok, bool) and isinstance(repr(result), str) and isinstance(result._repr_markdown_(), str)
+    assert result.ok in (True, False, None) and result.answered
+    assert isinstance(repr(result), str) and isinstance(result._repr_markdown_(), str)
 
 
-def test_a_function_that_fails_changes_its_input_or_never_ends(capsys):
+class Hostile:
+    "Raises whatever is asked of it"
+    def __init__(self, error): self.__dict__['error'] = error
+    def __getattr__(self, name): raise self.__dict__['error']
+    def __str__(self): raise self.__dict__['error']
+    def __eq__(self, other): raise self.__dict__['error']
+    def __bool__(self): raise self.__dict__['error']
+    def __len__(self): raise self.__dict__['error']
+    def __iter__(self): raise self.__dict__['error']
+    def __float__(self): raise self.__dict__['error']
+    __repr__ = __call__ = __array__ = __str__
+    __hash__ = None
+
+
+@pytest.mark.parametrize('error', [ValueError('mine'), SystemExit(3), RecursionError(), MemoryError()],
+                         ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize('id', ['q1', 'q2', 'q3', 'q7', 'q12', 'q17', 'q19', 'q21', 'fr2'])
+def test_no_object_is_fatal(id, error):
+    for answer in (Hostile(error), [Hostile(error)], dict(error=Hostile(error), n=3, se=.1)):
+        assert not getattr(quiz, id).check(answer)
+
+
+def test_a_function_that_fails_changes_its_input_or_never_ends():
     def raises(x): raise KeyError('no such breed')
     def changes(x): return x.mul_(2)
     def endless(x):
         while True: time.sleep(.01)
     def leaves(x): sys.exit(3)
-    texts = [quiz.q13.check(f, seconds=1).text for f in (raises, changes, endless, leaves)]
-    for text, needle in zip(texts, ("raises KeyError: 'no such breed'", 'changes changes what it is given',
-                                    'still running after 1 seconds', 'exit: SystemExit(3)')):
-        assert needle in text, texts
-    assert texts[2].endswith('end?.'), texts
+    def dies(x): os._exit(3)
+    results = [quiz.q13.check(f, seconds=2) for f in (raises, changes, endless, leaves, dies)]
+    for result, needle in zip(results, ("raises KeyError: 'no such breed'", 'changes changes what it is given',
+                                        'still running after 2 seconds', 'exit: SystemExit(3)', 'it ended the process')):
+        assert needle in result.text and result.ok is False, results
+    assert results[2].text.endswith('end?.'), results
+    assert quiz.q13.check(lambda x: x.softmax(0))
 
 
-def test_an_endless_function_is_stopped_and_not_left_running():
-    before = set(threading.enumerate())
-    def endless(x):
+def test_an_endless_function_is_stopped_with_its_process(tmp_path):
+    def endless(x, file=tmp_path/'pid'):
+        file.write_text(str(os.getpid()))
         while True: pass
-    quiz.q13.check(endless, seconds=.2)
+    assert 'still running' in quiz.q13.check(endless, seconds=1).text
+    pid = int((tmp_path/'pid').read_text())
+    assert pid != os.getpid()
+    deadline = time.time() + 20
+    while os.path.exists(f'/proc/{pid}') and time.time() < deadline: time.sleep(.05)
+    assert not os.path.exists(f'/proc/{pid}')
+
+
+def test_a_pattern_that_would_take_hours_is_stopped():
+    start = time.time()
+    result = quiz.q2.check(r'^((\w+)+)+\d+\.png$', seconds=1)
+    assert result.ok is False and 'still running after 1 seconds' in result.text and time.time() - start < 60
+    assert quiz.q2.check(r'(.+)_\d+\.jpg$')
+
+
+def test_what_a_function_prints_is_shown(capsys):
+    def talks(x):
+        print('shape', tuple(x.shape))
+        return x.softmax(0)
+    assert quiz.q13.check(talks) and 'shape (3,)' in capsys.readouterr().out
+
+
+def test_a_function_that_cannot_be_sent_runs_here(capsys):
+    lock = threading.Lock() # can't be pickled
+    def locked(x):
+        with lock: return x.softmax(0)
+    def endless(x):
+        with lock:
+            while True: pass
+    assert quiz.q13.check(locked)
+    before = set(threading.enumerate())
+    assert 'still running after 0.5 seconds' in quiz.q13.check(endless, seconds=.5).text
     deadline = time.time() + 20
     while set(threading.enumerate()) - before and time.time() < deadline: time.sleep(.05)
     assert set(threading.enumerate()) <= before
 
 
+def test_where_no_process_can_be_started_a_thread_does(monkeypatch):
+    judge._end_pool()
+    def fails(*args, **kwargs): raise OSError('no process')
+    monkeypatch.setattr('joblib.externals.loky.ProcessPoolExecutor', fails)
+    assert quiz.q13.check(lambda x: x.softmax(0)) and judge._pool is None
+
+
+def test_modules_are_imported_before_the_clock_starts():
+    "torch, cut off in mid-import, would be of no use to the kernel any more"
+    code = ("import time, sys; from pet_breeds import judge, quiz; judge._elsewhere = lambda *args: None\n"
+            "assert quiz.q13.check(lambda x: x.softmax(0), seconds=.5), 'the import took longer than the limit'\n"
+            "import torch; print(torch.ones(2).sum())")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0 and 'tensor(2.)' in done.stdout, done.stderr
+
+
+def test_numbers_and_words_load_no_torch():
+    code = ("import sys; from pet_breeds import quiz\n"
+            "assert quiz.q13.check([.22, .02, .76]) and quiz.q11.check('They are positive and sum to 1.')\n"
+            "sys.exit(', '.join({'torch', 'pandas', 'joblib'} & set(sys.modules)) or 0)")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_function_that_cannot_be_stopped_does_not_keep_the_process_alive():
-    assert quiz._within(9, lambda: threading.current_thread().daemon)
+    assert judge.within(9, lambda: threading.current_thread().daemon)
+
+
+def test_a_method_is_named_and_not_run():
+    class Loaders:
+        def show_batch(self): raise AssertionError('was called')
+        def __reduce__(self): raise AssertionError('was sent to another process')
+    assert quiz.q7.check(Loaders().show_batch)
 
 
 def test_progress_is_kept_and_shown(home, capsys):
@@ -138,7 +271,16 @@ def test_progress_is_kept_and_shown(home, capsys):
     quiz.q20.check('linspace'); quiz.q7.check('one_batch')
     assert capsys.readouterr().out == '', 'nothing is said of what goes well'
     assert '| Q20 | 2 tries |' in quiz.show() and '| Q7 | ✓ |' in quiz.show() and '| Q21 |  |' in quiz.show()
-    assert os.listdir(home/'pet_breeds') == ['progress.json']
+    assert sorted(os.listdir(home/'pet_breeds')) == ['.progress.lock', 'progress.json']
+
+
+def test_two_kernels_at_once_lose_nothing():
+    code = "from pet_breeds import quiz\nfor id in {}:\n    for _ in range(15): getattr(quiz, id).check('x')"
+    ids = ['q7', 'q8', 'q18'], ['q4', 'q5', 'q18'], ['q7', 'q8', 'fr1']
+    running = [subprocess.Popen([sys.executable, '-c', code.format(names)]) for names in ids]
+    assert [process.wait(120) for process in running] == [0, 0, 0]
+    tries = {id: q['tries'] for id, q in quiz.read_progress().items()}
+    assert tries == dict(q7=30, q8=30, q18=30, q4=15, q5=15, fr1=15)
 
 
 def test_progress_makes_the_folders_it_needs(home, monkeypatch):
@@ -159,7 +301,8 @@ def test_not_answered_is_not_a_try():
                                   '{"version": 1000, "questions": {}}',
                                   '{"version": 1, "questions": {"q7": {"tries": -1, "solved": true}}}',
                                   '{"version": 1, "questions": {"q7": {"tries": 1000000000, "solved": true}}}',
-                                  '{"version": 1, "questions": {"q7": {"tries": 1, "solved": 1}}}'],
+                                  '{"version": 1, "questions": {"q7": {"tries": 1, "solved": 1}}}',
+                                  '{"version": 1, "questions": {"q7": {"tries": 1, "solved": true, "by_you": 1}}}'],
                          ids=lambda t: ascii(t)[:12].replace('\\', ''))
 def test_a_broken_file_is_set_aside(home, capsys, text):
     file = quiz.progress_file()
@@ -167,7 +310,8 @@ def test_a_broken_file_is_set_aside(home, capsys, text):
     for _ in range(2):
         file.write_text(text)
         assert quiz.q7.check('show_batch')
-    assert sorted(os.listdir(file.parent)) == ['progress.broken-1.json', 'progress.broken-2.json', 'progress.json']
+    assert sorted(os.listdir(file.parent)) == ['.progress.lock', 'progress.broken-1.json', 'progress.broken-2.json',
+                                               'progress.json']
     assert (file.parent/'progress.broken-2.json').read_text() == text
     assert 'progress.json could not be read: set aside as progress.broken-1.json' in capsys.readouterr().out
 
@@ -223,7 +367,8 @@ def test_a_full_disk_leaves_what_was_there(home, monkeypatch, capsys):
         m.setattr('os.replace', full)
         assert quiz.q13.check([.22, .02, .76])
     assert 'No space left on device' in capsys.readouterr().out
-    assert quiz.progress_file().read_text() == before and os.listdir(home/'pet_breeds') == ['progress.json']
+    assert quiz.progress_file().read_text() == before
+    assert sorted(os.listdir(home/'pet_breeds')) == ['.progress.lock', 'progress.json']
 
 
 def test_multiple_choice_as_a_page_and_as_text(monkeypatch):
@@ -296,9 +441,10 @@ def right_letter(exercise): return next(letter for letter, _, ok, _ in exercise.
 
 
 def test_a_conversation():
-    done = in_a_process(['q7'], f'hint\none_batch\n{right_letter(quiz.q7)}\n'.encode(), PYTHONIOENCODING='utf-8')
+    lines = f'hint\none_batch\nchoices\n{right_letter(quiz.q7)}\n'
+    done = in_a_process(['q7'], lines.encode(), PYTHONIOENCODING='utf-8')
     assert done.returncode == 0 and done.stderr == b'', done.stderr
-    for needle in ('Q7. ', quiz.q7.hint(), '✗ Q7: one_batch.', '✓ Q7 is right.', '1 of 25 solved'):
+    for needle in ('7 of 25\nQ7. ', quiz._plain(quiz.q7.hint()), '✗ Q7: one_batch.', '✓ Q7 is right.', '1 of 25 solved'):
         assert needle in done.stdout.decode(), done.stdout
     assert quiz.read_progress()['q7'] == dict(tries=2, solved=True)
 
@@ -307,7 +453,7 @@ def test_a_conversation():
                                  dict(LC_ALL='POSIX', PYTHONUTF8='0', PYTHONCOERCECLOCALE='0')], ids=str)
 def test_a_stream_without_a_tick_mark(env):
     "Marks are spelled out where the encoding lacks them; an answer in bytes of another encoding is judged, too"
-    lines = f'größer\none_batch\n{right_letter(quiz.q7)}\nanswer\nchoices\nskip\n'.encode()
+    lines = f'größer\none_batch\nchoices\n{right_letter(quiz.q7)}\nanswer\nchoices\nskip\n'.encode()
     done = in_a_process(['q7', 'q15'], lines, **env)
     assert (done.returncode, done.stderr) == (0, b''), done.stderr
     assert b'[ ] Q7: one_batch.' in done.stdout and b'[x] Q7 is right.' in done.stdout
@@ -337,16 +483,50 @@ def test_the_menu_comes_when_asked_for_and_commands_in_any_case(terminal):
     done = terminal('Choices\nHELP\n?\nlambda x: x\n...\ndef f(x): return x\nQuit\n', '7')
     menu, before = quiz.q7.menu(), done.stdout.split('> ')[0]
     assert done.returncode == 0 and menu in done.stdout and menu not in before
-    assert done.stdout.count('an answer, or one of choices, hint, points, answer, proof, skip, quit\n') == 2
-    assert done.stdout.count('Q7 is not answered yet. A function is checked in a notebook: quiz.q7.check(f)\n') == 3
+    assert done.stdout.count('an answer, or one of choices, hint, points, answer, proof, solved, skip, quit\n') == 2
+    assert done.stdout.count('A function is checked in a notebook: quiz.q7.check(f)\n') == 3
     assert quiz.read_progress() == {}
 
 
-@pytest.mark.parametrize('command', quiz.COMMANDS)
+@pytest.mark.parametrize('command', [command for command in quiz.COMMANDS if command != 'solved'])
 def test_a_command_shows_its_text_in_lines_that_fit(command, terminal):
     text, shown = quiz.COMMANDS[command](quiz.q10), terminal(f'{command}\n', 'Q10').stdout.split(f'{quiz.HELP} > ')[1]
-    assert shown.split() == text.split() and shown.count('\n\n') == text.count('\n\n')
+    assert shown.split() == quiz._plain(text).replace('see .proof()', 'type proof').split()
+    assert '.proof()' not in shown and '`' not in shown and '**' not in shown and '$' not in shown
     assert max(map(len, shown.splitlines())) <= 100
+
+
+@pytest.mark.parametrize('text, plain', [
+    ('**Q1.** A *small* `dls.show_batch` of [x](y.ipynb#z)', 'Q1. A small dls.show_batch of x'),
+    ('$e^x$, $-\\infty$ and $\\log 2 + i\\pi$', 'e^x, -infinity and log 2 + ipi'), ('- [ ] one\n- two', '[ ] one\n- two'),
+    ('#### Q7. So\n2 * 3 * 4 and `a*b*c`', 'Q7. So\n2 * 3 * 4 and a*b*c'),
+    ('In it:\n\n```python\nx = `**a**`\n# $y$\n```\n\n**b**', 'In it:\n\nx = `**a**`\n# $y$\n\nb'), ('', '')])
+def test_markdown_as_plain_text(text, plain): assert quiz._plain(text) == plain
+
+
+def test_solved_by_your_own_word_in_a_terminal(terminal):
+    done = terminal('Whenever the sun is shining on the beach.\nsolved\n', 'q12', 'q7')
+    assert "? Q12: I can't tell." in done.stdout and '\n[ ] ' in done.stdout and 'If that is enough, type solved.' in done.stdout
+    assert 'quiz.q12' not in done.stdout and 'Q12 is solved, by your own word.\n' in done.stdout and 'Q7. ' in done.stdout
+    assert done.stdout.endswith('\n1 of 25 solved, 1 of them by yourself\n')
+
+
+def test_a_question_is_gone_to_by_its_name(terminal):
+    done = terminal('q21\nquit\n', 'q1')
+    assert '1 of 25\nQ1. ' in done.stdout and '21 of 25\nQ21. ' in done.stdout and quiz.read_progress() == {}
+    done = terminal('Q22\nskip\nskip\n')
+    assert [line for line in done.stdout.splitlines() if line.endswith(' of 25')] == ['1 of 25', '22 of 25', '23 of 25', '24 of 25']
+    done = terminal('q99\nquit\n', 'q1')
+    assert "no question 'q99'" in done.stdout and quiz.read_progress() == {}
+
+
+def test_a_letter_counts_once_and_after_the_choices(terminal):
+    wrong = [letter for letter, _, ok, _ in quiz.q7.choices() if not ok]
+    done = terminal(f'{right_letter(quiz.q7)}\n', 'q7')
+    assert 'Type choices first' in done.stdout and quiz.read_progress() == {}
+    done = terminal(f'choices\n{wrong[0]}\n{wrong[1]}\n{right_letter(quiz.q7)}\nshow_batch\n', 'q7')
+    assert done.stdout.count('Letters count once for each question.') == 2 and '✓ Q7 is right.' in done.stdout
+    assert quiz.read_progress()['q7'] == dict(tries=2, solved=True)
 
 
 def test_a_line_holds_a_hundred_characters():
@@ -358,7 +538,8 @@ def test_a_line_holds_a_hundred_characters():
 def test_a_letter_in_any_form(form, terminal):
     for letter, text, ok, why in quiz.q7.choices():
         head = '✓ Q7 is right.' if ok else '✗ Q7 is not right yet:'
-        assert f'{head} {why}\n' in terminal(form.format(letter.upper()) + '\n', 'q7').stdout
+        lines = f'choices\n{form.format(letter.upper())}\n'
+        assert quiz._plain(f'{head} {why}\n') in terminal(lines, 'q7').stdout
     assert quiz.read_progress()['q7'] == dict(tries=4, solved=True)
 
 
@@ -403,8 +584,9 @@ def test_numbers_and_lists_are_typed(terminal):
 
 def test_what_is_typed_is_read_as_python_where_it_can_be(monkeypatch):
     given = []
-    monkeypatch.setattr(quiz.Exercise, 'check', lambda self, answer: given.append(answer))
-    for line in ('3', "[1, 'a']", 'one_batch', '1 +', 'a, b'): quiz._typed(quiz.q7, line)
+    monkeypatch.setattr(quiz.Exercise, 'check',
+                        lambda self, answer: given.append(answer) or quiz.Result('q7', True, None, ''))
+    for line in ('3', "[1, 'a']", 'one_batch', '1 +', 'a, b'): quiz._typed(quiz.q7, line, set())
     assert given == [3, [1, 'a'], 'one_batch', '1 +', 'a, b']
 
 

@@ -17,6 +17,9 @@ import pytest
 import readme
 from conftest import ROOT
 
+sys.path.insert(0, str(ROOT))
+import start  # noqa: E402
+
 BIN = Path(sys.executable).parent
 SHELL = re.findall(r'```sh\n(.*?)\n```', readme.readme(), re.S)
 PYTHON = re.findall(r'```python\n(.*?)\n```', readme.readme(), re.S)
@@ -97,16 +100,15 @@ def mine(tmp_path_factory, drawn):
     return folder
 
 
-def test_three_one_line_commands():
-    first, test, lab = SHELL[:3]
-    assert not any('\n' in line for line in (first, test, lab))
-    assert first.endswith('.venv/bin/pet_breeds') and test.endswith('.venv/bin/pytest -n 2 --dist loadfile') and 'jupyter lab' in lab
-    assert 'for n in 1 2' in (ROOT/'.ci'/'run').read_text(), 'the first two are run there'
+def test_three_commands_to_start():
+    assert SHELL[:3] == ['python3 start.py', 'python3 start.py lab', 'python3 start.py test'], 'tests/test_start.py tries them'
+    ran = re.findall(r'^python3 start.py.*', (ROOT/'.ci'/'run').read_text(), re.M)
+    assert ran == [SHELL[0], SHELL[2]]
 
 
 def test_every_block_is_run_here():
-    tried = {'pet_breeds', 'pet_breeds_predict', 'pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards', 'jupyter'}
-    assert {Path(line.split()[0]).name for block in SHELL[2:] for line in block.splitlines()} == tried and len(PYTHON) == 2
+    tried = {'pet_breeds', 'pet_breeds_predict', 'pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards'}
+    assert {Path(line.split()[0]).name for block in SHELL[3:] for line in block.splitlines()} == tried and len(PYTHON) == 2
 
 
 def test_own_photos(mine):
@@ -140,9 +142,10 @@ def test_quiz_student_edition_cards(tmp_path):
 
 def test_the_course_opens(tmp_path):
     if not (BIN/'jupyter-lab').exists(): pytest.skip('JupyterLab is not installed here')
+    [[name, *options]] = start.JOBS['lab']
     (tmp_path/'jupyter_server_config.py').write_text('c.ServerApp.allow_root = True\nc.ServerApp.open_browser = False\nc.ServerApp.ip = "127.0.0.1"\n')
     env = {**os.environ, **{f'JUPYTER_{what}_DIR': str(tmp_path) for what in ('CONFIG', 'DATA', 'RUNTIME')}}
-    with subprocess.Popen(words(SHELL[2]), cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True) as lab:
+    with subprocess.Popen([str(BIN/name), *options], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True) as lab:
         late = Timer(120, lab.kill)
         late.start()
         try:

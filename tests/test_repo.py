@@ -17,23 +17,52 @@ from outputs import WIDGET
 
 # Who may import whom. A module may import only modules above it in this table, so there is no circle.
 MAY_IMPORT = {
-    'core': '', 'figures': '', 'effects': 'core figures', 'labels': 'core', 'loss': '', 'lrs': 'figures', 'digits': 'lrs', 'drawn': 'core', 'judge': '',
-    'copies': '', 'photos': 'copies core labels', 'warp': 'core', 'presize': 'core warp', 'distributed': 'core',
-    'precision': 'core', 'sources': 'core drawn photos', 'batches': 'core photos presize warp',
-    'data': 'batches copies core labels photos warp',
-    'weights': 'core', 'model': 'core warp weights', 'saving': 'batches core model warp weights',
+    'core': '',
+    'figures': '',
+    'tables': 'core',
+    'labels': 'core tables',
+    'loss': '',
+    'lrs': 'figures',
+    'digits': 'lrs',
+    'drawn': 'core',
+    'judge': '',
+    'copies': '',
+    'photos': 'copies core labels',
+    'warp': 'core',
+    'presize': 'core warp',
+    'distributed': 'core',
+    'precision': 'core',
+    'sources': 'core drawn photos',
+    'batches': 'core photos presize warp',
+    'inventory': 'core labels photos tables',
+    'splits': 'copies core photos',
+    'data': 'batches core inventory labels photos splits warp',
+    'weights': 'core',
+    'model': 'core warp weights',
+    'saving': 'batches core model warp weights',
     'checkpoint': 'core model saving weights',
-    'course': 'data model sources', 'training': 'checkpoint core lrs', 'interpret': 'figures loss photos',
-    'plan': 'core weights', 'questions': 'core judge', 'quiz': 'core judge questions', 'tasks': 'judge quiz', 'handout': 'core questions',
-    'report': 'core figures interpret lrs',
-    'pets': ('batches checkpoint core data distributed interpret loss model photos plan precision report saving '
-             'sources training warp weights'),
-    'predict': 'batches core loss photos saving', 'cli': 'core handout pets predict quiz'}
+    'features': '',
+    'training': 'checkpoint core features lrs',
+    'interpret': 'figures loss photos',
+    'plan': 'core weights',
+    'questions': 'core judge',
+    'quiz': 'core judge questions',
+    'tasks': 'judge labels quiz',
+    'handout': 'core questions',
+    'webpage': 'core figures photos',
+    'report': 'core figures interpret lrs webpage',
+    'pets': 'batches checkpoint core data distributed features interpret loss model photos plan precision report saving sources training warp weights',
+    'predict': 'batches core features loss photos saving',
+    'cli': 'core handout pets predict quiz',
+    'course': 'data model sources',
+    'effects': 'core figures',
+    'compare': ''}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
-WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'digits', 'interpret', 'judge', 'questions', 'quiz', 'tasks',
-                  'handout', 'figures', 'effects', 'warp', 'report', 'weights', 'plan', 'pets', 'predict', 'cli')
-WITHOUT_TORCH = ('copies', 'core', 'drawn', 'effects', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets', 'predict',
-                 'cli')
+WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
+                  'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
+                  'tables', 'inventory', 'splits', 'effects', 'compare', 'digits')
+WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
+                 'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare')
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])
@@ -135,7 +164,7 @@ def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
     with zipfile.ZipFile(wheel) as z:
         packed = {n for n in z.namelist() if n.startswith('pet_breeds/')}
         about = z.read(next(n for n in z.namelist() if n.endswith('/METADATA'))).decode().splitlines()
-    assert {'Provides-Extra: dev', 'Provides-Extra: heic'} <= set(about)
+    assert {'Provides-Extra: dev', 'Provides-Extra: fast', 'Provides-Extra: heic'} <= set(about)
     assert packed == {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()}
 
 

@@ -1,4 +1,6 @@
 "A model on disk that is right or refused by name, whole after a kill at any moment, and a Learner again."
+import csv
+import io
 import json
 import os
 import pickle
@@ -10,6 +12,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from fastai.interpret import ClassificationInterpretation
@@ -25,7 +28,8 @@ from pet_breeds import weights
 from pet_breeds import saving
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner, make_model
-from pet_breeds.saving import REPORT_FILES, is_report, load_model, report_learner, save_model
+from pet_breeds.saving import (REPORT_FILES, TABLES, csv_text, foreign_content, is_report, load_model, report_learner,
+                               save_model, save_tables)
 from pet_breeds.warp import Prep
 
 MODEL = 'model.safetensors'
@@ -506,13 +510,15 @@ def test_a_write_that_fails_leaves_the_old_model(saved, monkeypatch):
 
 @pytest.fixture
 def report(saved):
-    for name in ('index.html', 'metrics.json'): (saved/name).write_text('{}')
+    digests = save_tables({name: pd.DataFrame(dict(file=['a.jpg'])) for name in TABLES}, saved)
+    (saved/'index.html').write_text('<p>')
+    (saved/'metrics.json').write_text(json.dumps(dict(tables=digests)))
     return saved
 
 
 def test_a_report_is_known_by_its_content(report, tmp_path):
     assert is_report(report) and sorted(os.listdir(report)) == sorted(REPORT_FILES)
-    for name in ('index.html', 'metrics.json', 'model.json'):
+    for name in ('index.html', 'model.json', *TABLES, 'metrics.json'):
         (report/name).unlink()
         assert is_report(report)
     (report/MODEL).unlink()
@@ -523,7 +529,7 @@ def test_a_report_is_known_by_its_content(report, tmp_path):
 
 
 def make_dvc(folder):
-    for name in REPORT_FILES[2:]: (folder/name).unlink()
+    for name in ('model.safetensors', 'model.json'): (folder/name).unlink()
 def make_photos(folder): (folder/'photos').mkdir()
 def make_hidden(folder): (folder/'.git').mkdir()
 def make_note(folder): (folder/'notes.txt').touch()
@@ -547,6 +553,25 @@ def make_checkpoint(folder): save_file({'a': torch.zeros(1)}, folder/MODEL, {'fo
 def test_what_is_not_wholly_ours_is_no_report(report, spoil):
     spoil(report)
     assert not is_report(report)
+
+
+def edit_a_table(folder): (folder/'doubtful.csv').write_text('file,fix\na.jpg,drop\n')
+def lose_the_digests(folder): (folder/'metrics.json').unlink()
+def spoil_the_digests(folder): (folder/'metrics.json').write_text('{"tables": 3}')
+
+
+@pytest.mark.parametrize('spoil', [edit_a_table, lose_the_digests, spoil_the_digests])
+def test_a_table_that_somebody_may_have_edited_is_never_replaced(report, spoil):
+    assert foreign_content(report) is None
+    spoil(report)
+    assert not is_report(report) and 'edited' in foreign_content(report)
+
+
+def test_a_table_holds_no_formula_and_comes_back_whole():
+    odd = ['=1+1', '+a', '-b', '@c', '\td', 'é,"f"', '\udce4.jpg']
+    text = csv_text(pd.DataFrame(dict(file=odd, prob=[.5]*7)))
+    _, *rows = [row[0] for row in csv.reader(io.StringIO(text))]
+    assert [r[0] for r in rows[:5]] == ["'"]*5 and list(rows[5:]) == odd[5:] and [r[1:] for r in rows[:5]] == odd[:5]
 
 
 def test_a_link_to_a_report_is_none(report, tmp_path):

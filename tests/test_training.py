@@ -22,18 +22,18 @@ from fastai.metrics import accuracy, error_rate
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
 from matplotlib.figure import Figure
-from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from tiny import FULL, Raise, assert_clean, assert_let_go, random_states, tiny_files, tiny_learner, weights
 from torch import nn
 
 from pet_breeds import training
+from pet_breeds.compare import repeat
 from pet_breeds.data import pets_dls
 from pet_breeds.interpret import plot_training
 from pet_breeds.lrs import suggest
 from pet_breeds.model import make_learner
 from pet_breeds.precision import mixed_precision
-from pet_breeds.training import Meter, compare, find_lr, fit_in_memory, keep_better, probe_head, repeat, train
+from pet_breeds.training import Meter, find_lr, fit_in_memory, keep_better, probe_head, train
 from pet_breeds.warp import Prep
 
 PRECISIONS = 'fp32', 'bf16'
@@ -635,34 +635,3 @@ def test_meter_counts_for_all_processes(files, monkeypatch):
     monkeypatch.setattr(training, 'num_distrib', lambda: 3)
     with Meter(learn) as meter: train(learn, 1)
     assert meter.photos == 3*24
-
-
-# noise
-
-def test_repeat_takes_the_ways_in_turn():
-    calls = []
-    def way(name, factor): return lambda seed: calls.append((name, seed)) or factor*seed
-    runs = repeat({'a': way('a', 1), 'b': way('b', 2)}, seeds=[3, 5], progress=False)
-    assert calls == [('a', 3), ('b', 3), ('a', 5), ('b', 5)]
-    assert (runs.dtypes == float).all() and runs.to_dict('index') == {3: {'a': 3, 'b': 6}, 5: {'a': 5, 'b': 10}}
-
-
-def test_compare_is_the_paired_t_test():
-    rng = np.random.default_rng(0)
-    for shift in (0, .02, .2):
-        runs = pd.DataFrame(dict(a=rng.normal(.3, .05, 8), b=rng.normal(.3+shift, .05, 8)))
-        table, theirs = compare(runs).loc['b'], stats.ttest_rel(runs.b, runs.a)
-        assert (table.low > 0 or table.high < 0) == (theirs.pvalue < .05)
-        assert table.difference/table.difference_se == pytest.approx(theirs.statistic)
-        assert (table.low, table.high) == pytest.approx(tuple(theirs.confidence_interval()))
-    assert list(compare(runs[['a']]).columns) == ['n', 'mean', 'std', 'se']
-
-
-def test_repeat_with_one_way_and_five_seeds():
-    assert repeat(lambda seed: seed/2, progress=False).result.to_dict() == {i: i/2 for i in range(5)}
-    assert list(repeat(float, seeds=2).index) == [0, 1]
-
-
-def test_compare_and_repeat_refuse():
-    with pytest.raises(ValueError, match='two or more'): repeat(float, seeds=[1], progress=False)
-    with pytest.raises(ValueError, match="baseline='z'"): compare(pd.DataFrame(dict(a=[1, 2])), 'z')

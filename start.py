@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Set up pet_breeds in the folder .venv beside this file, and use it. Each step is printed before it runs.
+
+    python3 start.py         install the package, train a classifier on drawn pets, say where its report is
+    python3 start.py test    install what the course needs, too; run every notebook and every test
+    python3 start.py lab     the same install; open the course in JupyterLab
+
+It needs Python 3.10 or later and nothing else, on Linux, macOS and Windows. It is safe to repeat: what is installed
+stays, and a report replaces only an earlier report. In an environment of your own, run `pip install -e .` (or
+`pip install -e '.[dev]'` for the course) and then the commands that are printed here.
+"""
+import os
+import shlex
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENV = HERE/'.venv'
+BIN = VENV/('Scripts' if os.name == 'nt' else 'bin')
+JOBS = {'run': [['pet_breeds']],
+        'test': [['nbdev_test', '--n_workers', '2'], ['pytest', '-n', '2', '--dist', 'loadfile']],
+        'lab': [['jupyter', 'lab', '--ServerApp.root_dir=.', 'nbs/index.ipynb']]}
+NO_VENV = ('This Python has no venv. On Debian or Ubuntu install it with: sudo apt-get install python3-venv; '
+           'elsewhere, install Python from python.org. Then run this again.')
+
+
+def step(command, **env):
+    "Print a command, then run it in this folder. Raises CalledProcessError if it fails"
+    shown = [os.path.relpath(command[0], HERE) if Path(command[0]).is_relative_to(VENV) else command[0], *command[1:]]
+    print('$', *[f'{name}={value}' for name, value in env.items()], shlex.join(shown), flush=True)
+    path = os.pathsep.join([str(BIN), os.environ.get('PATH', '')])
+    subprocess.run(command, cwd=HERE, env={**os.environ, 'PATH': path, **env}, check=True)
+
+
+def install(extra):
+    "Make .venv and install the package, with the extra 'dev' or without. Does nothing if that was done before"
+    done, wanted = VENV/f'installed{extra}.txt', (HERE/'settings.ini').read_text(encoding='utf-8')
+    if done.exists() and done.read_text(encoding='utf-8') == wanted: return
+    if not (find_spec('venv') and find_spec('ensurepip')): sys.exit(NO_VENV)
+    step([sys.executable, '-m', 'venv', VENV.name])
+    step([str(BIN/'python'), '-m', 'pip', 'install', '-e', f'.{extra}'])
+    done.write_text(wanted, encoding='utf-8')
+
+
+def main(words):
+    "Install, then do one job; the exit status is that of the first step that fails"
+    job = words[0] if words else 'run'
+    if len(words) > 1 or job not in JOBS: sys.exit(__doc__)
+    if sys.version_info < (3, 10): sys.exit(f'pet_breeds needs Python 3.10 or later; this is {sys.version.split()[0]}.')
+    try:
+        install('' if job == 'run' else '[dev]')
+        for name, *rest in JOBS[job]: step([str(BIN/name), *rest], **({'OMP_NUM_THREADS': '1'} if job == 'test' else {}))
+    except subprocess.CalledProcessError as e: sys.exit(e.returncode if e.returncode > 0 else 1)
+    except KeyboardInterrupt: sys.exit(130)
+
+
+if __name__ == '__main__': main(sys.argv[1:])
