@@ -328,7 +328,7 @@ MEASURES = dict(
     noise=(noise, grid(wrong=[.05, .1]), dict(each=29, size=160),
            'Labels planted wrong in the training set; a cross-validated model names the most doubtful photos, which are looked at and set right'),
     views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
-    depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=160),
+    depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=SIZE),
            'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
     precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=1, bs=BS, head_bs=64, lr=1e-3),
                'The last three stages trained with a trained head in float32, or under bfloat16 autocast on a CPU'))
