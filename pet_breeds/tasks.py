@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = ['Task', 'task', 'middle_breed', 'guess_right', 'count_wrong', 'predict_found', 'count_verdicts', 'photo_pattern',
            'folder_breed', 'sorted_breeds', 'batch_shape', 'missing_argument', 'predict_parted', 'count_unusable',
-           'empty_corners', 'margin', 'presizing_order', 'resamplings', 'steep_loss', 'breaks_softmax', 'read_bits',
-           'lost_numbers', 'thousand_steps', 'scale_the_loss', 'accuracy_of_matrix', 'four_right',
-           'recall_and_precision', 'belief_in_labels', 'cleaned_validation', 'luck', 'standard_error', 'clear_of_a',
-           'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates', 'two_faults', 'worst_of_100', 'command_for_signs']
+           'empty_corners', 'margin', 'presizing_order', 'resamplings', 'steep_loss', 'breaks_softmax', 'lowest_rate',
+           'stable_rate', 'minimum_over_10', 'slice_rates', 'nearest_breed', 'what_moved', 'two_fits', 'left_of_peak',
+           'third_stage', 'read_bits', 'lost_numbers', 'thousand_steps', 'scale_the_loss', 'accuracy_of_matrix',
+           'four_right', 'recall_and_precision', 'belief_in_labels', 'cleaned_validation', 'luck', 'standard_error',
+           'clear_of_a', 'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates', 'two_faults', 'worst_of_100',
+           'command_for_signs']
 
 # %% ../nbs/internals/tasks.ipynb #imports
 from collections.abc import Callable
@@ -250,12 +252,142 @@ def breaks_softmax(
     return right('Infinity divided by infinity.' if exps.isinf().any() else 'Zero divided by zero.')
 
 # %% ../nbs/internals/tasks.ipynb #rates-tasks
-#| export
+from .judge import call, numbers
 
+def _one_rate(attempt):
+    "The one number that an attempt is, or NaN"
+    found = numbers(attempt)
+    return found[0] if len(found) == 1 else float('nan')
+
+@task('Go straight down from the bottom of the curve to the axis. Each long tick there is ten times the one before.')
+def lowest_rate(
+    attempt, # a rate
+    lrs, # the rates of a finder's curve
+    losses, # its losses
+):
+    "Whether a rate is the one with the lowest loss, within a factor of about two"
+    rate, lowest = _one_rate(attempt), float(lrs[losses.argmin()])
+    if lowest/2.1 < rate < lowest*2.1: return right(f'The lowest loss is at {lowest:.2g}.')
+    if not rate > 0: return differs('A rate is one number above 0.')
+    return differs(f'{attempt} is {"above" if rate > lowest else "below"} it.')
+
+@task('After a step the distance is (1-rc) times what it was. Closer means a factor between -1 and 1.')
+def stable_rate(
+    attempt, # a rate
+    curvature, # the curvature
+):
+    "Whether a rate is 2 over the curvature"
+    rate, limit = _one_rate(attempt), float(2/curvature)
+    if abs(rate-limit) < .02*limit: return right('At 2/c a step lands as far away on the other side.')
+    if abs(rate-limit/2) < .02*limit: return differs('At 1/c a step lands on the lowest point. It may go farther.')
+    return differs(f'{attempt} is not it.')
+
+@task('`losses.argmin()` is the place of the lowest loss.')
+def minimum_over_10(
+    attempt, # a function (lrs, losses)
+):
+    "Whether a function returns a tenth of the rate with the lowest loss"
+    if not callable(attempt): return differs('Expected a function of lrs and losses.')
+    import numpy as np
+    lrs = np.geomspace(1e-6, 10, 71)
+    for low in (55, 30):
+        losses = 2 + abs(np.arange(71)-low)/50
+        found = call(attempt, lrs, losses)
+        if len(numbers(found)) != 1: return differs('Return one rate.')
+        ratio = _one_rate(found)/lrs[low]
+        if abs(ratio-1) < .01: return differs('That is the rate at the minimum itself.')
+        if abs(ratio-.01) < 1e-4: return differs('That is divided by ten twice.')
+        if abs(ratio-.1) > 1e-3: return differs(f'With the minimum at {lrs[low]:.3g} it gives {_one_rate(found):.3g}.')
+    return right()
+
+@task('The middle rate is as many times the first as the last is times the middle one.')
+def slice_rates(
+    attempt, # three rates
+):
+    "Whether these are the rates of three groups for slice(1e-5, 1e-3)"
+    rates = numbers(attempt)
+    if len(rates) != 3: return differs('Three groups have three rates.')
+    def near(*expected): return all(abs(a-b) < .02*b for a, b in zip(rates, expected))
+    if near(1e-5, 1e-4, 1e-3): return right()
+    if near(1e-5, 5.05e-4, 1e-3): return differs('Those are equal differences; the groups are spaced by equal factors.')
+    if near(1e-3, 1e-4, 1e-5): return differs('The start of the slice is for the first group, the earliest layers.')
+    if near(1e-4, 1e-4, 1e-3): return differs('That is what slice(1e-3) gives; this slice has a start.')
+    return differs('The ends of the slice are for the first and the last group.')
 
 # %% ../nbs/internals/tasks.ipynb #finetune-tasks
-#| export
+@task('`breed[nearest]` are the breeds of the nearest photos. The mean of True and False is a fraction.')
+def nearest_breed(
+    attempt, # a fraction
+    fraction, # the right one
+):
+    "Whether this is the fraction of photos whose nearest photo has the same breed"
+    found = numbers(attempt)
+    if len(found) != 1: return differs(f'One fraction is asked, not {len(found)} numbers.')
+    if abs(found[0]-fraction) < .001: return right(f'{fraction:.0%}, where guessing gives 3%.')
+    if abs(found[0]-(1-fraction)) < .001: return differs('That is the fraction of those that differ.')
+    return differs(f'{found[0]:.3g} is not the fraction.')
 
+@task('fastai makes one exception from freezing. And a running mean is no weight: every training batch changes it.')
+def what_moved(
+    attempt, # names of parts
+    moved, # {part: whether it moved}
+):
+    "Whether these are the parts that moved"
+    chosen = {str(part).strip().lower() for part in (attempt if isinstance(attempt, (list, tuple, set)) else [attempt])}
+    if unknown := sorted(chosen-set(moved)): return differs(f'{unknown[0]!r:.40} is not among {", ".join(moved)}.')
+    wrong = [part for part in moved if (part in chosen) != bool(moved[part])]
+    if not wrong: return right('The convolutions stay as they are; all that belongs to batch norm moves.')
+    return differs(f'{wrong[0].capitalize()} {"moved" if moved[wrong[0]] else "did not move"}.')
+
+@task('First one epoch at rate lr; then half of lr for the head and a hundredth of that half for the first group.')
+def two_fits(
+    attempt, # a function (learn, epochs, lr)
+):
+    "Whether a function does what `fine_tune` does"
+    if not callable(attempt): return differs('Expected a function of learn, epochs and lr.')
+    steps, fits = [], []
+    class Steps:
+        "Stands in for a Learner and notes what is done"
+        def freeze(self): steps.append('freeze')
+        def unfreeze(self): steps.append('unfreeze')
+        def fit_one_cycle(self, n_epoch, lr_max=None, **kwargs):
+            steps.append('fit')
+            fits.append((n_epoch, lr_max))
+    try: attempt(Steps(), 5, 4e-3)
+    except Exception as e: return differs(f'It raises {type(e).__name__}: {e}.')
+    if steps != ['freeze', 'fit', 'unfreeze', 'fit']: return differs(f'Its steps are {", ".join(steps) or "none"}.')
+    if any(not isinstance(lr, slice) for _, lr in fits): return differs('Give both fits their rates as a slice.')
+    if any(part is ... for n, lr in fits for part in (n, lr.start, lr.stop)):
+        return Verdict(None, None, 'Replace each `...` and run the cell again.')
+    if [n for n, _ in fits] != [1, 5]: return differs('The first fit has one epoch, the second as many as asked for.')
+    (first, last), hundredth = [numbers([lr.start or 0, lr.stop]) for _, lr in fits], 2e-5
+    if first not in ([0, 4e-3], [4e-3, 4e-3]): return differs('The first fit goes up to lr.')
+    if last[1] == 4e-3: return differs('The rate is not halved before the second fit.')
+    if abs(last[0]-hundredth) > 1e-9 or abs(last[1]-2e-3) > 1e-9:
+        return differs(f'The second slice goes from {last[0]:.2g} to {last[1]:.2g} for lr=4e-3.')
+    return right()
+
+@task('It climbs for a quarter of the time and falls along half a cosine. At 9 of 12 epochs two thirds of it are done.')
+def left_of_peak(
+    attempt, # a fraction, or percent
+):
+    "Whether this is what one cycle has left of its peak after 9 of 12 epochs"
+    found = numbers(attempt)
+    fraction = found[0] if len(found) == 1 else float('nan')
+    if min(abs(fraction-.25), abs(fraction-25)) < .01: return right('A quarter: (1+cos(2π/3))/2.')
+    if abs(fraction-1/3) < .01: return differs('A third would be left on a straight line.')
+    return differs(f'{attempt} is not what is left.')
+
+@task('The names count layers: 101-50 layers are missing, and a block has three.')
+def third_stage(
+    attempt, # a number of blocks
+):
+    "Whether resnet101 has so many blocks in its third stage"
+    found = numbers(attempt)
+    if found == [23]: return right('17 blocks of three layers more: 51 layers.')
+    if found == [17]: return differs('That is how many blocks it has more.')
+    if found in ([51], [57]): return differs('A block holds three layers.')
+    return differs(f'{attempt} blocks would give another number of layers.')
 
 # %% ../nbs/internals/tasks.ipynb #precision-tasks
 from math import inf

@@ -315,9 +315,10 @@ def test_suggest_agrees_with_fastai_on_realistic_runs(schedule, seed):
     assert picks==suggest(*finder_run(seed), skip_start=10, skip_end=5)
 
 def slow_last_descending(lrs, losses):
-    "The definition in loops: the start of the last step whose fall of the lowest loss so far is clear"
+    "The definition in loops: the start of the last clear fall of the lowest loss so far, at most a third of the rate with the lowest loss"
     falls = []
     for i in range(len(lrs)-1):
+        if lrs[i] > lrs[int(np.argmin(losses))]/3: break
         falls.append((min(losses[:i+1])-min(losses[:i+2]))/(math.log(lrs[i+1])-math.log(lrs[i])))
     clear = [i for i,fall in enumerate(falls) if fall > 0 and fall >= max(falls)/4]
     return lrs[clear[-1]] if clear else None
@@ -326,6 +327,21 @@ def slow_last_descending(lrs, losses):
 @given(curve=curves(st.floats(0, 100)))
 def test_last_descending_equals_its_definition(curve):
     assert suggest(*curve).last_descending==slow_last_descending(*curve)
+
+@examples(100)
+@given(curve=curves(st.floats(0, 100)))
+def test_every_rule_but_the_steepest_stays_well_below_the_minimum(curve):
+    "At the minimum the loss no longer falls, and what stands there is a known mistake of question 16"
+    lrs,losses = curve
+    picks = suggest(lrs, losses)
+    for rate in (picks.minimum_over_10, picks.last_descending):
+        assert rate is None or rate <= lrs[losses.argmin()]/3
+
+def test_a_fall_that_lasts_to_the_minimum():
+    "Here the last clear fall of all ends at the minimum"
+    lrs = np.geomspace(1e-4, 10, 51)
+    losses = np.where(np.arange(51) <= 35, 9-np.arange(51)/5, 3.)
+    assert lrs[35]/4 < suggest(lrs, losses).last_descending <= lrs[35]/3
 
 @examples(100)
 @given(curve=curves(st.integers(-1000, 1000).map(float)), shift=st.integers(-1000, 1000), power=st.integers(-20, 20))

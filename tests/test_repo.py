@@ -23,6 +23,7 @@ MAY_IMPORT = {
     'labels': 'core tables',
     'loss': '',
     'lrs': 'figures',
+    'digits': 'lrs',
     'drawn': 'core',
     'judge': '',
     'copies': '',
@@ -59,7 +60,7 @@ MAY_IMPORT = {
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
-                  'tables', 'inventory', 'splits', 'effects', 'compare')
+                  'tables', 'inventory', 'splits', 'effects', 'compare', 'digits')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
                  'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare')
 LONG = 'drawn', 'questions' # what they hold is mostly data
