@@ -8,7 +8,7 @@ __all__ = ['SHORT', 'LONGEST', 'NOT', 'REACH', 'Verdict', 'right', 'known', 'dif
            'Unreadable', 'call', 'first_to_work', 'within', 'numbers', 'numbers_in', 'number_of', 'near', 'known_near']
 
 # %% ../nbs/internals/judge.ipynb #imports
-import ctypes, importlib, io, re, sys, threading
+import atexit, ctypes, importlib, io, re, sys, threading
 from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from contextlib import redirect_stdout
@@ -252,6 +252,7 @@ def _start_pool(modules):
     wanted = _loaded | set(modules)
     if wanted != _loaded: _end_pool() # the pool ends a process that grows, so it imports before its first job
     if _learner_pool is None:
+        atexit.register(_end_pool)
         _learner_pool = ProcessPoolExecutor(1, timeout=300, initializer=_load, initargs=(sorted(wanted),))
         _loaded.update(wanted)
     _learner_pool.submit(_load, modules).result(120)
