@@ -56,7 +56,7 @@ def test_line(
             f"{count_of(t['n_measured'], 'photo')}.{left if t['unknown'] else ''}"]
 
 # %% ../nbs/internals/report.ipynb #data-lines
-def _counted(findings):
+def _by_problem(findings):
     "Findings counted by problem: 'near copy 4, too small 1'"
     counts = findings.drop_duplicates(['file', 'problem']).problem.value_counts()
     return ', '.join(f'{problem} {n}' for problem, n in counts.items())
@@ -75,7 +75,7 @@ def data_lines(
     for usable, what in ((False, 'skipped'), (True, 'doubtful')):
         part = findings[findings.usable == usable]
         if not len(part): continue
-        lines.append(f'{what}: {_counted(part)}')
+        lines.append(f'{what}: {_by_problem(part)}')
         rows = part.drop_duplicates('problem').head(most)
         lines += [f'  {one_line(r.file, 60)}: {one_line(r.detail, 150)}' for r in rows.itertuples()]
     return lines
@@ -136,8 +136,8 @@ def mistakes(
 def doubtful(
     preds:pd.DataFrame, # from `predictions`
 )->pd.DataFrame: # file, label, suggested, prob_label, prob_suggested, and `fix`, which is empty
-    """Labels that the model doubts, the least probable label first: the ranking by self-confidence of confident learning
-    (Northcutt, Jiang and Chuang, Journal of Artificial Intelligence Research 70, 2021)"""
+    """Labels that the model doubts, the least probable label first: the ranking by self-confidence of confident
+    learning (Northcutt, Jiang and Chuang, Journal of Artificial Intelligence Research 70, 2021)"""
     wrong = mistakes(preds).sort_values(['prob_label', 'file'])
     return pd.DataFrame(dict(file=wrong.file, label=wrong.label, suggested=wrong.predicted, prob_label=wrong.prob_label,
                              prob_suggested=wrong.prob_1, fix='')).reset_index(drop=True)
@@ -164,8 +164,8 @@ def _pair_advice(preds):
 def _label_advice(preds):
     n = int((mistakes(preds).prob_1 >= SURE).sum())
     if not n: return 'No label contradicts a sure prediction, so wrong labels are not your first problem.'
-    return (f'Check {count_of(n, "label")}: the model is at least {100*SURE:.0f}% sure of another breed. They are listed '
-            'under "Doubtful labels" and in doubtful.csv.')
+    return (f'Check {count_of(n, "label")}: the model is at least {100*SURE:.0f}% sure of another breed. They are '
+            'listed under "Doubtful labels" and in doubtful.csv.')
 
 def _length_advice(run):
     table = run.epochs
@@ -174,7 +174,8 @@ def _length_advice(run):
     before, last = table.valid_loss.iloc[-2:]
     if last < .95*before: return 'The validation loss was still falling in the last epoch: a longer training may help.'
     if table.train_loss.iloc[-1] < .5*last:
-        return 'The training loss is less than half of the validation loss: more photos will help, a longer training will not.'
+        return ('The training loss is less than half of the validation loss: more photos will help, a longer training '
+                'will not.')
     return 'The validation loss has settled: more photos are more likely to help than a longer training.'
 
 def suggestions(
@@ -204,9 +205,9 @@ def _strip(preds, top, most=4):
     "A few mistakes, and as many photos that were right, evenly from the table"
     wrong, right = mistakes(preds), preds[preds.label == preds.predicted]
     some = right.iloc[::max(1, len(right)//most)][:most]
-    return [_shown(r, top) for r in [*wrong[:most].itertuples(), *some.itertuples()]]
+    return [_captioned(r, top) for r in [*wrong[:most].itertuples(), *some.itertuples()]]
 
-def _shown(r, top):
+def _captioned(r, top):
     "A photo with what the model says of it; `r` is a row of `predictions`"
     right = r.label == r.predicted
     said = f'right: {r.label} ({r.prob_1:.2f})' if right else f'predicted {r.predicted} ({r.prob_1:.2f})'
@@ -221,8 +222,8 @@ def first_screen(
     how = ('Each photo was judged by a classifier that was fitted without it.' if m['folds'] else
            'The model was not trained on them.')
     low, high = _of_100(m['error_low']), _of_100(m['error_high'])
-    said = (f"That is {_of_100(m['error_rate'])} of 100. {how} Of 100 further photos like these, expect {low} to {high} "
-            f"to be wrong (95% interval). Always answering {one_line(m['baseline'], 40)} would get "
+    said = (f"That is {_of_100(m['error_rate'])} of 100. {how} Of 100 further photos like these, expect {low} "
+            f"to {high} to be wrong (95% interval). Always answering {one_line(m['baseline'], 40)} would get "
             f"{_of_100(m['baseline_error'])} of 100 wrong.")
     marks = [(m['baseline_error'], f"always answering {one_line(m['baseline'], 40)}")]
     return [said, *_doubts(m), *test_line(m), scale(m['error_rate'], m['error_low'], m['error_high'], marks),
@@ -232,25 +233,26 @@ def first_screen(
 def _mistakes_section(run, most=15):
     wrong = mistakes(run.predictions)
     if not len(wrong): return ['The model made no mistake on these photos.']
-    said = (f'{count_of(len(wrong), "mistake")}, the surest first. The number in parentheses is the probability that the '
-            'model gave. All are in predictions.csv.')
-    return [said, gallery([_shown(r, run.folder) for r in wrong[:most].itertuples()])]
+    said = (f'{count_of(len(wrong), "mistake")}, the surest first. The number in parentheses is the probability that '
+            'the model gave. All are in predictions.csv.')
+    return [said, gallery([_captioned(r, run.folder) for r in wrong[:most].itertuples()])]
 
 def _pair(run, one, other):
     "Two photos: one of the mistakes between two breeds, and a right photo of the breed that was predicted"
     wrong = mistakes(run.predictions)
     r = wrong[wrong.label.isin([one, other]) & wrong.predicted.isin([one, other])].iloc[0]
     right = run.predictions[(run.predictions.label == r.predicted) & (run.predictions.predicted == r.predicted)]
-    return [_shown(row, run.folder) for row in (r, *right[:1].itertuples())]
+    return [_captioned(row, run.folder) for row in (r, *right[:1].itertuples())]
 
 @section('Confused breeds')
 def _confused_section(run, most=4):
     pairs = confused_pairs(run.predictions)
     if not len(pairs): return []
     shown = [p for r in pairs[:most].itertuples() for p in _pair(run, r.one, r.other)]
-    folded = details('The whole table: true breeds in rows, predictions in columns', [interpret.plot_confusion(run.confusion)])
-    return ['How often two breeds were taken for each other, in either direction. Below, a mistake of each of the first '
-            'pairs beside a photo that the model got right.', pairs.head(20), gallery(shown, pairs=True), folded]
+    folded = details('The whole table: true breeds in rows, predictions in columns',
+                     [interpret.plot_confusion(run.confusion)])
+    return ['How often two breeds were taken for each other, in either direction. Below, a mistake of each of the '
+            'first pairs beside a photo that the model got right.', pairs.head(20), gallery(shown, pairs=True), folded]
 
 @section('Every breed')
 def _breeds_section(run):
@@ -262,7 +264,8 @@ def _breeds_section(run):
 @section('What looks wrong')
 def _findings_section(run):
     found = run.findings.assign(used=run.findings.usable.map({True: 'yes', False: 'no'})).drop(columns='usable')
-    said = f'Photos by problem: {_counted(found)}. Look at them before you trust the result. All are in looks_wrong.csv.'
+    said = (f'Photos by problem: {_by_problem(found)}. Look at them before you trust the result. All are in '
+            'looks_wrong.csv.')
     return [said, found] if len(found) else []
 
 @section('Doubtful labels')
@@ -294,14 +297,15 @@ def _rate_blocks(run):
     lr = run.metrics['lr']
     if not lr: return ['The head was fitted directly; no learning rate was used.']
     if not run.finder: return [f'Peak rate {lr:.2g}. The finder was not run; --finder adds its picture.']
-    return [f'Peak rate {lr:.2g}. Below, the loss while the rate grows, and what four rules make of it. After few batches '
-            'the rate of the valley can be too low, so it is used only with --lr valley.',
+    return [f'Peak rate {lr:.2g}. Below, the loss while the rate grows, and what four rules make of it. After few '
+            'batches the rate of the valley can be too low, so it is used only with --lr valley.',
             _finder_figure(*run.finder[:2])]
 
 @section('Training')
 def _training_section(run):
     m = run.metrics
-    speed = f"{m['seconds']} seconds in all, {m['images_per_second']} photos a second in training. Precision: {m['why']}."
+    speed = (f"{m['seconds']} seconds in all, {m['images_per_second']} photos a second in training. "
+             f"Precision: {m['why']}.")
     batch = details('Ten photos of the training set, as the model sees them', [_batch_figure(run)])
     if run.epochs is None:
         return [plan_line(m), speed, 'The head was fitted to the features of the body, which was left as it is.', batch]

@@ -52,7 +52,7 @@ import re
 from pathlib import Path
 from .judge import number_of
 
-def _count(attempt):
+def _whole(attempt):
     "A whole number, given as a number or as its text; None for anything else"
     n = number_of(attempt)
     return int(n.real) if n is not None and not n.imag and n.real.is_integer() else None
@@ -67,7 +67,7 @@ def middle_breed(attempt, file): # a name; the photo's file
 @task('A whole number: 0 if you think that all are wrong, as many as there are if all are right.')
 def guess_right(attempt, n_valid): # a number; how many there are
     "Whether this is a number of photos; any guess is right"
-    n = _count(attempt)
+    n = _whole(attempt)
     if n is None or not 0 <= n <= n_valid: return differs(f'Expected a whole number from 0 to {n_valid}.')
     if n < n_valid/4: return right('That is less than the colors alone get. Train and see.')
     return right(f'You expect an error rate of {1-n/n_valid:.0%}. Train and see.')
@@ -75,14 +75,14 @@ def guess_right(attempt, n_valid): # a number; how many there are
 @task('The error rate is wrong photos divided by all validation photos.')
 def count_wrong(attempt, error_rate, n_valid): # a number; a fraction; photos
     "Whether this is the number of wrong photos"
-    n, wrong = _count(attempt), round(error_rate*n_valid)
+    n, wrong = _whole(attempt), round(error_rate*n_valid)
     if n == wrong: return right(f'{wrong}/{n_valid} = {error_rate:.3f}.')
     return differs('These are the right ones.' if n == n_valid-wrong else f'Multiply the error rate by {n_valid}.')
 
 @task('The model is right on most photos. What does it say of a photo with a wrong label?')
 def predict_found(attempt, n_found): # a number; what the run found
     "Whether the prediction is at most one off"
-    n = _count(attempt)
+    n = _whole(attempt)
     if n is None or not 0 <= n <= 8: return differs('Expected a whole number from 0 to 8.')
     if abs(n-n_found) <= 1: return right(f'{n_found} of the 8 are among the 16.')
     return differs('It finds more.' if n < n_found else 'It finds fewer.')
@@ -104,7 +104,7 @@ def _judged_pattern(attempt, cases):
 @task('The pattern takes everything up to the last underscore. Which names have something wrong after it?')
 def count_verdicts(attempt, pattern, cases): # a number; as for `try_regex`
     "Whether this many verdicts are right"
-    n, tried = _count(attempt), try_regex(pattern, cases)
+    n, tried = _whole(attempt), try_regex(pattern, cases)
     if n == (tried.verdict == 'right').sum(): return right('Run the next cell to see which.')
     return differs(f'Expected a number from 0 to {len(tried)}.' if n is None else 'Go through the names one by one.')
 
@@ -158,7 +158,7 @@ def missing_argument(attempt): # a name
 @task('The split takes single files. A pug is on both sides if some, but not all, of its files are for validation.')
 def predict_parted(attempt, n_parted): # a number; what the split did
     "Whether the prediction is at most one off"
-    n = _count(attempt)
+    n = _whole(attempt)
     if n is None or not 0 <= n <= 6: return differs('Expected a whole number from 0 to 6.')
     if abs(n-n_parted) <= 1: return right(f'{n_parted} of the 6 are on both sides.')
     return differs('More of them.' if n < n_parted else 'Fewer of them.')
@@ -166,7 +166,7 @@ def predict_parted(attempt, n_parted): # a number; what the split did
 @task('Which have no whole picture? And of which does nobody know the breed?')
 def count_unusable(attempt, problems): # a number; from `check_photos`
     "Whether this many photos cannot be used"
-    n, unusable = _count(attempt), problems[~problems.usable].file.nunique()
+    n, unusable = _whole(attempt), problems[~problems.usable].file.nunique()
     if n == unusable: return right('The next cell lists them.')
     return differs('Expected a whole number.' if n is None else 'More.' if n < unusable else 'Fewer.')
 
@@ -454,7 +454,8 @@ def four_right(attempt): # an error rate
     doubt = 'that is no surprise, so it could be higher' if chance > .15 else 'that is hard to believe, so it is lower'
     return differs(f'at {e:.2g} all four are right with probability {chance:.3f}; {doubt}.')
 
-@task("The pug's row holds the photos of pugs, and the pug's column the photos that were called pug. Both share one cell.")
+@task("The pug's row holds the photos of pugs, and the pug's column the photos that were called pug. They share one "
+      'cell.')
 def recall_and_precision(attempt, small): # two numbers; a confusion matrix
     "Whether these are the recall and the precision of the pug"
     n = small.loc['pug', 'pug']
@@ -576,7 +577,8 @@ def two_faults(
 ):
     "Which photos of the folder are faulty"
     if not isinstance(attempt, (list, tuple, set)): return differs('Give a list of two names.')
-    found, names = {'Bombay/13.jpg', 'Persian/9.jpg'}, {str(name).strip().removeprefix('my_photos/') for name in attempt}
+    found = {'Bombay/13.jpg', 'Persian/9.jpg'}
+    names = {str(name).strip().removeprefix('my_photos/') for name in attempt}
     if names == found: return right()
     return differs(f'{len(names & found)} of {len(names)} right; there are two.')
 
@@ -589,7 +591,8 @@ def worst_of_100(
     if near(attempt, 100*high, 1): return right()
     return differs('Multiply by 100.' if near(attempt, high, .01) else 'Take the upper end of the interval.')
 
-@task('Four options: where the photos are, where their labels are, that nothing is mirrored, and where the report goes.')
+@task('Four options: where the photos are, where their labels are, that nothing is mirrored, and where the report '
+      'goes.')
 def command_for_signs(
     attempt, # a line for a shell
 ):

@@ -40,7 +40,8 @@ def photo(
 )->dict:
     "A photo with its caption"
     lines = [one_line(line, 60) for line in lines]
-    return dict(src=_photo_url(file), alt='Photo: ' + '; '.join(lines), lines=lines, right=right, file=one_line(name, 120))
+    alt = 'Photo: ' + '; '.join(lines)
+    return dict(src=_photo_url(file), alt=alt, lines=lines, right=right, file=one_line(name, 120))
 
 def gallery(
     photos:list, # of `photo`
@@ -68,7 +69,7 @@ def details(
     return dict(kind='details', summary=summary, blocks=blocks)
 
 # %% ../nbs/internals/webpage.ipynb #render-def
-def _cell(value):
+def _cell_text(value):
     if isinstance(value, float): return '' if pd.isna(value) else f'{value:.3f}'
     return one_line(value, 200)
 
@@ -77,7 +78,7 @@ def _block(block, heading):
     if isinstance(block, Figure): return dict(kind='picture', src=_plot_url(block), alt=heading)
     if isinstance(block, list): return dict(kind='list', lines=list(map(str, block)))
     if isinstance(block, pd.DataFrame):
-        rows = [list(map(_cell, row)) for row in block.itertuples(index=False, name=None)]
+        rows = [list(map(_cell_text, row)) for row in block.itertuples(index=False, name=None)]
         return dict(kind='table', columns=list(map(str, block.columns)), rows=rows, label=heading)
     if isinstance(block, str): return dict(kind='text', text=block)
     if block['kind'] == 'details': return {**block, 'blocks': [_block(b, heading) for b in block['blocks']]}
