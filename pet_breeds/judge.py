@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
 def right(
     remark:str='', # what more there is to say
     slip:str|None=None, # the name of a known mistake that the answer makes beside its points
-)->Verdict:
+)->Verdict: # its `ok` is True
     "The answer is right"
     return Verdict(True, slip, remark)
 
@@ -130,7 +130,7 @@ def claims(
 )->bool: # whether the mark is in the text, not denied and not excused
     "Whether an answer says what a mark stands for"
     mark, excuse = mark if isinstance(mark, tuple) else (mark, None)
-    return bool(found(text, mark)) and not (excuse and claims(text, excuse))
+    return bool(found(text, str(mark))) and not (excuse and claims(text, excuse))
 
 def readable(text:str)->Verdict|None: # as `words` makes it
     "None for an answer whose words can be read; else the verdict that says why not"
@@ -293,11 +293,11 @@ def _in_a_thread(seconds, func, args):
 
 def within(
     seconds:float, # time for `func`
-    func:Callable,
+    func:Callable, # what to run
     *args, # what it is called with
     apart:bool=False, # in another process, where that can be
     modules:tuple=(), # names of modules to import before the clock starts
-):
+): # anything
     "What `func` returns. Raises `Failed` if it raises, exits or takes longer"
     outcome = _elsewhere(seconds, func, args, modules) if apart else None
     if outcome is None:

@@ -144,7 +144,7 @@ def question(
     id:str, # a key of questions.yaml
     runs:tuple=(), # types of answers that the judge runs: functions, patterns
     modules:tuple=(), # names of modules that it needs for an answer that is not in words
-)->Callable:
+)->Callable: # a decorator
     "A decorator: makes a function the judge of a question. Raises ValueError if questions.yaml has no such entry"
     if id not in _TEXTS: raise ValueError(f'questions.yaml has no entry {id}; write one')
     def enter(judge):
