@@ -59,9 +59,8 @@ EFFECTS = dict(
     unfreeze=_Plan('stages', 'last stages of the body that are trained', [
         _Pair(f'Training {n} of the last stages', dict(stages=n), 'the head only', dict(stages=0)) for n in (1, 3)]),
     schedules=_Plan('schedule', '', [
-        _Pair(f"{what} ({layers['layers']})", dict(layers, schedule=key),
-              'one cycle', dict(layers, schedule='one cycle')) for layers in (_HEAD, _LAST)
-        for key, what in (('flat', 'One flat rate'), ('stopped early', 'A cycle stopped halfway'))], 'layers'),
+        _Pair(words, dict(schedule=key), 'one cycle', dict(schedule='one cycle'))
+        for key, words in (('flat', 'One flat rate'), ('stopped early', 'A cycle stopped halfway'))]),
     photos=_Plan('photos', 'photos of a breed to train on', [
         _Pair('Fine-tuning, with 29 photos of a breed,', dict(way='fine-tuned', photos=29),
               'the fitted head', dict(way='fitted head', photos=29)),

@@ -17,7 +17,7 @@ LONG = {'test_bad_photos', 'test_checkpoint', 'test_cli', 'test_copies', 'test_d
         'test_hooks', 'test_hostile', 'test_jupyter', 'test_loss', 'test_lrs', 'test_precision', 'test_presize', 'test_readme',
         'test_scale', 'test_site', 'test_sources', 'test_types'}
 SLOW = ('any_two', 'million', 'kill_', 'two_at_once', 'full_memory', 'importing', 'without_fastai', 'cleared_away', 'that_lives',
-        'code_of_the_package', 'every_family', 'shipped_body', 'worker_processes', 'fill_the_memory')
+        'code_of_the_package', 'every_family', 'every_measure', 'shipped_body', 'worker_processes', 'fill_the_memory')
 
 
 def pytest_configure(config): config.addinivalue_line('markers', 'everyday: quick enough to run after every change')

@@ -158,3 +158,21 @@ def test_splits_are_paired_and_apart(script, monkeypatch):
     (few, valid), (many, same) = script.split(3, 4), script.split(3, 29)
     assert (valid == same).all() and set(few) < set(many) and not set(many) & set(valid)
     assert len(few) == 4*37 and len(many) == 29*37 and set(script.split(4)[1]) != set(valid)
+
+
+@pytest.mark.parametrize('name', list(effects.EFFECTS))
+def test_every_measure_runs(script, shared, monkeypatch, tmp_path, name):
+    "The first setting and the last one, on five breeds and tiny photos"
+    found, y = script.files()
+    few = (y < 5).nonzero()[:, 0]
+    caches = [f for f in vars(script).values() if hasattr(f, 'cache_clear') and f is not script.files]
+    for f in caches: f.cache_clear()
+    monkeypatch.setattr(script, 'files', lambda: ([found[i] for i in few], y[few]))
+    for key, value in dict(BREEDS=5, SIZE=64, STORED=64).items(): monkeypatch.setattr(script, key, value)
+    func, settings, fixed, what = script.MEASURES[name]
+    fixed = fixed | ({'size': 64} if 'size' in fixed else {})
+    result = script.measure(name, tmp_path/f'{name}.json', [0], func, [settings[0], settings[-1]][:len(settings)], fixed, what)
+    for f in caches: f.cache_clear()
+    assert all(0 <= row['error'] <= 1 for row in result['rows'])
+    about, rows = effects.read_effect(name, tmp_path/f'{name}.json')
+    assert about['n_valid'] == 35 and len(rows) == len(result['rows'])

@@ -318,9 +318,9 @@ MEASURES = dict(
             'One epoch for the last three stages of the body and a trained head, at one rate or at rates that rise up to the head by a ratio'),
     unfreeze=(unfreeze, grid(stages=[0, 1, 2, 3]), dict(each=7, epochs=1, bs=BS, head_bs=64, lr=1e-3),
               'How many of the last stages of the body are trained for an epoch with a trained head'),
-    schedules=(schedules, grid(layers=['head only', 'last stages'], schedule=['one cycle', 'flat', 'stopped early']),
+    schedules=(schedules, grid(layers=['head only'], schedule=['one cycle', 'flat', 'stopped early']),
                dict(each=7, epochs=1, bs=BS, head_bs=64),
-               'Equal steps by three schedules: one cycle, one rate all the time, and a cycle of twice the length that is stopped halfway'),
+               'Equal steps for a new head alone by three schedules: one cycle, one rate all the time, and a cycle of twice the length that is stopped halfway'),
     photos=(photos_a_breed, grid(way=['head on drawn pets', 'fitted head', 'fine-tuned', 'from scratch'], photos=[4, 7, 15, 29]),
             dict(each=[4, 29], epochs=1, bs=BS, head_bs=64, lr=1e-4),
             'Photos of a breed to train on: a small network from scratch (60 steps of 32 photos of 64 pixels), heads fitted on the bodies of '
