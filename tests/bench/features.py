@@ -92,7 +92,8 @@ def main():
     except ImportError: args.ways.remove('engine')
     with tempfile.TemporaryDirectory() as tmp:
         for name, part in dict(body=body_part, commands=commands_part).items():
-            if name == 'body' or args.before: result[name] = part(args, files, Path(tmp))
-    if args.json: args.json.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+            if name == 'commands' and not args.before: continue
+            result[name] = part(args, files, Path(tmp))
+            if args.json: args.json.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
 
 if __name__ == '__main__': main()
