@@ -100,7 +100,7 @@ def denied(text:str)->bool: # as `words` makes it
 
 def jumbled(
     answer, # as `words` takes it; in a string, capitals count, too
-)->bool:
+)->bool: # whether it is no sentence
     "Whether the words of an answer are in no order: one odd place in forty words is too many"
     text = words(answer)
     odd = len(_PAIRS.findall(text)) + len(_DOUBLED.findall(text)) + bool(_LOOSE_END.search(text.rstrip('.')))
