@@ -5,7 +5,7 @@
     python3 start.py test    install what the course needs, too; run every notebook and every test
     python3 start.py lab     the same install; open the course in JupyterLab
 
-It needs Python 3.10 or later and nothing else, on Linux, macOS and Windows. It is safe to repeat: what is installed
+It needs Python 3.10 to 3.13 and nothing else, on Linux, macOS and Windows. It is safe to repeat: what is installed
 stays, and a report replaces only an earlier report. In an environment of your own, run `pip install -e .` (or
 `pip install -e '.[dev]'` for the course) and then the commands that are printed here.
 """

@@ -7,11 +7,19 @@ __all__ = ['first_dls', 'first_learner']
 
 # %% ../nbs/internals/course.ipynb #imports
 from .model import make_learner # first: it loads fastai without its warnings, and with `fine_tune`
+from contextlib import suppress
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from .core import write_whole
 from .data import pets_dls
 from .sources import get_pets
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
+from fastcore.xdg import xdg_cache_home
+from safetensors.torch import load_file, save
 
 # %% ../nbs/internals/course.ipynb #first-dls
 def first_dls()->DataLoaders: # batches of 16 drawn pets, 128 x 128 pixels
@@ -20,8 +28,21 @@ def first_dls()->DataLoaders: # batches of 16 drawn pets, 128 x 128 pixels
     return pets_dls(get_pets('drawn', progress=False), bs=16)
 
 # %% ../nbs/internals/course.ipynb #first-learner
+def _weights_file(device):
+    "Where the trained weights are kept, for this code and these libraries"
+    code = [f.read_bytes() for f in sorted(Path(str(files('pet_breeds'))).glob('*.py'))]
+    about = f"{version('torch')} {version('fastai')} {device}".encode()
+    return xdg_cache_home()/'pet_breeds'/f'first-{sha256(b"".join([about, *code])).hexdigest()[:16]}.safetensors'
+
 def first_learner()->Learner: # trained, on the device that fastai chooses; `learn.dls` are those of `first_dls`
-    "The model of lesson 01. Raises OSError as `first_dls`"
+    "The model of lesson 01, trained at the first call and then kept in the cache. Raises OSError as `first_dls`"
     learn = make_learner(first_dls())
-    with learn.no_bar(), learn.no_logging(): learn.fine_tune(3)
+    file = _weights_file(learn.dls.device)
+    try: learn.model.load_state_dict(load_file(file, device=str(learn.dls.device)))
+    except Exception: # not there, or damaged
+        with learn.no_bar(), learn.no_logging(): learn.fine_tune(3)
+        with suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, save({k: v.contiguous() for k, v in learn.model.state_dict().items()}))
+    set_seed(42) # what follows is the same, whether it was trained or loaded
     return learn

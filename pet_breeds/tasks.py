@@ -75,8 +75,8 @@ def guess_right(attempt, n_valid): # a number; how many there are
 @task('The error rate is wrong photos divided by all validation photos.')
 def count_wrong(attempt, error_rate, n_valid): # a number; a fraction; photos
     "Whether this is the number of wrong photos"
-    n, wrong = _whole(attempt), round(error_rate*n_valid)
-    if n == wrong: return right(f'{wrong}/{n_valid} = {error_rate:.3f}.')
+    n, wrong = number_of(attempt), round(error_rate*n_valid)
+    if n is not None and abs(n-wrong) < .01: return right(f'{wrong}/{n_valid} = {error_rate:.3f}.')
     return differs('These are the right ones.' if n == n_valid-wrong else f'Multiply the error rate by {n_valid}.')
 
 @task('The model is right on most photos. What does it say of a photo with a wrong label?')
@@ -160,7 +160,7 @@ def predict_parted(attempt, n_parted): # a number; what the split did
     "Whether the prediction is at most one off"
     n = _whole(attempt)
     if n is None or not 0 <= n <= 6: return differs('Expected a whole number from 0 to 6.')
-    if abs(n-n_parted) <= 1: return right(f'{n_parted} of the 6 are on both sides.')
+    if n in (n_parted-1, n_parted): return right(f'{n_parted} of the 6 are on both sides.')
     return differs('More of them.' if n < n_parted else 'Fewer of them.')
 
 @task('Which have no whole picture? And of which does nobody know the breed?')
@@ -215,6 +215,7 @@ def resamplings(
     if value == 3: return right('Once in step 1, twice in step 2. Run the next cell to see them.')
     if value == 1: return differs('So says the text of the book. It leaves out step 1, and one more.')
     if value == 2: return differs('One is missing.')
+    if value is not None and value.real > 4: return differs('Fewer.')
     if value == 4: return differs('So it is now and then, when fastai averages a large crop first. And mostly?')
     return differs('Give a whole number, such as 1.')
 
@@ -280,7 +281,7 @@ def stable_rate(
     rate, limit = _one_rate(attempt), float(2/curvature)
     if abs(rate-limit) < .02*limit: return right('At 2/c a step lands as far away on the other side.')
     if abs(rate-limit/2) < .02*limit: return differs('At 1/c a step lands on the lowest point. It may go farther.')
-    return differs(f'{attempt} is not it.')
+    return differs('Almost: give two decimals.' if abs(rate-limit) < .05*limit else f'{attempt} is not it.')
 
 @task('`losses.argmin()` is the place of the lowest loss.')
 def minimum_over_10(
@@ -312,7 +313,9 @@ def slice_rates(
     if near(1e-5, 5.05e-4, 1e-3): return differs('Those are equal differences; the groups are spaced by equal factors.')
     if near(1e-3, 1e-4, 1e-5): return differs('The start of the slice is for the first group, the earliest layers.')
     if near(1e-4, 1e-4, 1e-3): return differs('That is what slice(1e-3) gives; this slice has a start.')
-    return differs('The ends of the slice are for the first and the last group.')
+    ends_right = abs(rates[0]-1e-5) < 2e-7 and abs(rates[2]-1e-3) < 2e-5
+    return differs('The middle rate is wrong.' if ends_right else
+                   'The ends of the slice are for the first and the last group.')
 
 # %% ../nbs/internals/tasks.ipynb #finetune-tasks
 @task('`breed[nearest]` are the breeds of the nearest photos. The mean of True and False is a fraction.')
@@ -323,7 +326,7 @@ def nearest_breed(
     "Whether this is the fraction of photos whose nearest photo has the same breed"
     found = numbers(attempt)
     if len(found) != 1: return differs(f'One fraction is asked, not {len(found)} numbers.')
-    if abs(found[0]-fraction) < .001: return right(f'{fraction:.0%}, where guessing gives 3%.')
+    if min(abs(found[0]-fraction), abs(found[0]/100-fraction)) < .005: return right(f'{fraction:.0%}, where guessing gives 3%.')
     if abs(found[0]-(1-fraction)) < .001: return differs('That is the fraction of those that differ.')
     return differs(f'{found[0]:.3g} is not the fraction.')
 
@@ -358,7 +361,7 @@ def two_fits(
     if steps != ['freeze', 'fit', 'unfreeze', 'fit']: return differs(f'Its steps are {", ".join(steps) or "none"}.')
     if any(not isinstance(lr, slice) for _, lr in fits): return differs('Give both fits their rates as a slice.')
     if any(part is ... for n, lr in fits for part in (n, lr.start, lr.stop)):
-        return Verdict(None, None, 'Replace each `...` and run the cell again.')
+        return Verdict(None, None, 'A `...` is left: replace each one and run the cell again.')
     if [n for n, _ in fits] != [1, 5]: return differs('The first fit has one epoch, the second as many as asked for.')
     (first, last), hundredth = [numbers([lr.start or 0, lr.stop]) for _, lr in fits], 2e-5
     if first not in ([0, 4e-3], [4e-3, 4e-3]): return differs('The first fit goes up to lr.')
@@ -429,7 +432,7 @@ def scale_the_loss(attempt, grads): # a factor; a tensor of gradients above 0
     scaled = (grads.double()*_exactly(attempt, 1)[0]).half()
     lost, infinite = (scaled == 0).double().mean().item(), int(scaled.isinf().sum())
     found = f'{lost:.2%} become 0, and {infinite:,} become infinite.'
-    return differs(found) if not lost < .001 or infinite or scaled.isnan().any() else right(found)
+    return differs(found) if not lost < .001 or infinite or not (scaled >= 0).all() else right(found)
 
 # %% ../nbs/internals/tasks.ipynb #mistakes-tasks
 from .judge import near
@@ -444,7 +447,7 @@ def accuracy_of_matrix(attempt, cm): # a number; the confusion matrix
     if near(share, 1-right_ones): return differs('that is the error rate.')
     return differs(f'{share:.3g} is not the fraction of right predictions.')
 
-@task('With an error rate of e, all four are right with probability (1 - e)**4. Which e makes that one in twenty?')
+@task('With an error rate of e, all four are right with probability (1 - e)**4. Which e makes that one in fifteen?')
 def four_right(attempt): # an error rate
     "Whether four right answers are nearly, but not quite, too much luck at an error rate"
     [e] = _exactly(attempt, 1)
@@ -597,11 +600,11 @@ def command_for_signs(
     attempt, # a line for a shell
 ):
     "The command that trains on a folder of traffic signs"
-    try: first, *rest = shlex.split(attempt.replace('=', ' ')) # raises AttributeError, too, for what is no text
+    try: first, *rest = shlex.split(attempt.lstrip('!').replace('=', ' ')) # raises AttributeError, too, for what is no text
     except (ValueError, AttributeError): return differs('Give a command as text.')
     given = dict(zip(rest, rest[1:]))
     wanted = {'--path': 'signs', '--labels': 'folder', '--out': 'signs_report'}
     if first.rpartition('/')[2] != 'pet_breeds': return differs('The command is called `pet_breeds`.')
-    if wrong := [name for name, value in wanted.items() if given.get(name, '').rstrip('/') != value]:
+    if wrong := [name for name, value in wanted.items() if given.get(name, '').removeprefix('./').rstrip('/') != value]:
         return differs(f'`{wrong[0]}` is missing, or has another value.')
     return right() if '--no-flip' in rest and len(rest) == 7 else differs('Check the other options.')

@@ -35,7 +35,7 @@ def comparison(presize, training):
          '`presize.py --parts speed`'],
         [f"likeness to the photo, PSNR (n={presize['fidelity']['n']}, real)", f"{fidelity['stock']['PSNR cubic']:.1f} dB", f"{fidelity['composed']['PSNR cubic']:.1f} dB",
          '`presize.py --parts fidelity`'],
-        [f"an epoch on two cores with bfloat16 units, {' and '.join(epoch['archs'])} (n={epoch['n']}, real, 224 px)", epochs('book'), f"{epochs('ours')} ({ratios} times faster)",
+        [f"an epoch on two cores that compute in 16 bits (bfloat16), {' and '.join(epoch['archs'])} (n={epoch['n']}, real, 224 px)", epochs('book'), f"{epochs('ours')} ({ratios} times faster)",
          '`training.py --parts epoch`'],
         [f"right on real photos, seven of a breed (n={real['n']}, mobilenet_v2, {len(real['ours'])} splits): fine-tuning in 55 steps, or a fitted head on eight views", mean(real, 'book'), mean(real, 'ours'), '`training.py --parts real`'],
         [f"error rate on drawn photos, no download (n={drawn['n']}, {len(drawn['shipped'])} seeds)", f"{mean(drawn, 'scratch')} from scratch",

@@ -109,7 +109,7 @@ def planned(name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_a_lesson_takes_the_minutes_of_its_plan(name): assert planned(name) <= MINUTES[name] + 1
+def test_a_lesson_takes_the_minutes_of_its_plan(name): assert planned(name) <= MINUTES[name] + 1.5
 
 
 def test_the_course_takes_at_most_200_minutes(): assert sum(map(planned, NAMES)) <= 200

@@ -54,7 +54,7 @@ MAY_IMPORT = {
     'pets': 'batches checkpoint core data distributed features interpret loss model photos plan precision report saving sources training warp weights',
     'predict': 'batches core features loss photos saving',
     'cli': 'core handout pets predict quiz',
-    'course': 'data model sources',
+    'course': 'core data model sources',
     'effects': 'core figures',
     'compare': ''}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
