@@ -10,7 +10,9 @@ import sys, warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
+from .core import import_quietly
+import_quietly('fastai.learner')
 import torch
 from fastai.learner import Learner
 from fastcore.basics import noop
@@ -26,8 +28,9 @@ class FoldedConv(nn.Module):
         shape, # (bs, channels, height, width) of its input
     ):
         super().__init__()
-        act, weight = getattr(bn, 'act', None), fuse_conv_bn_weights(
-            conv.weight, conv.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias)
+        act, norm = getattr(bn, 'act', None), cast(Any, bn) # with statistics, which its hints allow to be missing
+        weight = fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
         self.act = (('hardtanh', [0., 6.], '') if isinstance(act, nn.ReLU6) else
                     ('relu', [], '') if isinstance(act, nn.ReLU) else ('none', [], ''))
         self.after = noop if act is None or self.act[0] != 'none' else act
@@ -73,10 +76,10 @@ def _openvino():
     "OpenVINO, imported without the package that reports its use. Raises ImportError where it is not installed"
     name = 'openvino_telemetry'
     had, was = name in sys.modules, sys.modules.get(name)
-    sys.modules[name] = None # type: ignore[assignment] # so that importing it fails
+    sys.modules[name] = None # so that importing it fails
     try: import openvino
     finally:
-        if had: sys.modules[name] = was # type: ignore[assignment]
+        if had: sys.modules[name] = was
         else: del sys.modules[name]
     return openvino
 

@@ -51,6 +51,7 @@ def _notebook(cells):
 
 # %% ../nbs/internals/handout.ipynb #section-def
 _ANSWER = re.compile(r'^#### ((?:Q|FR)\d+)\. (.+)$', re.M)
+_DIRECTIVES = re.compile(r'^#\|.*\n', re.M)
 _END = {'markdown': r'^#{1,6} ', 'code': r'^#\|\s*(hide|export)\b'}
 
 def _sections(nb, mark):
@@ -72,7 +73,7 @@ def _answer(nb, section, heading):
         else: text.append(cell['source'])
         if cell['shown']: break
     if not proof: raise ValueError(f'{where}: {heading[1]} has no proof; expected a code cell after its text')
-    shown, code = proof[-1]['shown'], '\n\n'.join(c['source'] for c in proof)
+    shown, code = proof[-1]['shown'], '\n\n'.join(_DIRECTIVES.sub('', c['source']) for c in proof)
     if not shown:
         raise ValueError(f'{where}: the proof of {heading[1]}, cell {proof[-1]["id"]}, shows nothing; run it, and save')
     picture = any(kind.startswith('image/') for kind in shown)
@@ -137,7 +138,8 @@ def student_cells(
         elif not _LEFT_OUT.match(cell['source']):
             out.append(_cell(cell['cell_type'], cell['id'], _LINKS.sub('', cell['source']), cell['metadata']))
     asks = [i for i, c in enumerate(out) if 'quiz.' in ''.join(c['source']) and c['id'].endswith('-yours')]
-    if asks: out.insert(asks[0]-1, _cell('code', 'quiz', 'from pet_breeds import quiz'))
+    imported = any(re.search(r'^ *from pet_breeds import .*\bquiz\b', ''.join(c['source']), re.M) for c in out)
+    if asks and not imported: out.insert(asks[0]-1, _cell('code', 'quiz', 'from pet_breeds import quiz'))
     return out
 
 # %% ../nbs/internals/handout.ipynb #write-student

@@ -282,7 +282,7 @@ def _endless(seconds): return Failed(f'it was still running after {seconds} seco
 
 def _in_a_thread(seconds, func, args):
     "The outcome of `func` in a thread, which is told to stop when the time is over"
-    future:Future = Future()
+    future = Future()
     thread = threading.Thread(target=lambda: future.set_result(_outcome(func, args)), daemon=True)
     thread.start()
     try: return future.result(seconds)

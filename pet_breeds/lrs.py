@@ -135,7 +135,7 @@ def suggest(
         slopes,falls = (np.diff(x)/np.diff(np.log(lrs)) for x in (losses, np.minimum.accumulate(losses)))
     low,steepest = losses.argmin(),slopes.argmin()
     falls = falls[lrs[:-1] <= lrs[low]/3] # closer to the minimum, a fall may be there only because smoothing is late
-    clear = np.flatnonzero(falls <= falls.min()/4) if (falls < 0).any() else ()
+    clear = np.flatnonzero(falls <= falls.min()/4) if (falls < 0).any() else np.array([], int)
     return Suggestion(float(lrs[low])/10 if low else None, float(lrs[clear[-1]]) if len(clear) else None,
                       float(lrs[steepest]) if slopes[steepest]<0 else None,
                       None if (i := _valley(losses)) is None else float(lrs[i]))

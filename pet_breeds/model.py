@@ -100,7 +100,7 @@ def _drawnet_split(m): return L(m[0][:3], m[0][3:], m[1:]).map(params)
 _DRAWNET = dict(cut=-3, split=_drawnet_split, stats=imagenet_stats)
 
 # %% ../nbs/internals/model.ipynb #defaults-def
-ARCH_DEFAULTS = dict(
+ARCH_DEFAULTS:dict = dict(
     drawnet=dict(size=128, ps=.1),
     tf_efficientnet_lite0=dict(size=288), # fewer errors than at the 224 it learned at: tests/bench/results/recipe.json
     others=dict(size=224, ps=.5)) # what an architecture of this table does not say

@@ -335,7 +335,7 @@ def _typed(exercise, line, state):
 def _converse(exercise, listen=input):
     "'next' once it is solved or skipped, another question's name if it was typed, None if there is no more to hear"
     say(f'\n{[*QUESTIONS].index(exercise.id)+1} of {len(QUESTIONS)}\n{_wrapped(exercise)}')
-    state:set = set() # whether the choices were shown, and whether one was chosen
+    state = set() # whether the choices were shown, and whether one was chosen
     while True:
         try: line = listen(f'{HELP} > ').strip()
         except (EOFError, RuntimeError): return None # RuntimeError: there is no standard input

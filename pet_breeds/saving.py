@@ -198,7 +198,7 @@ def load_model(
 # %% ../nbs/internals/saving.ipynb #tables-def
 def csv_text(
     table, # a DataFrame
-)->str:
+)->str: # with a line of column names
     "A table as CSV, in which no text is a formula for a spreadsheet"
     def safe(x): return f"'{x}" if isinstance(x, str) and x[:1] in ('=', '+', '-', '@', '\t', '\r') else x
     return table.map(safe).to_csv(index=False, float_format='%.6g', lineterminator='\n')

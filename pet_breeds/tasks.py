@@ -52,7 +52,7 @@ import re
 from pathlib import Path
 from .judge import number_of
 
-def _whole(attempt):
+def _photo_count(attempt):
     "A whole number, given as a number or as its text; None for anything else"
     n = number_of(attempt)
     return int(n.real) if n is not None and not n.imag and n.real.is_integer() else None
@@ -67,7 +67,7 @@ def middle_breed(attempt, file): # a name; the photo's file
 @task('A whole number: 0 if you think that all are wrong, as many as there are if all are right.')
 def guess_right(attempt, n_valid): # a number; how many there are
     "Whether this is a number of photos; any guess is right"
-    n = _whole(attempt)
+    n = _photo_count(attempt)
     if n is None or not 0 <= n <= n_valid: return differs(f'Expected a whole number from 0 to {n_valid}.')
     if n < n_valid/4: return right('That is less than the colors alone get. Train and see.')
     return right(f'You expect an error rate of {1-n/n_valid:.0%}. Train and see.')
@@ -82,7 +82,7 @@ def count_wrong(attempt, error_rate, n_valid): # a number; a fraction; photos
 @task('The model is right on most photos. What does it say of a photo with a wrong label?')
 def predict_found(attempt, n_found): # a number; what the run found
     "Whether the prediction is at most one off"
-    n = _whole(attempt)
+    n = _photo_count(attempt)
     if n is None or not 0 <= n <= 8: return differs('Expected a whole number from 0 to 8.')
     if abs(n-n_found) <= 1: return right(f'{n_found} of the 8 are among the 16.')
     return differs('It finds more.' if n < n_found else 'It finds fewer.')
@@ -104,7 +104,7 @@ def _judged_pattern(attempt, cases):
 @task('The pattern takes everything up to the last underscore. Which names have something wrong after it?')
 def count_verdicts(attempt, pattern, cases): # a number; as for `try_regex`
     "Whether this many verdicts are right"
-    n, tried = _whole(attempt), try_regex(pattern, cases)
+    n, tried = _photo_count(attempt), try_regex(pattern, cases)
     if n == (tried.verdict == 'right').sum(): return right('Run the next cell to see which.')
     return differs(f'Expected a number from 0 to {len(tried)}.' if n is None else 'Go through the names one by one.')
 
@@ -158,7 +158,7 @@ def missing_argument(attempt): # a name
 @task('The split takes single files. A pug is on both sides if some, but not all, of its files are for validation.')
 def predict_parted(attempt, n_parted): # a number; what the split did
     "Whether the prediction is at most one off"
-    n = _whole(attempt)
+    n = _photo_count(attempt)
     if n is None or not 0 <= n <= 6: return differs('Expected a whole number from 0 to 6.')
     if n in (n_parted-1, n_parted): return right(f'{n_parted} of the 6 are on both sides.')
     return differs('More of them.' if n < n_parted else 'Fewer of them.')
@@ -166,7 +166,7 @@ def predict_parted(attempt, n_parted): # a number; what the split did
 @task('Which have no whole picture? And of which does nobody know the breed?')
 def count_unusable(attempt, problems): # a number; from `check_photos`
     "Whether this many photos cannot be used"
-    n, unusable = _whole(attempt), problems[~problems.usable].file.nunique()
+    n, unusable = _photo_count(attempt), problems[~problems.usable].file.nunique()
     if n == unusable: return right('The next cell lists them.')
     return differs('Expected a whole number.' if n is None else 'More.' if n < unusable else 'Fewer.')
 
@@ -326,7 +326,8 @@ def nearest_breed(
     "Whether this is the fraction of photos whose nearest photo has the same breed"
     found = numbers(attempt)
     if len(found) != 1: return differs(f'One fraction is asked, not {len(found)} numbers.')
-    if min(abs(found[0]-fraction), abs(found[0]/100-fraction)) < .005: return right(f'{fraction:.0%}, where guessing gives 3%.')
+    if min(abs(found[0]-fraction), abs(found[0]/100-fraction)) < .005:
+        return right(f'{fraction:.0%}, where guessing gives 3%.')
     if abs(found[0]-(1-fraction)) < .001: return differs('That is the fraction of those that differ.')
     return differs(f'{found[0]:.3g} is not the fraction.')
 
@@ -600,7 +601,7 @@ def command_for_signs(
     attempt, # a line for a shell
 ):
     "The command that trains on a folder of traffic signs"
-    try: first, *rest = shlex.split(attempt.lstrip('!').replace('=', ' ')) # raises AttributeError, too, for what is no text
+    try: first, *rest = shlex.split(attempt.lstrip('!').replace('=', ' ')) # or AttributeError: it is no text
     except (ValueError, AttributeError): return differs('Give a command as text.')
     given = dict(zip(rest, rest[1:]))
     wanted = {'--path': 'signs', '--labels': 'folder', '--out': 'signs_report'}

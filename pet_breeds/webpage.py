@@ -37,7 +37,7 @@ def photo(
     lines:list, # what is written under the photo, line by line
     right:bool|None=None, # marks a right or a wrong prediction
     name:str='', # the file's name as it is shown
-)->dict:
+)->dict: # for `gallery`
     "A photo with its caption"
     lines = [one_line(line, 60) for line in lines]
     alt = 'Photo: ' + '; '.join(lines)
@@ -46,7 +46,7 @@ def photo(
 def gallery(
     photos:list, # of `photo`
     pairs:bool=False, # two photos belong together
-)->dict:
+)->dict: # for `render`
     "A block of photos"
     return dict(kind='gallery', photos=photos, pairs=pairs)
 
@@ -55,7 +55,7 @@ def scale(
     low:float, # the lower end of its interval
     high:float, # the upper end
     marks:list, # (error rate, what it is) of what the model is compared with
-)->dict:
+)->dict: # for `render`
     "A block: an error rate on a line from 0 to 1, with its interval"
     text = '; '.join(f'{name}: {100*x:.0f} of 100 wrong' for x, name in marks)
     alt = f'This model: {100*value:.0f} of 100 wrong, 95% interval {100*low:.0f} to {100*high:.0f}; {text}'
@@ -64,7 +64,7 @@ def scale(
 def details(
     summary:str, # what is seen while it is folded
     blocks:list, # what opens
-)->dict:
+)->dict: # for `render`
     "A block that is folded until the reader opens it"
     return dict(kind='details', summary=summary, blocks=blocks)
 

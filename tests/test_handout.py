@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
@@ -177,8 +178,8 @@ def test_every_question_is_asked_once_with_its_hint_and_check(student, answers):
         for id in here:
             assert QUESTIONS[id].text in text_of(student/f'{name}.ipynb')
             assert QUESTIONS[id].hint in text_of(student/f'{name}.ipynb'), id
-        imports = [i for i, c in enumerate(cells.values()) if c['source'] == 'from pet_breeds import quiz']
-        assert len(imports) == bool(here), name
+        imports = [i for i, c in enumerate(cells.values()) if re.search(r'^ *from pet_breeds import .*\bquiz\b', c['source'], re.M)]
+        assert len(imports) == 1 or not here, name
         if here:
             assert imports[0] < min(i for i, c in enumerate(cells.values())
                                     if 'quiz.' in c['source'] and c['cell_type'] == 'code'), name
@@ -221,10 +222,10 @@ def test_the_lesson_stays(student):
         full, left = read_cells(NBS/f'{name}.ipynb'), read_cells(student/f'{name}.ipynb')
         exported = [c['source'] for c in full if re.search(r'^#\|\s*export\b', c['source'], re.M)]
         assert exported == [c['source'] for c in left if re.search(r'^#\|\s*export\b', c['source'], re.M)], name
-        assert sum('assert' in c['source'] or 'test_' in c['source'] for c in left) >= 2 or name == '12_quiz'
+        assert not any(re.search(r'^# Solution\b', c['source'], re.M) for c in left), name
         assert not any(c['shown'] for c in left), name
         assert len({c['id'] for c in left}) == len(left), name
-        assert len(left) > .8*len(full), name
+        assert len(left) > .7*len(full), name
 
 
 def test_links_of_the_course_and_a_cell_that_exports_are_left_out(student, tmp_path):
@@ -455,8 +456,8 @@ def test_one_note_a_question(deck, tmp_path, answers):
 def test_pictures_are_in_the_deck(deck, tmp_path):
     with ZipFile(deck) as z:
         media = json.loads(z.read('media'))
-        assert {f'pet_breeds_{id}.png' for id in handout.FIGURES} == set(media.values())
-        assert all(z.read(i).startswith(b'\x89PNG') for i in media)
+        assert {f'pet_breeds_{id}' for id in handout.FIGURES} == {Path(name).stem for name in media.values()}
+        assert all(z.read(i).startswith((b'\x89PNG', b'\xff\xd8')) for i in media)
     assert {src for _, fields, _ in notes(deck, tmp_path)
             for src in re.findall(r'src="([^"]+)"', fields[5])} == set(media.values())
 
