@@ -51,7 +51,7 @@ def _notebook(cells):
 
 # %% ../nbs/internals/handout.ipynb #section-def
 _ANSWER = re.compile(r'^#### ((?:Q|FR)\d+)\. (.+)$', re.M)
-_DIRECTIVES = re.compile(r'^#\|.*\n', re.M)
+_DIRECTIVES = re.compile(r'^(#\|.*|# Proof)\n', re.M)
 _END = {'markdown': r'^#{1,6} ', 'code': r'^#\|\s*(hide|export)\b'}
 
 def _sections(nb, mark):
