@@ -20,6 +20,7 @@ html_static_path, html_css_files = ['static'], ['site.css']
 html_show_copyright = html_show_sphinx = False
 html_math_renderer = 'mathml'
 nb_execution_mode = 'off'
+nb_code_prompt_show, nb_code_prompt_hide = 'Show the code', 'Hide the code'
 nb_render_markdown_format = 'myst'
 nb_ipywidgets_js = {}
 myst_enable_extensions = ['dollarmath', 'amsmath']
