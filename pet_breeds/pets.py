@@ -359,8 +359,8 @@ def write(self:Run)->Path: # the folder
             new = work/'new'
             new.mkdir()
             (new/'index.html').write_text(report.page(self), encoding='utf-8', errors='backslashreplace')
-            kept = {**self.metrics, 'tables': saving.save_tables(report.tables(self), new)}
-            (new/'metrics.json').write_text(json.dumps(kept, indent=1), encoding='utf-8')
+            self.metrics['tables'] = saving.save_tables(report.tables(self), new) # to know them again
+            (new/'metrics.json').write_text(json.dumps(self.metrics, indent=1), encoding='utf-8')
             saving.save_model(self.learn, new)
             self.report = put_in_place(new, self.out, lambda out: saving.foreign_content(out) is None)
         remove_checkpoint(self.checkpoint)

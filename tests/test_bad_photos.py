@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from pet_breeds import data as of_data
+from pet_breeds import inventory as of_folders
 from pet_breeds.batches import StockPhoto, cache_photos
 from pet_breeds.cli import main, main_predict
 from pet_breeds.core import one_line, visible
@@ -566,7 +566,7 @@ def test_a_photo_that_changes_after_the_first_epoch(way, how, drawn, tmp_path):
 def test_a_photo_that_vanishes_while_the_command_runs(when, words, drawn, here, capfd, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(here/'cache'))
     pets = Path(shutil.copytree(drawn/'images', here/'pets'))
-    owner, name = dict(checked=(of_data, 'look_at')).get(when, (Run, 'data'))
+    owner, name = dict(checked=(of_folders, 'look_at')).get(when, (Run, 'data'))
     before = getattr(owner, name)
     def then_it_vanishes(*args, **kwargs):
         result = before(*args, **kwargs)

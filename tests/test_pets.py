@@ -389,7 +389,7 @@ def arch_of(path, **options):
 
 def test_drawn_photos_get_drawnet_and_real_ones_a_body_that_saw_photos(photos, drawn, monkeypatch):
     run = arch_of(photos/'names')
-    assert (run.config.arch, run.prep.size, run.plan['head'], run.plan['epochs']) == ('tf_efficientnet_lite0', 224, 'linear', 0)
+    assert (run.config.arch, run.prep.size, run.plan['head'], run.plan['epochs']) == ('tf_efficientnet_lite0', 288, 'linear', 0)
     assert '57934424' in run.weights.name
     for path in (drawn, drawn/'images'):
         run = arch_of(path)

@@ -360,7 +360,10 @@ def test_what_somebody_put_beside_an_unfinished_download_stays(begun, serve, che
 
 
 def test_a_file_that_appears_during_a_download_stays(begun, serve, check):
-    server = serve(content, more=lambda: write(begun/'f') or [])
+    def meanwhile():
+        write(begun/'f')
+        yield content[5000+10**6:]
+    server = serve(content, cut=10**6, more=meanwhile)
     with pytest.raises(FileExistsError, match='not ours.*rename'):
         quiet(server.url, begun/'f', *check)
     assert (begun/'f').read_bytes() == b'a chapter of my thesis' and (begun/'f.part'/'data').read_bytes() == content
