@@ -50,7 +50,7 @@ import torch
 from pet_breeds import batches, checkpoint, drawn, pets, report, saving, training
 from pet_breeds.batches import PhotoCache
 from pet_breeds.core import tidy_up
-from pet_breeds.saving import load_model
+from pet_breeds.saving import REPORT_FILES, load_model
 rng, rounds = random.Random(int(sys.argv[1])), int(sys.argv[2])
 os.environ['XDG_CACHE_HOME'] = os.path.abspath('caches')
 PHASES = 'start draw cache train checkpoint report'.split()
