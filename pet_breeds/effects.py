@@ -129,12 +129,12 @@ def paired(
     second=0., # of the other; the mean of the first is taken unless given
 )->tuple: # mean of `first - second`; the two ends of its 95% interval, by Student's t; how many seeds
     "The mean difference, seed by seed. Raises ValueError below two seeds that both have"
-    from scipy import stats
-    diff = (first-second).dropna()
-    n = len(diff)
-    if n < 2: raise ValueError(f'{n} seeds in both settings: expected two or more')
-    half = float(stats.t.ppf(.975, n-1)*diff.sem())
-    return float(diff.mean()), float(diff.mean())-half, float(diff.mean())+half, n
+    import pandas as pd
+    from pet_breeds.compare import compare
+    both = pd.DataFrame(dict(second=second, first=first)).dropna()
+    if len(both) < 2: raise ValueError(f'{len(both)} seeds in both settings: expected two or more')
+    row = compare(both).loc['first']
+    return float(row.difference), float(row.low), float(row.high), len(both)
 
 def _finding(rows, pair):
     "A sentence on two settings, or on one"

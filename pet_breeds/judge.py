@@ -162,7 +162,7 @@ def beside(
     within:int=80, # characters between them, at most; no end of a sentence is crossed
 )->str: # a pattern
     "One pattern beside the other, in either order"
-    return rf'({a})[^.;]{{0,{within}}}({b})|({b})[^.;]{{0,{within}}}({a})'
+    return f'{follows(a, b, within)}|{follows(b, a, within)}'
 
 def follows(
     a:str, # a pattern
@@ -227,7 +227,7 @@ def _outcome(func, args):
     except Exception as e: return Failed(f'{type(e).__name__}: {e}')
     except BaseException as e: return Failed(f'it wants to exit: {type(e).__name__}({e})')
 
-def _load(modules):
+def _import_all(modules):
     for name in modules: importlib.import_module(name)
 
 def _answer_here(sent):
@@ -253,9 +253,9 @@ def _start_pool(modules):
     if wanted != _loaded: _end_pool() # the pool ends a process that grows, so it imports before its first job
     if _learner_pool is None:
         atexit.register(_end_pool)
-        _learner_pool = ProcessPoolExecutor(1, timeout=300, initializer=_load, initargs=(sorted(wanted),))
+        _learner_pool = ProcessPoolExecutor(1, timeout=300, initializer=_import_all, initargs=(sorted(wanted),))
         _loaded.update(wanted)
-    _learner_pool.submit(_load, modules).result(120)
+    _learner_pool.submit(_import_all, modules).result(120)
     return _learner_pool
 
 def _elsewhere(seconds, func, args, modules):
@@ -301,7 +301,7 @@ def within(
     "What `func` returns. Raises `Failed` if it raises, exits or takes longer"
     outcome = _elsewhere(seconds, func, args, modules) if apart else None
     if outcome is None:
-        _load(modules)
+        _import_all(modules)
         outcome = _in_a_thread(seconds, func, args)
     if isinstance(outcome, Exception): raise outcome
     return outcome

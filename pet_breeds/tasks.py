@@ -13,9 +13,14 @@ __all__ = ['Task', 'task', 'middle_breed', 'guess_right', 'count_wrong', 'predic
            'command_for_signs']
 
 # %% ../nbs/internals/tasks.ipynb #imports
+import re, shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from .judge import Verdict, call, differs, first_to_work, number_of, numbers, right
+from math import inf
+from pathlib import Path
+from statistics import stdev
+from .judge import Failed, Verdict, call, differs, first_to_work, known_near, near, number_of, numbers, right
+from .labels import name_label, try_regex
 from .quiz import Note, Result, judged
 
 # %% ../nbs/internals/tasks.ipynb #task-def
@@ -48,10 +53,6 @@ def task(
     return made
 
 # %% ../nbs/internals/tasks.ipynb #start-tasks
-import re
-from pathlib import Path
-from .judge import number_of
-
 def _photo_count(attempt):
     "A whole number, given as a number or as its text; None for anything else"
     n = number_of(attempt)
@@ -88,9 +89,6 @@ def predict_found(attempt, n_found): # a number; what the run found
     return differs('It finds more.' if n < n_found else 'It finds fewer.')
 
 # %% ../nbs/internals/tasks.ipynb #labels-tasks
-from .judge import Failed, call
-from .labels import name_label, try_regex
-
 def _judged_pattern(attempt, cases):
     "The first of the cases that a pattern gets wrong"
     if not isinstance(attempt, str): return differs("Expected a pattern, such as r'(.+)_'.")
@@ -137,8 +135,6 @@ def sorted_breeds(attempt, files): # a list of names; photos
     return differs(f'There are {len(want)} breeds; this has {len(got)} items.')
 
 # %% ../nbs/internals/tasks.ipynb #data-tasks
-from .judge import numbers
-
 @task('First the photos in a batch, then the colors, the height and the width.')
 def batch_shape(attempt, shape): # numbers; the shape of the batch
     "Whether this is the shape"
@@ -253,8 +249,6 @@ def breaks_softmax(
     return right('Infinity divided by infinity.' if exps.isinf().any() else 'Zero divided by zero.')
 
 # %% ../nbs/internals/tasks.ipynb #rates-tasks
-from .judge import call, numbers
-
 def _one_rate(attempt):
     "The one number that an attempt is, or NaN"
     found = numbers(attempt)
@@ -394,9 +388,6 @@ def third_stage(
     return differs(f'{attempt} blocks would give another number of layers.')
 
 # %% ../nbs/internals/tasks.ipynb #precision-tasks
-from math import inf
-from .judge import Failed, numbers
-
 def _exactly(attempt, n):
     "The numbers of an attempt; raises `Failed` unless there are `n`"
     found = numbers(attempt)
@@ -436,8 +427,6 @@ def scale_the_loss(attempt, grads): # a factor; a tensor of gradients above 0
     return differs(found) if not lost < .001 or infinite or not (scaled >= 0).all() else right(found)
 
 # %% ../nbs/internals/tasks.ipynb #mistakes-tasks
-from .judge import near
-
 @task('The diagonal counts the right predictions: `np.diag(cm)`. The sum of all cells is the number of photos.')
 def accuracy_of_matrix(attempt, cm): # a number; the confusion matrix
     "Whether a number is the fraction of right predictions"
@@ -487,10 +476,6 @@ def cleaned_validation(attempt): # higher, lower or same
     return differs('think of a photo where model and label disagree: what is counted there before, and after?')
 
 # %% ../nbs/internals/tasks.ipynb #improve-tasks
-import re
-from statistics import stdev
-from .judge import call, near
-
 @task('Throw 48 coins, several times. Would 20 heads, and then 27, surprise you?')
 def luck(
     attempt, # the guess, in photos
@@ -555,9 +540,6 @@ def best_of_twelve(
     return differs('Simulate it: `np.random.default_rng(0).binomial(1478, 80/1478, (10_000, 12))`.')
 
 # %% ../nbs/internals/tasks.ipynb #pets-tasks
-import shlex
-from .judge import known_near
-
 @task('First come the epochs of the head alone, then those of the whole network. Both get a row for each epoch.')
 def rows_of_g(
     attempt, # a number of rows

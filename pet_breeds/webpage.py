@@ -6,30 +6,26 @@
 __all__ = ['photo', 'gallery', 'scale', 'details', 'render']
 
 # %% ../nbs/internals/webpage.ipynb #imports
-import base64, io
+import base64
 from functools import cache
 from importlib.resources import files
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from .core import one_line
-from .figures import in_style
+from .figures import encoded, in_style
 from .photos import read_photo
 
 # %% ../nbs/internals/webpage.ipynb #data-url
 def _data_url(kind, data): return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
 
 @in_style()
-def _plot_url(fig):
-    buf = io.BytesIO()
-    fig.savefig(buf, format='png')
-    return _data_url('png', buf.getvalue())
+def _plot_url(fig): return _data_url(*encoded(fig))
 
 def _photo_url(file, side=200):
     "A thumbnail of the pixels that the model saw"
-    buf = io.BytesIO()
-    ImageOps.contain(Image.fromarray(read_photo(file, side)), (side, side)).save(buf, 'JPEG', quality=80)
-    return _data_url('jpeg', buf.getvalue())
+    thumbnail = ImageOps.contain(Image.fromarray(read_photo(file, side)), (side, side))
+    return _data_url(*encoded(thumbnail, quality=80))
 
 # %% ../nbs/internals/webpage.ipynb #photo-def
 def photo(

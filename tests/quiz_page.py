@@ -9,9 +9,9 @@ from pet_breeds.handout import _cell, _notebook
 from pet_breeds.questions import QUESTIONS
 
 FILE = navigation.ROOT/'nbs'/'12_quiz.ipynb'
-TITLE = '# The quiz\n\n> Answer the 25 questions of the chapter, and see at once whether you are right.'
-HOW = '''Put your answer in the place of `...` and run the cell: a number, a name, a sentence, a list, a table or a function, as the question asks. If it is a mistake that others made before you, the check names it and tells you where to look. Take question 7:'''
-STUCK = '''Below each question is a cell such as the next one. Replace `...` in it, first by a wrong name, then by the right one. The cell after it gives a hint.'''
+TITLE = '# The quiz\n\n> Answer the 25 questions of the chapter, and see right away whether you are right.'
+HOW = '''Put your answer in the place of `...` and run the cell: a number, a name, a sentence, a list, a table or a function, as the question asks. If your answer is a mistake that others made before you, the check names it and tells you where to look. Take question 7:'''
+STUCK = '''Below each question is a cell such as the next one. Replace `...` in it, first by a wrong name, such as `'one_batch'`, then by the right one. The cell after it gives a hint.'''
 MORE = '''To choose among several answers, run `quiz.q7.ask()`. After your attempt, `quiz.q7.answer()` shows ours, and `quiz.q7.proof()` its proof. What you have solved is remembered on this machine:'''
 END = '''## How far you are
 

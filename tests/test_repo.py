@@ -55,8 +55,8 @@ MAY_IMPORT = {
     'predict': 'batches core features loss photos saving',
     'cli': 'core handout pets predict quiz',
     'course': 'core data model sources',
-    'effects': 'core figures',
-    'compare': ''}
+    'compare': '',
+    'effects': 'compare core figures'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
