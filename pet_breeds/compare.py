@@ -11,7 +11,6 @@ from fastprogress.fastprogress import progress_bar
 from scipy import stats
 
 # %% ../nbs/10_improve.ipynb #repeat-def
-#| code-fold: true
 def repeat(
     train, # a function from a seed to a number, such as an error rate; or several: {name: function}
     seeds:int|list=5, # how many, from 0; or a list of seeds

@@ -6,7 +6,6 @@
 __all__ = ['pets_block', 'folder_block', 'table_block', 'pets_dls']
 
 # %% ../nbs/03_data.ipynb #imports
-#| code-fold: true
 import os, warnings
 from collections.abc import Callable
 from inspect import signature
@@ -26,7 +25,6 @@ from fastcore.basics import noop
 from fastcore.meta import delegates
 
 # %% ../nbs/03_data.ipynb #block-def
-#| code-fold: true
 def pets_block(
     item:int|None=None, # side of the first square, in pixels; it follows from `size` unless given, see `Prep`
     size:int=SIZE, # side of the square the model sees, in pixels
@@ -55,7 +53,6 @@ def pets_block(
                       splitter=StratifiedSplitter(get_y, get_x, valid_pct, seed))
 
 # %% ../nbs/03_data.ipynb #folder-block-def
-#| code-fold: true
 def _in_folders(path):
     "The photos in a folder. Raises ValueError if one has no folder of its own"
     files, top = find_photos(path), photo_top(user_path(path))
@@ -75,7 +72,6 @@ def table_block(**kwargs)->PhotoBlock: # to call with a table: `.dataloaders(tab
     return pets_block(**{**dict(get_items=None, get_x=ColReader('file'), get_y=ColReader('label')), **kwargs})
 
 # %% ../nbs/03_data.ipynb #pets-dls-def
-#| code-fold: true
 def _warn_of(table):
     "Warnings that name what was left out of a table, and what is odd about its labels"
     if left := table.attrs['skipped']:

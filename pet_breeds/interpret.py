@@ -7,7 +7,6 @@ __all__ = ['top_losses', 'plot_photos', 'confusion', 'plot_confusion', 'most_con
            'honest_error', 'plot_training']
 
 # %% ../nbs/09_mistakes.ipynb #imports
-#| code-fold: true
 import numpy as np, pandas as pd, torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -18,7 +17,6 @@ from .loss import cross_entropy, softmax
 from .photos import read_photo
 
 # %% ../nbs/09_mistakes.ipynb #top-losses
-#| code-fold: true
 def top_losses(
     acts:torch.Tensor, # activations (logits), (n, classes)
     targ:torch.Tensor, # true class of each photo, (n,)
@@ -35,7 +33,6 @@ def top_losses(
                               loss=losses[i].item()) for i in idxs])
 
 # %% ../nbs/09_mistakes.ipynb #plot-photos
-#| code-fold: true
 def _thumbnail(file, side=240): # from the pixels that the model sees
     return ImageOps.contain(Image.fromarray(read_photo(file, side)), (side, side))
 
@@ -61,7 +58,6 @@ def plot_photos(
     return fig
 
 # %% ../nbs/09_mistakes.ipynb #confusion-def
-#| code-fold: true
 def confusion(
     targ, # true class of each photo, (n,) integers
     pred, # predicted class of each photo, (n,) integers
@@ -78,7 +74,6 @@ def confusion(
     return pd.DataFrame(counts, index=pd.Index(vocab, name='actual'), columns=pd.Index(vocab, name='predicted'))
 
 # %% ../nbs/09_mistakes.ipynb #plot-confusion
-#| code-fold: true
 @in_style()
 def plot_confusion(
     cm:pd.DataFrame, # what `confusion` returns
@@ -102,7 +97,6 @@ def plot_confusion(
     return fig
 
 # %% ../nbs/09_mistakes.ipynb #most-confused
-#| code-fold: true
 def most_confused(
     cm:pd.DataFrame, # from `confusion`
     min_val:int=1, # leave out pairs with fewer mistakes
@@ -114,7 +108,6 @@ def most_confused(
                              ascending=[False, True, True], ignore_index=True)
 
 # %% ../nbs/09_mistakes.ipynb #error-se
-#| code-fold: true
 def error_se(
     error_rate:float, # fraction of wrong answers, in [0,1]
     n:int, # how many photos it was measured on
@@ -123,7 +116,6 @@ def error_se(
     return (error_rate*(1-error_rate)/n)**.5
 
 # %% ../nbs/09_mistakes.ipynb #error-interval-def
-#| code-fold: true
 def error_interval(
     error_rate:float, # fraction of wrong answers, in [0,1]
     n:int, # how many different photos it was measured on
@@ -132,7 +124,6 @@ def error_interval(
     return tuple(map(float, binomtest(round(error_rate*n), n).proportion_ci(method='wilson')))
 
 # %% ../nbs/09_mistakes.ipynb #per-class
-#| code-fold: true
 def per_class(
     cm:pd.DataFrame, # what `confusion` returns
 )->pd.DataFrame: # breed, n, wrong, error_rate, low and high (its interval), recall, precision, f1; worst first
@@ -145,7 +136,6 @@ def per_class(
     return df.sort_values(['error_rate', 'breed'], ascending=[False, True], ignore_index=True)
 
 # %% ../nbs/09_mistakes.ipynb #honest-def
-#| code-fold: true
 def honest_error(
     targ, # true class of each validation photo, (n,) integers
     pred, # predicted class of each, (n,) integers
@@ -168,7 +158,6 @@ def honest_error(
                 not_measured=[name for i, name in enumerate(vocab) if i not in set(df.targ)])
 
 # %% ../nbs/09_mistakes.ipynb #plot-training
-#| code-fold: true
 @in_style()
 def plot_training(
     table:pd.DataFrame, # one row an epoch: phase, train_loss, valid_loss and any metrics, as `training.train` returns

@@ -6,7 +6,6 @@
 __all__ = ['try_regex', 'name_label', 'folder_label', 'regex_label', 'label_or_none']
 
 # %% ../nbs/02_labels.ipynb #imports
-#| code-fold: true
 import os, re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,6 @@ from .tables import split_names, table_labels, tidy_label
 from .core import one_line
 
 # %% ../nbs/02_labels.ipynb #try-regex-def
-#| code-fold: true
 def _compiled(pattern):
     "A regular expression that keeps a part of the text. Raises ValueError"
     try: regex = re.compile(pattern)
@@ -55,7 +53,6 @@ def name_label(
                      'expected breed_number.jpg, such as great_pyrenees_173.jpg')
 
 # %% ../nbs/02_labels.ipynb #folder-label-def
-#| code-fold: true
 def folder_label(
     file:str|os.PathLike # a photo inside a folder that is named after its breed: 'pets/beagle/0001.jpg'
 )->str: # the folder's name: 'beagle'

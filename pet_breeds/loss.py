@@ -6,12 +6,10 @@
 __all__ = ['softmax', 'log_softmax', 'binary_loss', 'nll_loss', 'cross_entropy', 'softmax_table']
 
 # %% ../nbs/05_loss.ipynb #imports
-#| code-fold: true
 import torch
 from torch import Tensor
 
 # %% ../nbs/05_loss.ipynb #gate-def
-#| code-fold: true
 def _expect(ok, arg, wanted, got, error=ValueError):
     "Raise `error`, which names the argument, what was expected and what came, unless `ok`"
     if not ok: raise error(f'{arg}: expected {wanted}, got {got}')
@@ -61,7 +59,6 @@ def log_softmax(
     return z - z.exp().sum(dim, keepdim=True).log()
 
 # %% ../nbs/05_loss.ipynb #binary-loss-def
-#| code-fold: true
 def binary_loss(
     preds:Tensor, # probabilities of class 1, in [0,1], of any shape: sigmoid has been applied
     targ:Tensor # class numbers 0 or 1, an integer tensor of the same shape
@@ -75,7 +72,6 @@ def binary_loss(
     return torch.where(targ == 1, 1-preds, preds).mean()
 
 # %% ../nbs/05_loss.ipynb #counts-def
-#| code-fold: true
 def _rows(x, arg):
     "A plain tensor and its class axis: 1, or 0 for one photo without a batch. Raises what `_floats` raises"
     x = _floats(x, arg)
@@ -105,7 +101,6 @@ def _reduce(losses, counts, reduction):
     return losses if reduction == 'none' else losses.sum()
 
 # %% ../nbs/05_loss.ipynb #nll-loss-def
-#| code-fold: true
 def nll_loss(
     logp:Tensor, # log probabilities (N,C), (N,C,d1,...), or (C,) for one photo
     targ:Tensor, # class numbers (N,), (N,d1,...), or a scalar
@@ -120,7 +115,6 @@ def nll_loss(
     return _reduce(losses, counts, reduction)
 
 # %% ../nbs/05_loss.ipynb #soft-def
-#| code-fold: true
 def _is_soft(targ, acts): return isinstance(targ, Tensor) and targ.is_floating_point() and targ.shape == acts.shape
 
 def _soft_targets(targ, logp, dim, weight, ignore_index):
@@ -156,7 +150,6 @@ def cross_entropy(
     return _reduce(-torch.where(soft != 0, soft*logp, 0.).sum(dim), counts, reduction) # 0 times -inf is 0 here
 
 # %% ../nbs/05_loss.ipynb #softmax-table-def
-#| code-fold: true
 def softmax_table(
     acts:Tensor, # one photo's activations (C,)
     names, # the C class names, in the order of `acts`, such as `dls.vocab`

@@ -7,7 +7,6 @@ __all__ = ['linear', 'exponential', 'range_test', 'Suggestion', 'suggest', 'plot
            'triangular', 'group_lrs']
 
 # %% ../nbs/06_rates.ipynb #imports
-#| code-fold: true
 from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +14,6 @@ import numpy as np
 from .figures import COLORS, in_style
 
 # %% ../nbs/06_rates.ipynb #rates-def
-#| code-fold: true
 def _rates(positive=False, **named):
     "Each named number (or array) as a float array; the error names the one that is not finite, or not above 0."
     for name,x in named.items():
@@ -37,7 +35,6 @@ def _schedule(f):
     return at
 
 # %% ../nbs/06_rates.ipynb #linear-def
-#| code-fold: true
 def linear(
     start, # value at 0: a number, or an array with one per parameter group (then ask for one fraction at a time)
     end, # value at 1: likewise
@@ -47,7 +44,6 @@ def linear(
     return _schedule(lambda pct: start + pct*(end-start))
 
 # %% ../nbs/06_rates.ipynb #exponential-def
-#| code-fold: true
 def exponential(
     start, # value at 0, above 0
     end, # value at 1, above 0
@@ -57,7 +53,6 @@ def exponential(
     return _schedule(lambda pct: start * (end/start)**pct)
 
 # %% ../nbs/06_rates.ipynb #number-def
-#| code-fold: true
 def _as_float(x):
     "`x`, a number or a tensor that holds one, as a float."
     return float(x.item() if hasattr(x, 'item') else x)
@@ -85,7 +80,6 @@ def range_test(
     return lrs[:len(losses)], np.array(losses)
 
 # %% ../nbs/06_rates.ipynb #curve-def
-#| code-fold: true
 def _curve(lrs, losses, skip_start=0, skip_end=0):
     "`lrs` and `losses` checked, as two arrays without the skipped ends, cut before the first loss that is not finite."
     try: lrs,losses = (np.array([_as_float(x) for x in xs]) for xs in (lrs, losses))
@@ -103,7 +97,6 @@ def _curve(lrs, losses, skip_start=0, skip_end=0):
     return lrs[:n], losses[:n]
 
 # %% ../nbs/06_rates.ipynb #valley-def
-#| code-fold: true
 def _valley(losses):
     "Index half-way along the longest fall in `losses`, or None if fewer than three points fall."
     tails,longest,end = [],0,0
@@ -114,7 +107,6 @@ def _valley(losses):
     return None if longest<3 else end - longest + longest//3 + longest//6
 
 # %% ../nbs/06_rates.ipynb #suggestion-def
-#| code-fold: true
 class Suggestion(NamedTuple):
     "A rate by each of four rules, None where a rule has no answer"
     minimum_over_10: float|None # a tenth of the rate with the lowest loss
@@ -141,7 +133,6 @@ def suggest(
                       None if (i := _valley(losses)) is None else float(lrs[i]))
 
 # %% ../nbs/06_rates.ipynb #plot-suggest-def
-#| code-fold: true
 @in_style()
 def plot_suggest(
     lrs, # rates of a range test, above 0 and rising
@@ -172,7 +163,6 @@ def cosine(
     return _schedule(lambda pct: start + (1-np.cos(np.pi*pct))/2*(end-start))
 
 # %% ../nbs/06_rates.ipynb #up-down-def
-#| code-fold: true
 def _up_down(start, middle, end, pct_start):
     "`cosine(start, middle)` until `pct_start`, then `cosine(middle, end)`"
     if not 0 <= pct_start <= 1:
@@ -196,7 +186,6 @@ def one_cycle(
     return _up_down(lr_max/div, lr_max, lr_max/div_final, pct_start)
 
 # %% ../nbs/06_rates.ipynb #one-cycle-mom-def
-#| code-fold: true
 def one_cycle_mom(
     moms:tuple[float, float, float]=(.95, .85, .95), # momentum at the start, at the peak of the rate, at the end
     pct_start:float=.25, # fraction of the training until the rate's peak, in [0,1]
@@ -206,7 +195,6 @@ def one_cycle_mom(
     return _up_down(*moms, pct_start)
 
 # %% ../nbs/06_rates.ipynb #cycles-def
-#| code-fold: true
 def triangular(
     low, # the rate at the start and end of each cycle
     high, # the rate at the middle of each cycle
@@ -218,7 +206,6 @@ def triangular(
     return _schedule(lambda pct: low + (high-low) * (1-abs(2*(pct*cycles%1)-1)) * height(pct))
 
 # %% ../nbs/06_rates.ipynb #positive-def
-#| code-fold: true
 def _positive(**named):
     "Each named rate as a float; the error names the one that is not a single number from 0 up."
     for (name,x),rate in zip(named.items(), _rates(**named)):

@@ -6,7 +6,6 @@
 __all__ = ['float_bits', 'HalfPrecision', 'PrecisionChoice', 'mixed_precision']
 
 # %% ../nbs/08_precision.ipynb #imports
-#| code-fold: true
 import warnings
 warnings.filterwarnings('ignore', '`torch.jit.script`', FutureWarning) # fastai still uses it
 import copy, math
@@ -21,7 +20,6 @@ from fastai.learner import Learner
 from fastai.torch_core import no_random, to_float
 
 # %% ../nbs/08_precision.ipynb #float-bits
-#| code-fold: true
 def float_bits(
     x:float, # any number, or inf or nan; it is rounded to `dtype` first
     dtype:torch.dtype=torch.float16, # a floating-point format; the book's half precision unless given
@@ -35,7 +33,6 @@ def float_bits(
     return bits[0], bits[1:-n_fraction], bits[-n_fraction:]
 
 # %% ../nbs/08_precision.ipynb #cpu-bf16
-#| code-fold: true
 class HalfPrecision(MixedPrecision):
     "Run the model in half precision. Weights, loss and predictions stay float32; an error never leaves autocast on"
     armed = None
@@ -65,7 +62,6 @@ class HalfPrecision(MixedPrecision):
     def after_loss(self): "Nothing, where fastai's callback leaves autocast"
 
 # %% ../nbs/08_precision.ipynb #step-def
-#| code-fold: true
 def _timed_pair(net, opt, x):
     "Seconds of a training step in float32, and of one in bfloat16"
     def step(bf16):
@@ -78,7 +74,6 @@ def _timed_pair(net, opt, x):
     return np.array([step(False), step(True)])
 
 # %% ../nbs/08_precision.ipynb #probe-def
-#| code-fold: true
 def _probe(learn, seconds=2):
     "The photos in a step, (n, channels, height, width), and its median seconds in float32 and in bfloat16"
     dl, end = learn.dls.train, perf_counter()+seconds
@@ -96,7 +91,6 @@ def _probe(learn, seconds=2):
     return x.shape, *np.median(pairs, axis=0)
 
 # %% ../nbs/08_precision.ipynb #choose-def
-#| code-fold: true
 class PrecisionChoice(NamedTuple):
     "What `mixed_precision` chose, and why"
     name:str # 'fp32', 'fp16' or 'bf16'
@@ -119,7 +113,6 @@ def _best_precision(learn, kind, least=1.15):
         f'in bfloat16, {fp32/bf16:.2f} times as fast, and {least} is the least that counts')
 
 # %% ../nbs/08_precision.ipynb #check-def
-#| code-fold: true
 def _refuse_unsuited(precision, kind):
     "Raises ValueError if `precision` is unknown, or does not suit the kind of device"
     check_choice('precision', precision, ('auto', 'fp32', 'fp16', 'bf16'))

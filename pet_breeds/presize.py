@@ -6,7 +6,6 @@
 __all__ = ['presize']
 
 # %% ../nbs/04_presize.ipynb #imports
-#| code-fold: true
 import warnings
 from .core import check_choice
 from .warp import FITS, ITEM, SIZE, check_sizes

@@ -7,7 +7,6 @@ __all__ = ['find_lr', 'balanced_loss', 'probe_head', 'cross_validate', 'keep_bet
            'train']
 
 # %% ../nbs/07_finetune.ipynb #imports
-#| code-fold: true
 import gc, os, warnings
 from collections.abc import Callable
 from copy import deepcopy
@@ -33,7 +32,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 # %% ../nbs/07_finetune.ipynb #as-it-was
-#| code-fold: true
 def _let_go(learn):
     "Free what an unfinished step holds: photos, predictions, losses, gradients"
     learn.dl = learn.pred = learn.loss = learn.loss_grad = None
@@ -75,7 +73,6 @@ def find_lr(
     return lrs, losses, suggest(lrs, losses, **skip)
 
 # %% ../nbs/07_finetune.ipynb #probe-head
-#| code-fold: true
 def balanced_loss(
     dls, # DataLoaders of labeled photos
 )->CrossEntropyLossFlat: # as fastai's, with a weight for each class
@@ -102,7 +99,6 @@ def probe_head(
     return learn
 
 # %% ../nbs/07_finetune.ipynb #cross-def
-#| code-fold: true
 def cross_validate(
     features:tuple, # from `body_features`
     groups, # a value for each photo, equal for copies of one photo: they stay together
@@ -124,7 +120,6 @@ def cross_validate(
     return acts
 
 # %% ../nbs/07_finetune.ipynb #keep-better
-#| code-fold: true
 def _error_and_loss(learn):
     "On the validation photos"
     with learn.no_bar(): acts, targ = learn.get_preds(act=noop)
@@ -145,7 +140,6 @@ def keep_better(
     return result, better
 
 # %% ../nbs/07_finetune.ipynb #photo-names
-#| code-fold: true
 def _files(dl):
     "The photos of a loader, as paths; [] if its items are something else"
     items = getattr(dl, 'items', [])
@@ -172,7 +166,6 @@ class StopOnNaN(Callback):
                 f'{self.n_epoch}, at rates {rates}; photos {photos}: {remedy}')
 
 # %% ../nbs/07_finetune.ipynb #half-batch
-#| code-fold: true
 def fit_in_memory(
     learn:Learner, # its batches, in training and validation, are halved as long as they are too large, down to 2
     func:Callable, # trains or predicts; takes no arguments; each time starts from the same weights and random numbers
@@ -198,7 +191,6 @@ def fit_in_memory(
         say(f'{bs} photos a batch are too many for {where}: starting again with {learn.dls.train.bs}')
 
 # %% ../nbs/07_finetune.ipynb #meter-def
-#| code-fold: true
 class Meter(Callback):
     "Measures a Learner's speed within `with Meter(learn) as meter`, in this process and without validation"
     order, trained = 60, False # after the recorder, which waits for the device
@@ -224,7 +216,6 @@ class Meter(Callback):
         return dict(training_seconds=round(self.seconds, 1), images_per_second=round(speed, 1))
 
 # %% ../nbs/07_finetune.ipynb #epoch-table
-#| code-fold: true
 def _one_fit(learn, phase, epochs, lr, **kwargs):
     "One 1cycle fit, and its epochs as a table"
     learn.fit_one_cycle(epochs, lr, **kwargs)

@@ -60,7 +60,7 @@ def adapt_notebook(nb, docname):
             heading, before = (re.findall(r'^#+ (.+)', source, re.M) or [heading])[-1], source
             cell['source'] = links(source, docname)
         if cell['cell_type'] == 'code':
-            if re.search(r'^#\|\s*code-fold: true', source, re.M): cell['metadata']['tags'] = ['hide-input']
+            if re.search(r'^#\|\s*fold\b', source, re.M): cell['metadata']['tags'] = ['hide-input']
             cell['source'] = re.sub(r'^#\|.*\n*', '', source, flags=re.M)
             if re.search(r'^#\|\s*hide\b', source, re.M) or not cell['source']: continue
             alt = textwrap.shorten(f'Figure: {plain(heading)}. {plain(before)}', 300, placeholder=' ...')

@@ -2,7 +2,7 @@
 
 The first cell names the module and installs the package on Colab, and only there. Under a lesson's title are links to the lessons
 before and after it; under the title of an internal notebook is a link to the contents. A cell with the directive
-`#| code-fold: true` or `#| hide` is folded in Jupyter, VS Code and Colab. tests/test_repo.py checks all of it.
+`#| fold` or `#| hide` is folded in Jupyter, VS Code and Colab. tests/test_repo.py checks all of it.
 """
 import re
 from configparser import ConfigParser
@@ -34,7 +34,7 @@ def links(file, lessons):
     return ' · '.join([*parts, '[Contents](index.ipynb)', f'[Open in Colab](https://colab.research.google.com/github/{address})'])
 
 
-FOLD = re.compile(r'^#\|\s*(hide\b|code-fold: true)', re.M)
+FOLD = re.compile(r'^#\|\s*(hide|fold)\b', re.M)
 FOLDED = {'jupyter': {'source_hidden': True}, 'cellView': 'form'} # for JupyterLab and VS Code, and for Colab
 
 

@@ -124,6 +124,6 @@ def test_a_model_is_trained_within_the_first_ten_minutes():
 def test_the_checks_can_fail():
     cell = nbformat.v4.new_code_cell
     assert len(visible_lines(cell('#| export\nx = 1\n\ny = 2'))) == 2
-    assert visible_lines(cell('#| code-fold: true\nx = 1')) == []
+    assert visible_lines(cell('#| fold\nx = 1')) == []
     assert is_task(cell('answer = ...\ntasks.x.check(answer)')) and not is_task(cell('tasks.x.check(1)'))
-    assert not is_task(cell('#| code-fold: true\nanswer = ...\ntasks.x.check(answer)'))
+    assert not is_task(cell('#| fold\nanswer = ...\ntasks.x.check(answer)'))
