@@ -75,6 +75,13 @@ EFFECTS = dict(
     depth=_Plan('body', 'features after stage 1 to 7, after the whole body, and of mobilenet_v2', [
         _Pair('The whole body', _WHOLE, 'its first six stages', dict(body='6')),
         _Pair('mobilenet_v2', dict(body='mobilenet'), 'the whole body', _WHOLE)]),
+    presizing=_Plan('size', 'side of what the model sees, pixels', [
+        _Pair(words, dict(way=way, size=size), f'changes at the final size of {size} pixels', dict(way='at the final size', size=size))
+        for words, way in (('Presizing', 'presized'), ('Presizing in one warp', 'composed')) for size in (128, 224)],
+        'way', ys=(('error', _ERROR), ('ms', 'processor time, ms a photo'))),
+    chapter=_Plan('table', 'table of the chapter', [
+        _Pair(words, dict(table=table), 'table A', dict(table='A')) for words, table in (
+            ('A rate of 0.1 (B)', 'B'), ('The slice (F)', 'F'), ('fine_tune(6, freeze_epochs=3) (G)', 'G'))]),
     precision=_Plan('precision', '', [
         _Pair('bf16', _BF16, 'fp32', _FP32, y, noun) for y, noun in (
             ('error', 'error'), ('ms', 'milliseconds of processor time a photo'),

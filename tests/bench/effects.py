@@ -19,18 +19,21 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 SHARED = Path(os.environ.get('PET_BREEDS_SHARED', ROOT.parent/'shared'))
 
+from pet_breeds.batches import PhotoBlock, photo_block
 from pet_breeds.core import write_whole
 from pet_breeds.labels import name_label
 from pet_breeds.model import FixedStats, linear_head, make_learner, make_model
 from pet_breeds.photos import find_photos, read_photo
 from pet_breeds.precision import mixed_precision
 from pet_breeds.training import cross_validate, find_lr
+from pet_breeds.warp import Prep
 from pet_breeds.weights import find_weights
 import cv2, fastai, numpy as np, timm, torch
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.schedule import minimum, slide, steep, valley
-from fastai.vision.all import (Callback, CancelFitException, CancelValidException, CrossEntropyLossFlat, DataLoaders, Datasets, IntToFloatTensor, L,
-                               Learner, TensorCategory, TensorImage, TfmdDL, aug_transforms, error_rate, params, set_seed, trainable_params)
+from fastai.vision.all import (Callback, CancelFitException, CancelValidException, CategoryBlock, CrossEntropyLossFlat, DataLoaders, Datasets,
+                               IndexSplitter, IntToFloatTensor, L, Learner, TensorCategory, TensorImage, TfmdDL, aug_transforms, error_rate,
+                               params, set_seed, trainable_params)
 from sklearn.linear_model import LogisticRegression
 
 LITE0, STORED, SIZE, BREEDS, VALID, BS = 'tf_efficientnet_lite0', 128, 96, 37, 7, 16
@@ -234,6 +237,22 @@ def head_of(probe):
         for to, values in zip(head[-1].parameters(), (probe.coef_, probe.intercept_)): to.copy_(torch.tensor(values))
     return head
 
+def unfrozen(learn, epochs, lr):
+    "The chapter's three epochs of the head alone, then these of everything"
+    quiet(learn, 'fit_one_cycle', 3, 3e-3)
+    learn.unfreeze()
+    quiet(learn, 'fit_one_cycle', epochs, lr)
+
+CALLS = dict(A=lambda learn: quiet(learn, 'fine_tune', 2), B=lambda learn: quiet(learn, 'fine_tune', 1, base_lr=.1),
+             C=lambda learn: quiet(learn, 'fine_tune', 2, base_lr=3e-3), D=lambda learn: quiet(learn, 'fit_one_cycle', 3, 3e-3),
+             E=lambda learn: unfrozen(learn, 6, 1e-5), F=lambda learn: unfrozen(learn, 12, slice(1e-6, 1e-4)),
+             G=lambda learn: quiet(learn, 'fine_tune', 6, freeze_epochs=3)) # the chapter's tables
+
+def chapter(seed, table, each, bs):
+    learn = learner(seed, *split(seed, each), bs, head='fastai', train_bn=True)
+    CALLS[table](learn)
+    return measured(learn)
+
 def photos_a_breed(seed, way, photos, epochs, lr):
     train, valid = split(seed, photos)
     if way == 'from scratch':
@@ -280,6 +299,31 @@ def depth(seed, body, each, size):
     feats = features(size, 'mobilenet_v2', MOBILENET) if body == 'mobilenet' else stage_features(size)[body]
     feats = (feats-feats[train].mean(0))/(feats[train].std(0)+1e-6)
     return dict(error=error_of(regression(feats, train), feats, valid))
+
+PRESIZING = {'at the final size': ('stock', 1), 'presized': ('stock', 460/224), 'composed': ('composed', 460/224)} # item size over size
+
+def presizing(seed, size, way, photos, epochs):
+    "A head fitted on augmented views, and milliseconds of processor time that a view took"
+    found, y = files()
+    own, numbers = np.array([f.parents[1].name == 'pets' for f in found]), np.arange(len(found)) # of their original shape
+    rng = np.random.default_rng(seed)
+    train = np.concatenate([rng.permutation(numbers[own & (y.numpy() == breed)])[:photos] for breed in range(BREEDS)])
+    left = np.setdiff1d(numbers, train)
+    valid = np.concatenate([rng.permutation(left[y[left].numpy() == breed])[:VALID] for breed in range(BREEDS)])
+    how, ratio = PRESIZING[way]
+    set_seed(seed)
+    block = PhotoBlock((photo_block(Prep(how, round(size*ratio), size)), CategoryBlock(vocab=list(range(BREEDS)))), get_x=lambda i: found[i],
+                       get_y=lambda i: int(y[i]), splitter=IndexSplitter([0]))
+    dls = block.dataloaders(list(train)+[train[0]], bs=BREEDS, num_workers=0, device=torch.device('cpu'))
+    spent, views = 0., []
+    for _ in range(epochs):
+        before = time.process_time()
+        batches = [(x.as_subclass(torch.Tensor), t.as_subclass(torch.Tensor)) for x, t in dls.train]
+        spent += time.process_time()-before
+        views += [(feats_of((x*255).round().byte(), size), t) for x, t in batches]
+    feats, targ = (torch.cat(parts) for parts in zip(*views))
+    head = LogisticRegression(max_iter=1000).fit(feats, targ)
+    return dict(error=error_of(head, features(size), valid), ms=1000*spent/len(feats))
 
 def saved_bytes(learn):
     "What a training step keeps for its way back"
@@ -330,6 +374,11 @@ MEASURES = dict(
     views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
     depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=SIZE),
            'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
+    chapter=(chapter, grid(table=list(CALLS)), dict(each=29, bs=32),
+             "The seven calls of the chapter, with its head and fastai's defaults, all on one body (the chapter's last one is deeper)"),
+    presizing=(presizing, grid(size=[128, 224], way=list(PRESIZING)), dict(each=5, photos=5, epochs=4),
+               'A head fitted on four augmented views of each photo, which are made at the final size, presized as the book does, or presized '
+               'and warped once'),
     precision=(precision, grid(precision=['fp32', 'bf16']), dict(each=15, epochs=1, bs=BS, head_bs=64, lr=1e-3),
                'The last three stages trained with a trained head in float32, or under bfloat16 autocast on a CPU'))
 
