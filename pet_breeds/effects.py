@@ -147,15 +147,15 @@ def _finding(rows, pair):
     "A sentence on two settings, or on one"
     a, b = (_rows_of(rows, side)[0].set_index('seed')[pair.y] for side in (pair.first, pair.second))
     if not pair.second:
-        mean, low, high, n = paired(a)
-        return f'{pair.words}: {mean:.3f} (95% interval {low:.3f} to {high:.3f}, {n} seeds).'
+        mean, low, high, _ = paired(a)
+        return f'{pair.words}: {mean:.3f} (95% interval {low:.3f} to {high:.3f}).'
     best = ''.join(f' ({_rows_of(rows, pair.second)[1][k]:g})' for k, v in pair.second.items() if v == 'lowest')
-    mean, low, high, n = paired(a, b)
+    mean, low, high, _ = paired(a, b)
     sign, way = (-1, 'lower') if mean < 0 else (1, 'higher')
     low, high = sorted((sign*low, sign*high))
     doubt = 'no clear difference, ' if low <= 0 else ''
     return (f'{pair.words} against {pair.other}{best}: {doubt}{pair.noun} {way} by {sign*mean:.3f} '
-            f'(95% interval {low:.3f} to {high:.3f}, {n} seeds).')
+            f'(95% interval {low:.3f} to {high:.3f}).')
 
 def effect_finding(
     name:str, # a key of `EFFECTS`
@@ -169,12 +169,11 @@ def _counted(n): return f'{min(n):,} to {max(n):,}' if isinstance(n, list) else 
 def effect_line(
     name:str, # a key of `EFFECTS`
 )->str: # for a caption
-    "What was measured, on which photos, and the finding, in plain sentences. Raises as `read_effect`"
+    "The finding, on which photos it was measured, and the command. Raises as `read_effect`"
     about, rows = read_effect(name)
-    return (f"{about['what']}. {effect_finding(name)} Measured on {about['photos']}: {_counted(about['n_train'])} "
-            f"photos to train on, {_counted(about['n_valid'])} for validation; "
-            f"{count_of(rows.seed.nunique(), 'seed')}; {about['device']}, "
-            f"{count_of(about['threads'], 'thread')}. Made by `{about['command']}`.")
+    return (f"{effect_finding(name)} [{about['photos']}; {_counted(about['n_train'])} to train on, "
+            f"{_counted(about['n_valid'])} for validation; {count_of(rows.seed.nunique(), 'seed')}; "
+            f"{about['device']}, {count_of(about['threads'], 'thread')}; {about['command']}]")
 
 # %% ../nbs/internals/effects.ipynb #plot-def
 def _draw_lines(ax, plan, rows, y):
