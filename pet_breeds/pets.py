@@ -17,7 +17,7 @@ from typing import Any
 from .core import check_choice, check_number, cores, hidden_beside, one_line, put_in_place, refuse_unknown
 from .core import say, shell_line, tidy_up, user_path, writing
 from .distributed import as_one, distributed, is_main, on_main
-from .plan import body_line, choose_arch, plan_folds, plan_rate, plan_run
+from .plan import body_line, choose_arch, plan_folds, plan_rate, plan_run, unused_line
 from fastcore.basics import patch
 
 # %% ../nbs/internals/pets.ipynb #config-def
@@ -291,7 +291,8 @@ def fit(self:Run):
     from pet_breeds import report, training
     if self.learn is None: self.learner()
     say(report.plan_line(report.entries(self)))
-    if line := body_line(self.config, self.photos, self.weights): say(line)
+    for line in (body_line(self.config, self.photos, self.weights), unused_line(self.config, self.plan)):
+        if line: say(line)
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
     with training.Meter(self.learn) as meter:

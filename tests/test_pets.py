@@ -477,6 +477,15 @@ def test_a_run_never_ends_worse_than_the_fitted_head(lr, kept, photos, capsys):
     assert len(run.epochs) == 1
 
 
+@pytest.mark.parametrize('given, named', [({}, None), (dict(lr='1e-3'), '--lr'), (dict(lr='valley', finder=True), '--lr, --finder')])
+def test_an_option_without_effect_is_named(given, named, photos, capsys):
+    "A head that is fitted in one step takes no rate; with epochs after it the same options count, and no line is said"
+    for epochs in (None, 1):
+        Run(path=str(photos/'names'), **{**QUICK, 'lr': 'auto', **given, 'head': 'linear', 'epochs': epochs}).fit()
+        lines = [line for line in capsys.readouterr().out.splitlines() if 'No effect here' in line]
+        assert len(lines) == bool(named and not epochs) and all(f': {named}.' in line for line in lines)
+
+
 # From one run to the next
 
 def test_each_step_leaves_what_it_made(photos):
