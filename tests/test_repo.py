@@ -52,7 +52,7 @@ MAY_IMPORT = {
     'webpage': 'core figures photos',
     'report': 'core figures interpret lrs webpage',
     'pets': 'batches checkpoint core data distributed features interpret loss model photos plan precision report saving sources training warp weights',
-    'predict': 'batches core features loss photos saving',
+    'predict': 'batches core features interpret inventory loss photos saving',
     'cli': 'core handout pets predict quiz',
     'course': 'core data model sources',
     'compare': '',
