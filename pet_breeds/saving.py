@@ -186,11 +186,11 @@ def _read_model(path):
         about = _described(text)
         if sha != digest(text, tensors): raise ValueError('it was changed after it was written')
         model, meta = _model_of(about, tensors)
-    return file, model, meta, {**about, 'bs': _batch_size(about['prep'], meta)}
+    return file, model, meta, {**about, 'bs': _batch_size(about['prep'], meta), 'sha256': sha}
 
 def load_model(
     path:str|Path, # a folder with `model.safetensors`, or that file
-)->tuple: # the model, ready to predict, and a dict: arch, head, vocab, mean, std, prep, bs (photos in a batch)
+)->tuple: # the model, ready to predict, and a dict: arch, head, vocab, mean, std, prep, bs (photos in a batch), sha256
     "Read what `save_model` wrote. Raises FileNotFoundError or ValueError naming the file; runs nothing from it"
     _, model, _, about = _read_model(path)
     return model, about
