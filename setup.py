@@ -19,6 +19,6 @@ setup(
     zip_safe=False,
     classifiers=['Programming Language :: Python :: 3', 'Intended Audience :: Education'],
     python_requires=f">={cfg['min_python']}", install_requires=shlex.split(cfg['requirements']),
-    extras_require={name: shlex.split(cfg[f'{name}_requirements']) for name in ('dev', 'fast', 'heic')},
+    extras_require={name: shlex.split(cfg[f'{name}_requirements']) for name in ('dev', 'fast', 'heic', 'onnx', 'app')},
     entry_points={'console_scripts': shlex.split(cfg['console_scripts']), 'nbdev': [f'{lib}={lib}._modidx:d']},
 )

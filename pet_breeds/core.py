@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say', 'check_number', 'check_choice', 'user_path',
            'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign', 'put_in_place',
-           'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'stoppable', 'comments', 'add_options',
-           'run_command', 'shell_line']
+           'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'require', 'stoppable', 'comments',
+           'add_options', 'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
-import codecs, difflib, errno, importlib, inspect, math, os, re, shlex, shutil, sys, tempfile, threading, time
+import codecs, difflib, errno, importlib.util, inspect, math, os, re, shlex, shutil, sys, tempfile, threading, time
 import typing, unicodedata, warnings
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable
@@ -268,6 +268,14 @@ def import_quietly(
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         importlib.import_module(module)
+
+def require(
+    who:str, # a command
+    *packages, # names that Python imports, and pip installs
+):
+    "Raises ValueError, which says how to install them, if packages of an extra are missing"
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing: raise ValueError(f"{who} needs more packages: pip install {' '.join(missing)}")
 
 # %% ../nbs/internals/core.ipynb #stop-def
 def _interrupt_again(lost):

@@ -52,17 +52,19 @@ MAY_IMPORT = {
     'webpage': 'core figures photos',
     'report': 'core figures interpret lrs webpage',
     'pets': 'batches checkpoint core data distributed features interpret loss model photos plan precision report saving sources training warp weights',
-    'predict': 'batches core features loss photos saving',
-    'cli': 'core handout pets predict quiz',
+    'predict': 'batches core features interpret inventory loss photos saving',
+    'export': 'core predict',
+    'app': 'core export photos predict report',
+    'cli': 'app core export handout pets predict quiz',
     'course': 'core data model sources',
     'compare': '',
     'effects': 'compare core figures'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
-                  'tables', 'inventory', 'splits', 'effects', 'compare', 'digits')
+                  'tables', 'inventory', 'splits', 'effects', 'compare', 'digits', 'export', 'app')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
-                 'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare')
+                 'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare', 'export', 'app')
 LONG = 'drawn', 'questions', 'tasks' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])
@@ -164,7 +166,7 @@ def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
     with zipfile.ZipFile(wheel) as z:
         packed = {n for n in z.namelist() if n.startswith('pet_breeds/')}
         about = z.read(next(n for n in z.namelist() if n.endswith('/METADATA'))).decode().splitlines()
-    assert {'Provides-Extra: dev', 'Provides-Extra: fast', 'Provides-Extra: heic'} <= set(about)
+    assert {f'Provides-Extra: {name}' for name in ('dev', 'fast', 'heic', 'onnx', 'app')} <= set(about)
     assert packed == {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()}
 
 
