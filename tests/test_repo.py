@@ -49,19 +49,22 @@ MAY_IMPORT = {
     'quiz': 'core judge questions',
     'tasks': 'judge labels quiz',
     'handout': 'core questions',
+    'cards': 'core handout',
+    'guide': 'core handout questions tasks',
+    'results': 'core handout judge questions quiz saving',
     'webpage': 'core figures photos',
     'report': 'core figures interpret lrs webpage',
     'pets': 'batches checkpoint core data distributed features interpret loss model photos plan precision report saving sources training warp weights',
     'predict': 'batches core features loss photos saving',
-    'cli': 'core handout pets predict quiz',
+    'cli': 'cards core guide pets predict quiz results',
     'course': 'core data model sources',
     'compare': '',
     'effects': 'compare core figures'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
-                  'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
+                  'tasks', 'handout', 'cards', 'guide', 'results', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
                   'tables', 'inventory', 'splits', 'effects', 'compare', 'digits')
-WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
+WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'cards', 'guide', 'results', 'plan', 'pets',
                  'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare')
 LONG = 'drawn', 'questions', 'tasks' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
