@@ -150,6 +150,9 @@ def _is_prose(answer):
     texts = parts if isinstance(answer, (dict, list, tuple, set)) else [answer]
     return sum(len(text.split()) for text in texts if isinstance(text, str)) > 2
 
+_NO_ANSWERS = 'This folder holds an edition without answers (locked.txt). Ask your teacher.'
+def _locked(): return Path('locked.txt').exists()
+
 # %% ../nbs/internals/quiz.ipynb #exercise
 class Exercise:
     "A question: check an answer, get a hint, choose among answers, see the answer and its proof"
@@ -207,12 +210,14 @@ class Exercise:
 
     def answer(self)->Note: # Markdown
         "The answer, from the notebook that proves it"
+        if _locked(): return Note(_NO_ANSWERS)
         about = _answers()[self.id]
         return Note(f"**{about['title']}**\n\n{about['answer']}\n\n"
                     f"Proven in lesson {about['notebook']}; see `.proof()`.")
 
     def proof(self)->Note: # Markdown
         "The cell that proves the answer, and what it printed when it was last run"
+        if _locked(): return Note(_NO_ANSWERS)
         about = _answers()[self.id]
         return Note(f"From lesson {about['notebook']}:\n\n```python\n{about['code']}\n```\n\n"
                     f"```\n{about['output']}\n```")

@@ -1,4 +1,4 @@
-"""First cell, links and folds of each notebook, and its minutes; tests/build.py writes them.
+"""First cell, links and folds of each notebook; tests/build.py writes them.
 
 The first cell names the module and installs the package on Colab, and only there. Under a lesson's title are links to the lessons
 before and after it; under the title of an internal notebook is a link to the contents. A cell with the directive
@@ -36,21 +36,6 @@ def links(file, lessons):
 
 FOLD = re.compile(r'^#\|\s*(hide|fold)\b', re.M)
 FOLDED = {'jupyter': {'source_hidden': True}, 'cellView': 'form'} # for JupyterLab and VS Code, and for Colab
-
-
-def visible_lines(cell):
-    "The lines of a code cell that a reader sees: none if it is folded; no directives, no empty lines"
-    if cell.cell_type != 'code' or FOLD.search(cell.source): return []
-    return [line for line in cell.source.splitlines() if line.strip() and not line.startswith('#|')]
-
-
-def is_task(cell): return cell.cell_type == 'code' and '.check(' in cell.source and '...' in cell.source and not FOLD.search(cell.source)
-
-
-def minutes(nb):
-    "For reading 200 words a minute, 5 seconds for a visible line of code, and a minute and a half for a task"
-    words = sum(len(c.source.split()) for c in nb.cells if c.cell_type == 'markdown')
-    return words/200 + sum(len(visible_lines(c)) for c in nb.cells)/12 + 1.5*sum(map(is_task, nb.cells))
 
 
 def with_navigation(file):

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import nbformat
 
-import navigation
-
 ROOT = Path(__file__).parent.parent
 INDEX = ROOT/'nbs'/'index.ipynb'
 BANNER = '<!-- Made from nbs/index.ipynb by `python tests/build.py`: edit the notebook. -->\n\n'
@@ -44,9 +42,10 @@ def comparison(presize, training):
 
 def with_minutes(source):
     "The table of the lessons, its last column from the lessons' words and cells"
+    from pet_breeds.handout import minutes # as it has just been exported
     def row(m):
-        nb = nbformat.read(ROOT/'nbs'/f'{m[1]}.ipynb', 4)
-        return f"{m[0].rpartition('|')[0].rpartition('|')[0]}| {round(navigation.minutes(nb))} |"
+        cells = nbformat.read(ROOT/'nbs'/f'{m[1]}.ipynb', 4).cells
+        return f"{m[0].rpartition('|')[0].rpartition('|')[0]}| {round(minutes(cells))} |"
     return re.sub(r'^\| \[(\w+)\]\(\w+\.ipynb\).*\|$', row, source, flags=re.M)
 
 

@@ -1,13 +1,11 @@
-"What is made from the lessons: the questionnaire, the answers as data, the student edition, the cards."
+"What is made from the lessons: the questionnaire, the answers as data, the student edition."
 import json
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 import questionnaire
@@ -16,7 +14,7 @@ from outputs import FLAGGED
 
 from pet_breeds import handout
 from pet_breeds.core import run_command
-from pet_breeds.handout import IDS, lessons, read_answers, read_cells, save_deck, student_cells, write_cards, write_student
+from pet_breeds.handout import GONE, IDS, is_task, lessons, read_answers, read_cells, student_cells, write_student
 from pet_breeds.questions import QUESTIONS
 
 NBS = ROOT/'nbs'
@@ -171,13 +169,15 @@ def test_every_question_is_asked_once_with_its_hint_and_check(student, answers):
     for name in NAMES:
         cells = {c['id']: c for c in read_cells(student/f'{name}.ipynb')}
         here = [id for id, a in answers.items() if a['notebook'] == name]
+        above = [id for id in here if any(is_task(c) and f'quiz.{id}.check(' in c['source'] for c in read_cells(NBS/f'{name}.ipynb'))]
         asked = [re.search(r'^#### (\w+)$', c['source'], re.M) for c in cells.values() if c['cell_type'] == 'markdown']
         assert sorted(m[1].lower() for m in asked if m) == sorted(here), name
         stubs = [c['source'] for i, c in cells.items() if i.endswith('-yours') and 'quiz.' in c['source']]
-        assert sorted(stubs) == sorted(QUESTIONS[id].stub for id in here), name
+        assert sorted(stubs) == sorted(QUESTIONS[id].stub for id in here if id not in above), name
         for id in here:
             assert QUESTIONS[id].text in text_of(student/f'{name}.ipynb')
-            assert QUESTIONS[id].hint in text_of(student/f'{name}.ipynb'), id
+            assert sum(f'quiz.{id}.check(' in c['source'] for c in cells.values()) == 1, 'where the lesson asks it, there is a link'
+            assert id in above or QUESTIONS[id].hint in text_of(student/f'{name}.ipynb'), id
         imports = [i for i, c in enumerate(cells.values()) if re.search(r'^ *from pet_breeds import .*\bquiz\b', c['source'], re.M)]
         assert len(imports) == 1 or not here, name
         if here:
@@ -228,19 +228,52 @@ def test_the_lesson_stays(student):
         assert len(left) > .7*len(full), name
 
 
-def test_links_of_the_course_and_a_cell_that_exports_are_left_out(student, tmp_path):
-    "The student folder lacks some notebooks and the settings of a package; text that only looks like a link line stays"
-    title, links = '# A\n\n> What it is about.', '[Contents](index.ipynb) · [Open in Colab](https://example.org)'
-    talk = md('talk', 'Before: nothing.\n\nBack to the [Contents](index.ipynb)?')
+def test_no_solution_above_its_task(student):
+    "Nor a sentence that is true of the full lessons only"
+    for nb in lessons(NBS):
+        full, left = read_cells(nb), read_cells(student/nb.name)
+        place = {c['id']: i for i, c in enumerate(left)}
+        for i, cell in enumerate(full):
+            if not is_task(cell) or nb.stem == '12_quiz': continue
+            solution = next(c['source'] for c in full[i+1:i+3] if c['source'].startswith('# Solution'))
+            lines = [line.strip() for line in solution.splitlines() if len(line.strip()) > 20 and line[0] not in '#' and not line.startswith('assert')]
+            before = '\n'.join(c['source'] for c in left[:place[cell['id']]])
+            assert [line for line in lines if line in before] == [], cell['id']
+        assert not any(GONE.search(c['source']) for c in left if c['cell_type'] == 'markdown'), nb.stem
+
+
+def test_links_lead_through_the_edition_and_a_cell_that_exports_is_left_out(student, tmp_path):
+    "Colab would open the full lesson; the student folder lacks the settings of a package"
     export = code('export', '#| hide\nimport nbdev\nnbdev.nbdev_export()')
-    for line in (f'Next: [01_b](01_b.ipynb) · {links}',
-                 f'Before: [00_a](00_a.ipynb) · Next: [02_c](02_c.ipynb) · {links}',
-                 f'Before: [00_a](00_a.ipynb) · {links}'):
-        nbs = write_nb(tmp_path, '00_a.ipynb', md('title', f'{title}\n\n{line}'), talk, export)
-        assert [''.join(c['source']) for c in student_cells(nbs/'00_a.ipynb')] == [title, talk['source']]
+    colab = '[Contents](index.ipynb) · [Open in Colab](https://colab.research.google.com/github/pet-breeds/x/00_a.ipynb)'
+    nbs = write_nb(tmp_path, '00_a.ipynb', md('title', f'# A\n\n> What.\n\nNext: [01_b](01_b.ipynb) · {colab}'), export)
+    assert [''.join(c['source']) for c in student_cells(nbs/'00_a.ipynb')] == ['# A\n\n> What.\n\nNext: [01_b](01_b.ipynb) · [Contents](index.ipynb)']
     for name in NAMES:
         full, left = (read_cells(folder/f'{name}.ipynb')[1]['source'] for folder in (NBS, student))
-        assert full.startswith(left + '\n') and '[Contents](index.ipynb)' in full and 'index.ipynb' not in left, name
+        assert full.startswith(left) and left.endswith('[Contents](index.ipynb)') and 'colab' not in text_of(student/f'{name}.ipynb', 'markdown')
+
+
+def test_the_contents_have_times_and_a_cell_to_hand_in(student):
+    text, rows = text_of(student/'index.ipynb'), {}
+    for name, tasks, ids, minutes in re.findall(r'^\| \[(\w+)\]\(\1\.ipynb\) \| .+ \| (\d+) \| (.*) \| (\d+) \|$', text, re.M): rows[name] = int(tasks), ids, int(minutes)
+    assert list(rows) == NAMES and all(tasks >= 5 and minutes >= 10 for tasks, _, minutes in rows.values())
+    assert rows['08_precision'][1] == 'Q23' and rows['12_quiz'][1] == 'all' and rows['05_loss'][1] == 'Q10, Q11, Q12, Q13, Q14, Q15'
+    hours = sum(minutes for *_, minutes in rows.values())/60
+    assert f'12 lessons, about {hours:.0f} hours' in text and 'hand_in(...)' in text
+
+
+def test_a_locked_edition_shows_no_answers(student, tmp_path, monkeypatch):
+    from pet_breeds import quiz
+    locked = write_student(tmp_path/'locked', NBS, locked=True)
+    assert [nb.name for nb in lessons(locked)] == [nb.name for nb in lessons(student)]
+    assert not any(re.search(r'\.(answer|proof)\(\)', text_of(nb)) for nb in lessons(locked))
+    assert 'quiz.q7.answer()' in text_of(student/'12_quiz.ipynb') and 'quiz.q7.hint()' in text_of(locked/'12_quiz.ipynb')
+    assert 'with your teacher' in text_of(locked/'index.ipynb') and not (student/'locked.txt').exists()
+    for folder, shown in ((student, True), (locked, False)):
+        monkeypatch.chdir(folder)
+        told = f'{quiz.q7.answer()} {quiz.q7.proof()}'
+        assert ('show_batch' in told) == shown and ('Ask your teacher' in told) != shown
+        assert quiz.q7.hint() and quiz.q7.choices() and quiz.q7.check('show_batch')
 
 
 def test_pictures_come_along(tmp_path):
@@ -254,7 +287,7 @@ def test_pictures_come_along(tmp_path):
 
 def test_a_link_to_a_notebook_that_is_not_there_becomes_text(tmp_path):
     there = '[one](00_a.ipynb), [two](01_b.ipynb#cell-id=x), [far](https://example.org/02_c.ipynb), `x[0](y)`'
-    gone = '[three](internals/quiz.ipynb), [four](index.ipynb#top), [five](../02_c.ipynb)'
+    gone = '[three](internals/quiz.ipynb), [four](glossary.ipynb#top), [five](../02_c.ipynb)'
     write_nb(tmp_path/'nbs', '00_a.ipynb', md('a', f'{there}; {gone}'))
     write_nb(tmp_path/'nbs', '01_b.ipynb', md('b', '# B'))
     dest = write_student(tmp_path/'student', tmp_path/'nbs')
@@ -263,8 +296,8 @@ def test_a_link_to_a_notebook_that_is_not_there_becomes_text(tmp_path):
 
 def test_student_notebooks_are_valid_and_their_links_alive(student):
     nbformat = pytest.importorskip('nbformat')
-    assert sorted(f.stem for f in student.glob('*.ipynb')) == NAMES
-    for nb in lessons(student):
+    assert sorted(f.stem for f in student.glob('*.ipynb')) == [*NAMES, 'index']
+    for nb in [*lessons(student), student/'index.ipynb']:
         nbformat.validate(nbformat.read(nb, 4))
         links = re.findall(r'\]\((?!https?:|#)([^)\s#]+)', re.sub(r'`[^`]*`', '', text_of(nb, 'markdown')))
         assert [link for link in links if not (student/link).exists()] == [], nb.name
@@ -341,7 +374,7 @@ def test_what_appears_while_we_work_is_left_alone(tmp_path, one, monkeypatch, ca
     after = tree(tmp_path)
     theirs = [f for f in before if f.parts[0][0] != '.']
     assert {f: after[f] for f in theirs} == {f: before[f] for f in theirs}
-    assert f'jupyter lab {tmp_path}/student-2/00_a.ipynb' in capsys.readouterr().out
+    assert f'jupyter lab {tmp_path}/student-2/index.ipynb' in capsys.readouterr().out
     assert not [f for f in tmp_path.iterdir() if f.name[0] == '.'] and dest.is_symlink() == (there == 'a link')
 
 
@@ -422,129 +455,6 @@ def test_student_notebook_runs(student, answers, tmp_path, name):
         else: assert 'not answered yet' in shown[cell], id
 
 
-# Cards
-
-def notes(deck, tmp_path):
-    "(guid, fields, mod) of each note of a deck"
-    with ZipFile(deck) as z: z.extract('collection.anki2', tmp_path)
-    with sqlite3.connect(tmp_path/'collection.anki2') as db:
-        return [(guid, flds.split('\x1f'), mod)
-                for guid, flds, mod in db.execute('select guid, flds, mod from notes order by id')]
-
-
-@pytest.fixture
-def deck(tmp_path, answers):
-    pytest.importorskip('genanki')
-    pytest.importorskip('mistune')
-    save_deck(tmp_path/'deck.apkg', answers, NBS, 1_700_000_000)
-    return tmp_path/'deck.apkg'
-
-
-def test_one_note_a_question(deck, tmp_path, answers):
-    found = notes(deck, tmp_path)
-    assert len(found) == len({guid for guid, *_ in found}) == 25
-    for (id, a), (_, fields, _) in zip(answers.items(), found):
-        question, hint, answer, proof, output, picture, source = fields
-        assert all((question, answer, proof, output)) and source == f'{id.upper()}, {a["notebook"]}', id
-        assert not re.search(r'\$[^$<]+\$|href="(?!https?:)|\]\(',
-                             re.sub(r'<code>.*?</code>', '', answer, flags=re.S)), id
-        assert bool(picture) == (id in handout.FIGURES), id
-    from html import unescape
-    assert unescape(found[12][1][3]) == f'<pre>{answers["q13"]["code"]}</pre>'
-
-
-def test_pictures_are_in_the_deck(deck, tmp_path):
-    with ZipFile(deck) as z:
-        media = json.loads(z.read('media'))
-        assert {f'pet_breeds_{id}' for id in handout.FIGURES} == {Path(name).stem for name in media.values()}
-        assert all(z.read(i).startswith((b'\x89PNG', b'\xff\xd8')) for i in media)
-    assert {src for _, fields, _ in notes(deck, tmp_path)
-            for src in re.findall(r'src="([^"]+)"', fields[5])} == set(media.values())
-
-
-def test_written_again_it_is_the_same_file_and_nothing_is_left(deck, tmp_path, answers, monkeypatch):
-    before = deck.read_bytes()
-    (tmp_path/'tmp').mkdir()
-    monkeypatch.setattr('tempfile.tempdir', str(tmp_path/'tmp'))
-    save_deck(tmp_path/'again.apkg', answers, NBS, 1_700_000_000)
-    assert (tmp_path/'again.apkg').read_bytes() == before and not any((tmp_path/'tmp').iterdir())
-    assert sorted(f.name for f in tmp_path.iterdir()) == ['again.apkg', 'deck.apkg', 'tmp']
-
-
-def test_without_notebooks_there_are_no_pictures(tmp_path, answers):
-    pytest.importorskip('genanki')
-    save_deck(tmp_path/'deck.apkg', answers)
-    with ZipFile(tmp_path/'deck.apkg') as z: assert z.namelist() == ['collection.anki2', 'media']
-    assert len(notes(tmp_path/'deck.apkg', tmp_path)) == 25
-
-
-def test_anki_imports_it_and_a_newer_one_updates(deck, tmp_path, answers):
-    collection = pytest.importorskip('anki.collection')
-    col = collection.Collection(str(tmp_path/'col.anki2'))
-    def bring(deck):
-        options = collection.ImportAnkiPackageOptions()
-        request = collection.ImportAnkiPackageRequest(package_path=str(deck), options=options)
-        log = col.import_anki_package(request).log
-        return len(log.new), len(log.updated), col.note_count(), col.card_count()
-    assert bring(deck) == (25, 0, 25, 25)
-    assert bring(deck) == (0, 0, 25, 25)
-    mended = dict(answers, q7=dict(answers['q7'], answer='Otherwise.'))
-    save_deck(tmp_path/'as-old.apkg', mended, NBS, 1_700_000_000)
-    assert bring(tmp_path/'as-old.apkg') == (0, 0, 25, 25), 'as old as what is there'
-    save_deck(tmp_path/'newer.apkg', mended, NBS, 1_700_000_001)
-    assert bring(tmp_path/'newer.apkg') == (0, 25, 25, 25)
-    assert any('Otherwise.' in flds for flds, in col.db.all('select flds from notes'))
-    assert col.media.check().missing == []
-    card = next(col.get_card(i) for i in col.find_cards('show_batch'))
-    assert 'show_batch' in card.answer()
-    col.close()
-
-
-def test_what_is_no_deck_is_left_alone(tmp_path, answers, monkeypatch):
-    for name, text in (('notes.txt', 'mine'), ('notes.apkg', 'mine'), ('empty.apkg', '')):
-        (tmp_path/name).write_text(text)
-    with ZipFile(tmp_path/'other.apkg', 'w') as z: z.writestr('a', 'b')
-    with ZipFile(tmp_path/'named.apkg', 'w') as z:
-        z.writestr('collection.anki2', 'no database')
-        z.writestr('media', '{}')
-    (tmp_path/'folder.apkg').mkdir()
-    (tmp_path/'nothing.apkg').symlink_to(tmp_path/'far')
-    os.mkfifo(tmp_path/'pipe.apkg')
-    before = {f: f.is_file() and f.read_bytes() for f in tmp_path.iterdir()}
-    def never(*args): raise AssertionError('work was done')
-    monkeypatch.setattr(handout, '_deck', never)
-    monkeypatch.setattr(handout, '_pictures', never)
-    for f in before:
-        with pytest.raises(ValueError, match='ends in .apkg|there is something already') as e: save_deck(f, answers, NBS)
-        assert str(f) in str(e.value) and len(str(e.value).splitlines()) == 1
-    with pytest.raises(FileNotFoundError, match='no such folder'): save_deck(tmp_path/'no'/'deck.apkg', answers)
-    assert before == {f: f.is_file() and f.read_bytes() for f in tmp_path.iterdir()}
-
-
-def test_a_deck_that_is_there_is_left_alone(deck, answers):
-    "Ours, unchanged, too: Anki exports to the same kind of file, so only a new name is safe"
-    before = deck.read_bytes()
-    with pytest.raises(ValueError, match='there is something already; give a new name'): save_deck(deck, answers)
-    assert deck.read_bytes() == before and [f.name for f in deck.parent.iterdir()] == ['deck.apkg']
-
-
-def test_a_file_that_appears_while_we_work_is_left_alone(tmp_path, answers, monkeypatch):
-    def meanwhile(*args):
-        (tmp_path/'deck.apkg').write_text('mine')
-        return deck_file(*args)
-    deck_file = handout._deck_file
-    monkeypatch.setattr(handout, '_deck_file', meanwhile)
-    with pytest.raises(ValueError, match='there is something already'): save_deck(tmp_path/'deck.apkg', answers)
-    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [('deck.apkg', 'mine')]
-
-
-def test_a_deck_that_fails_leaves_nothing(tmp_path, answers, monkeypatch):
-    def stop(*args): raise KeyboardInterrupt
-    monkeypatch.setattr(handout, '_fields', stop)
-    with pytest.raises(KeyboardInterrupt): save_deck(tmp_path/'deck.apkg', answers)
-    assert not any(tmp_path.iterdir())
-
-
 # From the shell
 
 def command(func, *words): run_command(func, func.__name__, func.__doc__, func, list(map(str, words)))
@@ -559,28 +469,12 @@ def fails(capsys, func, *words):
 
 def test_student_command(tmp_path, one, capsys, monkeypatch):
     command(write_student, tmp_path/'student', '--nbs', one)
-    assert capsys.readouterr().out == f'1 notebook without answers: jupyter lab {tmp_path}/student/00_a.ipynb\n'
+    assert capsys.readouterr().out == f'1 notebook without answers: jupyter lab {tmp_path}/student/index.ipynb\n'
     assert 'something already' in fails(capsys, write_student, tmp_path/'student', '--nbs', one)
     assert 'no lesson here' in fails(capsys, write_student, tmp_path/'new', '--nbs', tmp_path/'none')
     assert 'write_student --help' in fails(capsys, write_student)
     monkeypatch.setattr(handout, 'files', lambda package: tmp_path/'site-packages'/package)
     assert 'they come with the repository' in fails(capsys, write_student, tmp_path/'new')
-
-
-def test_cards_command_without_notebooks(tmp_path, capsys, monkeypatch):
-    pytest.importorskip('genanki')
-    package = tmp_path/'site-packages'/'pet_breeds'
-    package.mkdir(parents=True)
-    (package/'answers.json').write_bytes((ROOT/'pet_breeds'/'answers.json').read_bytes())
-    os.utime(package/'answers.json', (0, 1_700_000_123))
-    monkeypatch.setattr(handout, 'files', lambda _: package)
-    command(write_cards, tmp_path/'deck.apkg')
-    assert capsys.readouterr().out.startswith('25 cards without pictures (no notebooks here): import ')
-    assert {mod for *_, mod in notes(tmp_path/'deck.apkg', tmp_path)} == {1_700_000_123}
-    assert 'ends in .apkg' in fails(capsys, write_cards, tmp_path/'deck.zip')
-    (tmp_path/'mine.apkg').write_text('mine')
-    assert 'there is something already' in fails(capsys, write_cards, tmp_path/'mine.apkg')
-    assert 'none' in fails(capsys, write_cards, tmp_path/'new.apkg', '--nbs', tmp_path/'none')
 
 
 def test_names_of_any_kind_in_a_message(tmp_path, one, capsys):

@@ -1,4 +1,5 @@
 "The front page: in step with its notebook and with what was measured, its links alive, its commands and its code run."
+import json
 import os
 import re
 import shlex
@@ -107,7 +108,7 @@ def test_three_commands_to_start():
 
 
 def test_every_block_is_run_here():
-    tried = {'pet_breeds', 'pet_breeds_predict', 'pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards'}
+    tried = {'pet_breeds', 'pet_breeds_predict', 'pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards', 'pet_breeds_gather'}
     assert {Path(line.split()[0]).name for block in SHELL[3:] for line in block.splitlines()} == tried and len(PYTHON) == 2
 
 
@@ -134,10 +135,15 @@ def test_quiz_in_python(tmp_path):
 
 def test_quiz_student_edition_cards(tmp_path):
     if not (Path(pet_breeds.__file__).parent.parent/'nbs').exists(): pytest.skip('the notebooks come with a clone, where the package is installed to be edited')
-    [quiz], [student], [cards] = map(lines_with, ('pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards'))
+    commands = 'pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards', 'pet_breeds_gather'
+    [quiz], [student], [cards], [gather] = map(lines_with, commands)
     assert 'Q1' in run(words(quiz), tmp_path)
     assert 'notebooks without answers' in run(words(student), tmp_path) and 'cards' in run(words(cards), tmp_path)
-    assert (tmp_path/'exercises'/'05_loss.ipynb').exists() and (tmp_path/'deck.apkg').exists()
+    assert (tmp_path/'exercises'/'05_loss.ipynb').exists() and (tmp_path/'deck.apkg').exists() and (tmp_path/'guide.md').exists()
+    (tmp_path/'handed_in').mkdir()
+    results = dict(made_by='pet_breeds results', version=1, name='Ada', answers=dict(q7=dict(verdict='right', source="quiz.q7.check('show_batch')")))
+    (tmp_path/'handed_in'/'Ada.json').write_text(json.dumps(results))
+    assert '1 right' in run(words(gather), tmp_path) and (tmp_path/'class'/'table.csv').exists()
 
 
 def test_the_course_opens(tmp_path):

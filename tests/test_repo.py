@@ -55,16 +55,21 @@ MAY_IMPORT = {
     'predict': 'batches core features interpret inventory loss photos saving',
     'export': 'core predict',
     'app': 'core export photos predict report',
-    'cli': 'app core export handout pets predict quiz',
+    'cards': 'core handout',
+    'guide': 'core handout questions tasks',
+    'results': 'core handout judge questions quiz saving',
+    'cli': 'app cards core export guide pets predict quiz results',
     'course': 'core data model sources',
     'compare': '',
     'effects': 'compare core figures'}
 MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
-                  'tables', 'inventory', 'splits', 'effects', 'compare', 'digits', 'export', 'app')
+                  'tables', 'inventory', 'splits', 'effects', 'compare', 'digits', 'export', 'app', 'cards', 'guide',
+                  'results')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
-                 'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare', 'export', 'app')
+                 'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare', 'export', 'app', 'cards', 'guide',
+                 'results')
 LONG = 'drawn', 'questions', 'tasks' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])
