@@ -85,6 +85,26 @@ def test_a_lesson_exports_no_validator_and_no_writer(name):
     assert [n for n in names if re.match(r'_?(valid|check|require|write|save|read)_?', n)] == []
 
 
+def numbers_shown(nb):
+    "The text of code and outputs, pictures aside, and the numbers in it"
+    cells = [c for c in nb.cells if c.cell_type == 'code']
+    outs = [o.get('text', '') + ' '.join(str(v) for k, v in o.get('data', {}).items() if not k.startswith('image')) for c in cells for o in c.outputs]
+    shown = ' '.join([*outs, *(c.source for c in cells)])
+    return shown, [float(n) for n in re.findall(r'(?<![\w.])\d+(?:\.\d+)?(?:e-?\d+)?', shown)]
+
+
+IN_PICTURES = {'0.346', '0.00000003', '0.00000006'} # or computed in the sentence itself
+
+
+@pytest.mark.parametrize('name', TAUGHT)
+def test_a_number_of_the_text_stands_in_an_output(name):
+    "Measured fractions of three digits or more: the text was not left behind when the outputs changed"
+    shown, known = numbers_shown(read(name))
+    for number in re.findall(r'(?<![\w.])0\.\d{3,}(?!\d)', re.sub(r'\]\([^)]*\)', '', prose(read(name)))):
+        places = len(number)-2
+        assert number in IN_PICTURES or number in shown or any(float(number) in (round(n, places), round(1-n, places)) for n in known), number
+
+
 def glossary():
     "{term: name of the lesson that explains it}, from the table of the glossary"
     rows = re.findall(r'^\| ([^|]+?) \| [^|]+ \| \[(\w+)\]', prose(read('glossary')), re.M)
