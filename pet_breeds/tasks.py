@@ -111,7 +111,7 @@ def photo_pattern(attempt): # a regular expression
     "Whether it reads names of photos, and refuses others"
     return _judged_pattern(attempt, {
         'great_pyrenees_173.jpg': 'great_pyrenees', 'Birman_42.jpg': 'Birman', 'pug_7.JPG': 'pug', 'pug_7.jpeg': 'pug',
-        'Birman_42.PNG': 'Birman', 'great_pyrenees.jpg': None, 'beagle_12xjpg': None, 'Abyssinian_100.mat': None,
+        'Birman_42.png': 'Birman', 'great_pyrenees.jpg': None, 'beagle_12xjpg': None, 'Abyssinian_100.mat': None,
         'beagle_12.jpg.part': None, 'my_png_notes.txt': None, 'pug_7.png.zip': None})
 
 @task('`Path(file)` makes a path of a text; its `.parent` is the folder, and `.name` the last part of that.')

@@ -67,6 +67,7 @@ def test_four_tasks_each_with_a_check_a_hint_and_a_solution(name):
 def test_a_solution_passes_its_check(name):
     for c in read(name).cells:
         if c.cell_type == 'code' and re.search(r'^# Solution\b', c.source, re.M):
+            assert re.match(r'# Solutions?\n', c.source), f'{c.id}: the line that shows while it is folded must not tell the answer'
             assert re.search(r'\bassert\b.*\.check\(', c.source), f'{c.id}: end with assert tasks.NAME.check(...)'
             ast.parse(c.source)
 
