@@ -76,8 +76,10 @@ EFFECTS = dict(
         _Pair('The whole body', _WHOLE, 'its first six stages', dict(body='6')),
         _Pair('mobilenet_v2', dict(body='mobilenet'), 'the whole body', _WHOLE)]),
     presizing=_Plan('size', 'side of what the model sees, pixels', [
-        _Pair(words, dict(way=way, size=size), f'changes at the final size of {size} pixels', dict(way='at the final size', size=size))
-        for words, way in (('Presizing', 'presized'), ('Presizing in one warp', 'composed')) for size in (128, 224)],
+        *(_Pair('Presizing', dict(way='presized', size=size), f'changes at the final size of {size} pixels',
+                dict(way='at the final size', size=size)) for size in (128, 224)),
+        *(_Pair(f'One warp at {size} pixels', dict(way='composed', size=size), 'presizing in two steps',
+                dict(way='presized', size=size)) for size in (128, 224))],
         'way', ys=(('error', _ERROR), ('ms', 'processor time, ms a photo'))),
     chapter=_Plan('table', 'table of the chapter', [
         _Pair(words, dict(table=table), 'table A', dict(table='A')) for words, table in (

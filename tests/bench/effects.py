@@ -390,16 +390,16 @@ def device():
     found = re.search(r'model name\s*: (.+)', Path('/proc/cpuinfo').read_text()) if Path('/proc/cpuinfo').exists() else None
     return found[1].strip() if found else platform.processor() or platform.machine()
 
-def about(name, what, fixed):
-    each, size = fixed['each'], fixed.get('size', SIZE)
+def about(name, what, fixed, settings):
+    each, sizes = fixed['each'], sorted({s.get('size', fixed.get('size', SIZE)) for s in settings})
     n_train = [BREEDS*n for n in each] if isinstance(each, list) else BREEDS*each
-    return dict(what=what, photos=f'Oxford-IIIT Pets, {BREEDS} breeds, {size} pixels', n_train=n_train, n_valid=BREEDS*VALID,
+    return dict(what=what, photos=f'Oxford-IIIT Pets, {BREEDS} breeds, {" and ".join(map(str, sizes))} pixels', n_train=n_train, n_valid=BREEDS*VALID,
                 seeds=[], device=device(), threads=torch.get_num_threads(), versions=versions(),
                 command=f'python tests/bench/effects.py {name}', seconds=0., settings=fixed)
 
 def measure(name, file, seeds, func, settings, fixed, what):
     "Measure what is not in the file yet, and write the file after each row; returns what is in it"
-    result = dict(about=about(name, what, fixed), rows=[])
+    result = dict(about=about(name, what, fixed, settings), rows=[])
     if file.exists():
         old = json.loads(file.read_text(encoding='utf-8'))
         if old['about']['settings'] == fixed: result['rows'], result['about']['seconds'] = old['rows'], old['about']['seconds']
