@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile, ZipInfo
-from .core import count_of, say, write_whole
+from .core import count_of, one_line, say, write_whole
 from .handout import course_folder, new_place, read_cells
 
 # %% ../nbs/internals/cards.ipynb #read-def
@@ -20,7 +20,7 @@ _KEYS = {'id', 'front', 'back', 'picture'}
 
 def _card(lesson, entry):
     "The id of a card, and what `read_cards` says of it. Raises ValueError if it is not complete"
-    where = f'cards.yaml, {lesson}, {entry.get("id") if isinstance(entry, dict) else entry!r:.80}'
+    where = one_line(f'cards.yaml, {lesson}, {entry.get("id") if isinstance(entry, dict) else entry}')
     if not isinstance(entry, dict) or not _KEYS-{'picture'} <= set(entry) <= _KEYS:
         raise ValueError(f'{where}: a card has the keys id, front and back, and it may have picture')
     if odd := [key for key, text in entry.items() if not isinstance(text, str) or not text.strip()]:
@@ -71,8 +71,9 @@ def _decks(cards, pictures):
     "Decks of genanki's, one for each lesson, with a note for each card"
     import genanki
     back = '{{FrontSide}}<hr id=answer>{{Back}}{{Picture}}<p><small>{{Lesson}}</small></p>'
-    model = genanki.Model(_MODEL, 'pet_breeds card', css=_CSS, templates=[dict(name='Card', qfmt='{{Front}}', afmt=back)],
-                          fields=[dict(name=name) for name in ('Front', 'Back', 'Picture', 'Lesson')])
+    fields = [dict(name=name) for name in ('Front', 'Back', 'Picture', 'Lesson')]
+    model = genanki.Model(_MODEL, 'pet_breeds card', fields=fields,
+                          templates=[dict(name='Card', qfmt='{{Front}}', afmt=back)], css=_CSS)
     decks:dict = {}
     for id, card in cards.items():
         lesson = card['lesson']

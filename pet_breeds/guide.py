@@ -10,8 +10,8 @@ import ast, os, re
 from pathlib import Path
 from . import tasks
 from .core import count_of, say, write_whole
-from .handout import course_folder, empty_place, is_task, lessons, minutes, new_place, read_answers, read_cells
-from .handout import GONE, student_cells, without, write_student
+from .handout import GONE, course_folder, empty_place, is_task, lessons, minutes, new_place, read_answers
+from .handout import read_cells, student_cells, without, write_student
 from .questions import QUESTIONS
 
 # %% ../nbs/internals/guide.ipynb #tasks-def
@@ -68,7 +68,8 @@ def _details(summary, text): return f'<details><summary>{summary}</summary>\n\n{
 def _task_entry(i, task):
     "A task in the guide"
     solution = _details('Solution', f'```python\n{task["solution"]}\n```') if task['solution'] else ''
-    return f'{i}. {task["text"].strip()}\n\nHint: {task["hint"]}\n\n{solution}'.strip().replace('\n', '\n   ').replace('\n   \n', '\n\n')
+    text = f'{i}. {task["text"].strip()}\n\nHint: {task["hint"]}\n\n{solution}'.strip()
+    return text.replace('\n', '\n   ').replace('\n   \n', '\n\n')
 
 def _lesson_entry(nb, cells, student, before, here):
     "The part of the guide on one lesson; `student`: its cells without answers; `here`: the ids of its questions"
@@ -85,9 +86,8 @@ def _lesson_entry(nb, cells, student, before, here):
 # %% ../nbs/internals/guide.ipynb #rubric-def
 PROSE = 'q1', 'q3', 'q6', 'q12', 'q17', 'q19' # the questions that are best answered in words
 
-_MARKS = """One mark for each point that the answer makes in any words, in any order. A mark is lost for a known mistake \
-that the answer makes and does not take back. A point that is only hinted at, or words in no sentence, earn nothing. Our \
-answer makes all points."""
+_MARKS = """One mark for each point that the answer makes, in any words and any order. A mark is lost for a listed \
+mistake that the answer makes. A point that is only hinted at earns nothing, and neither do words in no sentence."""
 
 def rubric(
     id:str, # of a question
@@ -95,21 +95,22 @@ def rubric(
 )->str: # Markdown
     "How to mark an answer in words"
     q = QUESTIONS[id]
-    table = '\n'.join(['| point | mark |', '|---|---|', *(f'| {p[0].upper()}{p[1:]} | 1 |'.replace('`|`', r'`\|`') for p in q.points)])
-    wrong = '\n'.join(f'- **{name}.** {why}' for name, why in q.mistakes.items())
+    points = [f'{p[0].upper()}{p[1:]}'.replace('|', r'\|') for p in q.points]
+    table = '\n'.join(['| point | mark |', '|---|---|', *(f'| {p} | 1 |' for p in points)])
     ours = f'\n\n{_details("Our answer", answer)}' if answer else ''
-    return f'### {id.upper()}\n\n{q.text}\n\n{table}\n\nMistakes to look for:\n\n{wrong}{ours}'
+    return f'### {id.upper()}\n\n{q.text}\n\n{table}\n\nMistakes to look for:\n\n{_mistakes(id)}{ours}'
 
 # %% ../nbs/internals/guide.ipynb #guide-def
 _COURSE = """## A course, step by step
 
-1. `pet_breeds_student exercises --guide guide.md` wrote this page and the folder `exercises`, the lessons without answers. \
-With `--locked` the quiz shows no answers in that folder. Give the folder to your students, who install the package as the \
-README says.
+1. `pet_breeds_student exercises --guide guide.md` wrote this page and the folder `exercises`, the lessons without \
+answers. With `--locked` the quiz shows no answers in that folder. Give the folder to your students, who install the \
+package as its README says.
 2. They work through the notebooks. Each check says at once whether an answer is right, and names known mistakes.
 3. At the end of `index.ipynb` they run one cell. It writes a file, such as `Ada_Lovelace.json`, which they hand in.
-4. Put these files into one folder. `pet_breeds_gather handed_in class` checks every answer again, and writes the folder \
-`class`: `table.csv` for a spreadsheet, and `to_read.md` with the answers that no check can judge."""
+4. Put these files into one folder, such as `handed_in`. `pet_breeds_gather handed_in class` checks every answer \
+again, says which files claim something else, and writes the folder `class`: `table.csv` for a spreadsheet, and \
+`to_read.md` with the answers that no check can judge. Mark those by the rubric below."""
 
 def teachers_guide(
     nbs:str|Path, # the folder of the notebooks
@@ -124,8 +125,9 @@ def teachers_guide(
                     f'{", ".join(map(str.upper, here))} | {_needs(nb.stem, cells, before)[0]} |')
         parts.append(f'<a id="{nb.stem}"></a>\n\n{_lesson_entry(nb, cells, student, before, here)}')
         before.append(nb.stem)
+    about = f'{count_of(len(course), "lesson")}, about {hours:.0f} hours. Times include the tasks and questions.'
     return '\n\n'.join([
-        "# Teacher's guide", f'{count_of(len(course), "lesson")}, about {hours:.0f} hours. Times include the tasks and questions.',
+        "# Teacher's guide", about,
         _COURSE, '## The lessons', '\n'.join(rows), *parts, '## Rubric for answers in words', _MARKS,
         *(rubric(id, answers[id]['answer']) for id in PROSE)]) + '\n'
 

@@ -184,17 +184,23 @@ def student_cells(
 
 
 # %% ../nbs/internals/handout.ipynb #index-def
-_HOW = """Each task is a cell with `...` in it: put your answer in its place and run the cell. Its check says whether it is right. A task without a check is for you alone.{locked}
+_HOW = """Each task is a cell with `...` in it: put your answer in the place of the `...` and run the cell. Its check \
+says whether it is right. A task without a check is for you alone.{locked}
 
 ## Hand in
 
-Save all notebooks, then run the next cell with your name in quotes. It checks your answers to the questions once more and writes a file, such as `Ada_Lovelace.json`, for your teacher: your name, your answers and their verdicts, and nothing else. You can run it as often as you like."""
-_LOCKED = 'These notebooks are an edition without answers: here answer() and proof() of the quiz show none. Ask your teacher.\n'
+Save all notebooks, then run the next cell with your name in quotes. It checks your answers to the questions (Q1 to \
+FR2) once more and writes a file for your teacher, such as `Ada_Lovelace.json`. The file holds your name, your answers \
+and their verdicts. You can run the cell as often as you like."""
+_LOCKED = """These notebooks are an edition without answers: answer() and proof() of the quiz show none in this folder.
+Ask your teacher.
+"""
 
 def _row(name, cells):
     "A line of the contents: a lesson, what it promises, its tasks, its questions and its minutes"
     text = '\n'.join(''.join(c['source']) for c in cells if c['cell_type'] == 'markdown')
-    promise, asked = re.search(r'^> (.+)', text, re.M), dict.fromkeys(re.findall(r'^(?:#### |\*\*)((?:Q|FR)\d+)', text, re.M))
+    promise = re.search(r'^> (.+)', text, re.M)
+    asked = dict.fromkeys(re.findall(r'^(?:#### |\*\*)((?:Q|FR)\d+)', text, re.M))
     about = promise[1].replace('|', r'\|') if promise else ''
     ids = 'all' if len(asked) == len(IDS) else ', '.join(asked)
     return f'| [{Path(name).stem}]({name}) | {about} | {sum(map(is_task, cells))} | {ids} | {round(minutes(cells))} |'
@@ -204,10 +210,11 @@ def _index(course, locked):
     hours = sum(minutes(cells) for cells in course.values())/60
     table = '\n'.join(['| lesson | what it is about | tasks | questions | minutes |', '|---|---|---|---|---|',
                        *(_row(name, cells) for name, cells in course.items())])
-    title = f'# The course\n\n> {count_of(len(course), "lesson")}, about {hours:.0f} hours, with tasks and without answers.'
+    about = f'{count_of(len(course), "lesson")}, about {hours:.0f} hours, with tasks and without answers.'
     how = _HOW.format(locked=' The answers are with your teacher.' if locked else '')
-    return [_cell('markdown', 'title', title), _cell('markdown', 'contents', table), _cell('markdown', 'how', how),
-            _cell('code', 'hand-in', "from pet_breeds.results import hand_in\nhand_in(...) # your name, such as 'Ada Lovelace'")]
+    last = "from pet_breeds.results import hand_in\nhand_in(...) # your name, such as 'Ada Lovelace'"
+    return [_cell('markdown', 'title', f'# The course\n\n> {about}'), _cell('markdown', 'contents', table),
+            _cell('markdown', 'how', how), _cell('code', 'hand-in', last)]
 
 # %% ../nbs/internals/handout.ipynb #write-student
 def course_folder(

@@ -38,8 +38,8 @@ def _asked_in(id, source):
     for i, step in reversed([*enumerate(body)]):
         for node in ast.walk(step):
             match node:
-                case ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(id='quiz'), attr=name), attr='check'),
-                              args=[answer, *_]) if name == id: return body[:i], answer
+                case ast.Call(ast.Attribute(ast.Attribute(ast.Name('quiz'), to), 'check'), [answer, *_]) if to == id:
+                    return body[:i], answer
     raise Failed(f'it has no quiz.{id}.check(...)')
 
 # %% ../nbs/internals/results.ipynb #run-def
@@ -47,9 +47,10 @@ _MAY_IMPORT = {'cmath', 'collections', 'decimal', 'fastcore.foundation', 'fracti
                'numpy', 'operator', 'pandas', 'random', 're', 'scipy.special', 'statistics', 'string', 'torch',
                'torch.nn', 'torch.nn.functional', 'pet_breeds.loss', 'pet_breeds.lrs', 'pet_breeds.labels'}
 _NOT_RUN = re.compile( # names that reach files, other processes or Python itself
-    r'_.*|open|exec|eval|compile|(?:get|set|del)attr|globals|locals|vars|input|breakpoint|help|exit|quit|hub|ops|utils|'
-    r'jit|multiprocessing|distributed|ctypes\w*|io|os|sys|lib\w*|f2py|subprocess|builtins|importlib|inspect|pickle|'
-    r'shutil|testing|package|compiler|memmap|\w*(?:save|load|dump|read|write|unlink|remove|rmdir|mkdir|rename|touch|'
+    r'__.*|open|exec|eval|compile|(?:get|set|del)attr|globals|locals|vars|input|breakpoint|help|exit|quit|hub|ops|'
+    r'utils|jit|multiprocessing|distributed|ctypes\w*|io|os|sys|lib\w*|f2py|subprocess|builtins|importlib|inspect|'
+    r'pickle|shutil|testing|package|compiler|memmap|'
+    r'\w*(?:save|load|dump|read|write|unlink|remove|rmdir|mkdir|rename|touch|'
     r'symlink|hardlink|chmod)\w*|from_?(?:file|buffer|npy|regex)|tofile|genfromtxt|to_(?!numpy|list|dict|tensor)\w+')
 _LIMIT = 8 * 2**30 # bytes of memory for the other process
 _MODULES = 'numpy', 'pandas', 'scipy.stats', 'torch', 'torch.nn.functional', 'pet_breeds.results'
@@ -61,6 +62,7 @@ def _refuse_to_run(steps):
             case ast.Import(names=names): reached = [a.name for a in names if a.name not in _MAY_IMPORT]
             case ast.ImportFrom(module=module, level=level, names=names):
                 reached = [module] if level or module not in _MAY_IMPORT else [a.name for a in names if a.name == '*']
+            case ast.Attribute(attr=name) if name[0] == '_': reached = [name]
             case ast.Name(id=name) | ast.Attribute(attr=name): reached = [name] if _NOT_RUN.fullmatch(name) else []
             case _: continue
         if reached: raise Failed(f'not run, because it uses {reached[0]}: read it')
@@ -113,16 +115,21 @@ def check_source(
 # %% ../nbs/internals/results.ipynb #hand-in-def
 _ASKED, _RANK = re.compile(r'\bquiz\.(\w+)\.check\('), ('right', 'wrong', UNCLEAR, NONE)
 
-def _definitions(source):
-    "{name: code} of the functions, classes and imports of a cell; {} for one that is no Python"
+def _definitions(source, module):
+    "{name: code} of a cell's functions, classes and imports; what a lesson exports is imported from its module"
     try: body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError): return {}
-    lines, found = source.splitlines(), {}
+    except (SyntaxError, ValueError, RecursionError, MemoryError): return {} # such as a cell with a command
+    lines, found, exported = source.splitlines(), {}, re.search(r'^#\|\s*export\b', source, re.M)
     for node in body:
         if not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)): continue
-        first = min([node.lineno, *(d.lineno for d in getattr(node, 'decorator_list', []))])
-        names = [node.name] if hasattr(node, 'name') else [(a.asname or a.name).partition('.')[0] for a in node.names]
-        found.update(dict.fromkeys(names, '\n'.join(lines[first-1:node.end_lineno])))
+        if name := getattr(node, 'name', None):
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            code = '\n'.join(lines[first-1:node.end_lineno])
+            found[name] = f'from pet_breeds.{module} import {name}' if exported and module else code
+            continue
+        for a in node.names: # one name each, since an answer needs no more
+            one = ast.Import([a]) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, [a], node.level)
+            found[(a.asname or a.name).partition('.')[0]] = ast.unparse(one)
     return found
 
 def _words_in(source): return set(re.findall(r'\b[A-Za-z_]\w*', source))
@@ -139,19 +146,21 @@ def _complete(source, known):
 def _answers_in(folder):
     "(id, code) of each answered question in the notebooks of a folder"
     for nb in lessons(folder):
-        known:dict = {}
+        known, module = {}, None
         for cell in (c for c in read_cells(nb) if c['cell_type'] == 'code'):
             for id in dict.fromkeys(_ASKED.findall(cell['source'])):
-                if id in QUESTIONS and cell['source'].strip() != QUESTIONS[id].stub: yield id, _complete(cell['source'], known)
-            known.update(_definitions(cell['source']))
+                if id in QUESTIONS: yield id, _complete(cell['source'], known)
+            if made := re.search(r'^#\| default_exp (\w+)', cell['source'], re.M): module = made[1]
+            known.update(_definitions(cell['source'], module))
+
+def _worth(verdict): return ('wrong', UNCLEAR, 'right').index(verdict.partition(':')[0])
 
 def _best_answers(folder, seconds):
     "{id: dict of verdict and code}, and {id: why} of those that are not right"
     found, reasons = {}, {}
     for id, source in _answers_in(folder):
         verdict, why = check_source(id, source, seconds=seconds)
-        rank = _RANK.index(verdict.partition(':')[0])
-        if verdict == NONE or id in found and rank >= _RANK.index(found[id]['verdict'].partition(':')[0]): continue
+        if verdict == NONE or id in found and _worth(verdict) <= _worth(found[id]['verdict']): continue
         found[id], reasons[id] = dict(verdict=verdict, source=source), why
     return {id: found[id] for id in QUESTIONS if id in found}, reasons
 
@@ -197,11 +206,11 @@ def read_results(
     except OSError as e: raise ValueError(f'it could not be read: {e.strerror}') from e
     if len(data) > LARGEST: raise ValueError(f'it has more than {LARGEST:,} bytes; results are smaller')
     try: found = json.loads(data.decode('utf-8-sig'))
-    except UnicodeDecodeError: raise ValueError('its text is not UTF-8, so it was changed after hand_in wrote it') from None
+    except UnicodeDecodeError: raise ValueError('its text is not UTF-8; hand_in writes UTF-8') from None
     except RecursionError: raise ValueError('it is nested too deep to be read') from None
     except ValueError as e: raise ValueError(f'it is not JSON: {one_line(e, 100)}') from None
     if not isinstance(found, dict) or found.get('made_by') != MADE_BY: raise ValueError('hand_in did not write it')
-    if found.get('version') != VERSION: raise ValueError(f'its version is {found.get("version")!r:.20}; expected {VERSION}')
+    if (n := found.get('version')) != VERSION: raise ValueError(f'its version is {n!r:.20}; expected {VERSION}')
     if not isinstance(found.get('name'), str) or not found['name'].strip(): raise ValueError('it has no name')
     if not isinstance(found.get('answers'), dict): raise ValueError('it has no answers')
     return found
@@ -231,13 +240,15 @@ def check_again(
             noticed.append(str(e))
             continue
         ids = set(_ASKED.findall(source))
-        if ids and id not in ids: noticed.append(f'{id}: this is an answer to {one_line(min(ids), 30)}, so its id was changed')
+        if ids and id not in ids:
+            noticed.append(f'{id}: this is an answer to {one_line(min(ids), 30)}, so its id was changed')
         verdict, why = check_source(id, source, run and endless < 2, seconds)
         endless += ENDLESS in why
         verdicts[id] = verdict
         if verdict == UNCLEAR: unclear[id] = why
         if said != verdict and not (verdict == UNCLEAR and why.startswith('not run: ')):
-            other = '' if results.get('package') == pet_breeds.__version__ else ' (it was written by another version of the package)'
+            old = results.get('package') != pet_breeds.__version__
+            other = ' (it was written by another version of the package)' if old else ''
             noticed.append(f'{id}: the file says {one_line(said, 40)}, the check says {verdict}{other}')
     return verdicts, unclear, noticed
 
@@ -276,9 +287,10 @@ def _summary(rows, problems, dest):
     noticed = [f"{row['name']} ({row['file']}): {part}" for row in rows for part in row['noticed'].split('; ') if part]
     for title, lines in (('Noticed', noticed), ('Not read', problems)):
         if lines: say(f'\n{title}:\n  ' + '\n  '.join(lines))
-    tried = {id: [row[id] for row in rows if row[id] != NONE] for id in QUESTIONS}
-    hard = sorted((sum(v == 'right' for v in tried[id])/len(tried[id]), i, id) for i, id in enumerate(tried) if tried[id])
-    hard = [f'{id.upper()} ({tried[id].count("right")} of {len(tried[id])} right)' for part, _, id in hard[:3] if part < 1]
+    tried = {id: n for id in QUESTIONS if (n := sum(row[id] != NONE for row in rows))}
+    right = {id: sum(row[id] == 'right' for row in rows) for id in tried}
+    hard = sorted((id for id in tried if right[id] < tried[id]), key=lambda id: right[id]/tried[id])[:3]
+    hard = [f'{id.upper()} ({right[id]} of {tried[id]} right)' for id in hard]
     if hard: say('\nHardest: ' + ', '.join(hard))
     say(f'\n{count_of(len(rows), "student")}: {dest/"table.csv"}, {dest/"to_read.md"}')
 
@@ -303,11 +315,13 @@ def gather(
     if not rows: raise ValueError(f'{handed_in}: no results here' + (f'; {problems[0]}' if problems else ''))
     names = [row['name'].casefold() for row in rows]
     for row in rows:
-        if names.count(row['name'].casefold()) > 1: row['noticed'] += '; '*bool(row['noticed']) + 'the name is in two files'
+        if names.count(row['name'].casefold()) < 2: continue
+        row['noticed'] = '; '.join(filter(None, [row['noticed'], 'the name is in two files or more']))
     import pandas as pd
     from pet_breeds.saving import csv_text
     order = ['name', 'file', *_RANK, 'noticed', *QUESTIONS]
     table = csv_text(pd.DataFrame(rows)[order].sort_values(['name', 'file'])).encode('utf-8', 'backslashreplace')
-    dest = fill_folder(dest, {'table.csv': table, 'to_read.md': _to_read(rows, answers).encode('utf-8', 'backslashreplace')})
+    to_read = _to_read(rows, answers).encode('utf-8', 'backslashreplace')
+    dest = fill_folder(dest, {'table.csv': table, 'to_read.md': to_read})
     _summary(sorted(rows, key=lambda row: row['name']), problems, dest)
     return dest

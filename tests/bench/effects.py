@@ -374,7 +374,7 @@ MEASURES = dict(
     views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
     depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=SIZE),
            'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
-    chapter=(chapter, grid(table=list(CALLS)), dict(each=29, bs=32),
+    chapter=(chapter, grid(table=list(CALLS)), dict(each=15, bs=32),
              "The seven calls of the chapter, with its head and fastai's defaults, all on one body (the chapter's last one is deeper)"),
     presizing=(presizing, grid(size=[128, 224], way=list(PRESIZING)), dict(each=5, photos=5, epochs=4),
                'A head fitted on four augmented views of each photo, which are made at the final size, presized as the book does, or presized '
