@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from signal import SIGINT
+from unittest.mock import patch
 from .core import check_number, count_of, hidden_beside, one_line, put_in_place, require, say, user_path
 from .export import export_onnx
 from .photos import any_photo
@@ -72,7 +73,8 @@ def make_page(
                 five = gr.Label(label='Five breeds', num_top_classes=5, show_heading=False)
                 slider = gr.Slider(0, 1, least, step=.05, label='Answer "unsure" below this probability')
         more = dict(api_visibility='private', show_progress='minimal')
-        file.upload(tell, [file, slider], [file, photo, said, probs], **more).then(lambda probs: probs or None, probs, five, **more)
+        file.upload(tell, [file, slider], [file, photo, said, probs], **more).then(
+            lambda probs: probs or None, probs, five, **more)
         slider.change(judge, [probs, slider], said, **more)
     return page
 
@@ -97,7 +99,8 @@ def model_facts(
     "How good a model is, as its report says"
     from pet_breeds.report import result_line
     try: return result_line(json.loads((user_path(report)/'metrics.json').read_text(encoding='utf-8')))
-    except (OSError, ValueError, LookupError): return 'How often this model is right is not known: it has no metrics.json.'
+    except (OSError, ValueError, LookupError):
+        return 'How often this model is right is not known: it has no metrics.json.'
 
 def _check_app(host, port, unsure, space):
     check_number('--unsure', unsure, 0, 1, whole=False)
@@ -112,16 +115,12 @@ def open_app(
     unsure:float=.5, # as for `run_app`
 ): # a context that gives the address of the page
     "A page for a model, open as long as the context. What is uploaded is in a folder that is gone at the end"
-    answer, before = answerer(report), os.environ.copy()
-    with tempfile.TemporaryDirectory(prefix='pet_breeds_app_') as folder:
-        os.environ.update(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
-        try:
-            page = make_page(answer, model_facts(report), unsure)
-            try: yield page.launch(server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **QUIET)[1]
-            finally: page.close(verbose=False)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+    answer, quiet = answerer(report), dict(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
+    with (tempfile.TemporaryDirectory(prefix='pet_breeds_app_') as folder,
+          patch.dict(os.environ, GRADIO_TEMP_DIR=folder, **quiet)):
+        page = make_page(answer, model_facts(report), unsure)
+        try: yield page.launch(server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **QUIET)[1]
+        finally: page.close(verbose=False)
 
 def run_app(
     report:str, # a folder that `pet_breeds --out` wrote
@@ -154,7 +153,8 @@ Drop a photo of one pet, and see the five most probable of {breeds}.
 
 {facts}
 
-The model ({arch}) knows these breeds only: {names}. It gives one of them for every photo, also for one of something else. A probability is what the model believes; the error rate above is what was measured.
+The model ({arch}) knows these breeds only: {names}. It gives one of them for every photo, also for one of something
+else. A probability is what the model believes; the error rate above is what was measured.
 
 The page keeps no photo. To run it on your own computer: `pip install -r requirements.txt`, then `python app.py`.
 """
@@ -198,7 +198,8 @@ def upright(
 
 def _refuse_space(folder):
     if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(errno.EEXIST, 'this is not an empty folder, and I replace nothing: choose another name', str(folder))
+        raise FileExistsError(errno.EEXIST, 'this is not an empty folder, and I replace nothing: choose another name',
+                              str(folder))
 
 def write_space(
     report:str, # a folder that `pet_breeds --out` wrote

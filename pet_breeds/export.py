@@ -130,7 +130,8 @@ def export_onnx(
     refuse_foreign(file, _is_onnx_of_ours)
     predictor = Predictor(report)
     if predictor.prep.presize != 'composed':
-        raise ValueError(f'{one_line(report)} was trained with --presize stock, which has no graph: train with composed')
+        raise ValueError(f'{one_line(report)} was trained with --presize stock, which has no graph: train with '
+                         '--presize composed')
     graph, about = _whole_graph(predictor), predictor.about
     set_model_props(graph, dict(format='pet_breeds onnx 1', labels=json.dumps(about['vocab']), sha256=about['sha256'],
                                 arch=about['arch'], input='photo: (height, width, 3) uint8, RGB, upright'))
@@ -139,5 +140,6 @@ def export_onnx(
         raise ValueError(f'{one_line(report)}: its graph gives probabilities that differ by {off:.2g}: expected '
                          f'{AGREE} at most, so nothing was written; please report this architecture')
     write_whole(file, data)
-    say(f"{one_line(dest)}: {count_of(len(about['vocab']), 'breed')}, {len(data)/1e6:.1f} MB, within {off:.0e} of predict")
+    breeds = count_of(len(about['vocab']), 'breed')
+    say(f'{one_line(dest)}: {breeds}, {len(data)/1e6:.1f} MB; probabilities differ by {off:.0e} at most from predict')
     return file

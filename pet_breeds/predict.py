@@ -157,11 +157,13 @@ def label_lines(
     pairs = sorted(((-k, *pair) for pair, k in answered.items() if pair[0] != pair[1]))
     said += [f'{one_line(label, 40)} taken for {one_line(breed, 40)}: {-k}' for k, label, breed in pairs[:most]]
     if len(pairs) > most: said.append(f'and {count_of(len(pairs)-most, "more pair")}')
-    strange = Counter({label: k for (label, _), k in counts.items() if label and label not in vocab})
+    strange = [(label, k) for (label, _), k in counts.items() if label and label not in vocab]
     if none := sum(k for (label, _), k in counts.items() if not label):
         said.append(f'not counted: {count_of(none, "photo")} without a label')
-    if strange: said.append(f'not counted: {count_of(sum(strange.values()), "photo")} of breeds that the model does not '
-                            f'know: {", ".join(one_line(label, 40) for label in sorted(strange)[:3])}')
+    if strange:
+        n, names = sum(k for _, k in strange), sorted({label for label, _ in strange})
+        said.append(f'not counted: {count_of(n, "photo")} of {count_of(len(names), "breed")} that the model does not '
+                    f'know: {", ".join(one_line(name, 40) for name in names[:3])}')
     return said
 
 # %% ../nbs/internals/predict.ipynb #print-predictions
@@ -208,7 +210,7 @@ def _from_input(photos):
 
 def print_predictions(
     model:str, # a folder that `pet_breeds --out` wrote
-    photos:list, # paths of photos or of folders, whose photos are all taken; - reads paths from the input, one a line
+    photos:list, # photos, and folders whose photos are all taken; - reads paths from the standard input, one a line
     top:int=1, # 2 or more adds columns breed_1, prob_1, ... for so many breeds; 0 adds the probability of every breed
     unsure:float=0., # answer "unsure" where the probability of the best breed is below this, 0 to 1
     labels:str|None=None, # say how many are right in labeled folders; a rule as for pet_breeds: name, folder, ...

@@ -1,0 +1,209 @@
+"`pet_breeds_predict` with all its options: what it writes, where, how right it is, and what it costs."
+import csv
+import io
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pet_breeds import predict
+from pet_breeds.cli import main_predict
+from pet_breeds.data import pets_dls
+from pet_breeds.interpret import error_interval
+from pet_breeds.labels import name_label
+from pet_breeds.model import make_learner
+from pet_breeds.predict import Predictor, label_lines, predict_pets
+from pet_breeds.saving import save_model
+
+BREEDS = ['Bombay', 'Sphynx', 'pug', 'samoyed']
+
+
+@pytest.fixture(scope='module')
+def report(drawn, tmp_path_factory):
+    "A model that has learned little: it is wrong now and then"
+    learn = make_learner(pets_dls(drawn, bs=8, size=64, seed=1))
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, 2e-3)
+    return save_model(learn, tmp_path_factory.mktemp('predict')/'report')
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def told(capsys, *args):
+    "What the command writes on its output and on its error output, line by line"
+    main_predict(list(map(str, args)))
+    out, err = capsys.readouterr()
+    return out, err.splitlines()
+
+
+def test_all_options_at_once(report, drawn, here, capsys):
+    "Ranked, unsure, labeled, JSON and CSV, in parts and at once: one answer"
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(Predictor, '__init__', small_parts(Predictor.__init__))
+        out, err = told(capsys, report, drawn, '--top', 3, '--unsure', .6, '--labels', 'name', '--format', 'json')
+    rows = json.loads(out)
+    whole, bad = predict_pets(report, drawn, top=3, unsure=.6, labels='name')
+    assert [list(r) for r in rows[:1]] == [['file', 'label', 'breed', 'prob', 'breed_1', 'prob_1', 'breed_2', 'prob_2', 'breed_3', 'prob_3']]
+    assert len(rows) == len(whole) == 40 and not len(bad)
+    for row, (_, want) in zip(rows, whole.iterrows()):
+        assert row['file'] == want.file and row['label'] == name_label(want.file) and row['prob'] == pytest.approx(want.prob, abs=1e-3)
+        assert row['breed'] == ('unsure' if want.prob_1 < .6 else want.breed_1) and row['prob_1'] >= row['prob_2'] >= row['prob_3']
+    answered = whole[whole.breed != 'unsure']
+    right = (answered.breed == answered.label).sum()
+    assert 0 < len(answered) < 40 and 0 < right, 'else this test says nothing'
+    low, high = error_interval(1-right/len(answered), len(answered))
+    assert err[0] == (f'right: {right} of {len(answered)} photos, {100*right/len(answered):.1f}% (95% interval {100*(1-high):.1f} '
+                      f'to {100*(1-low):.1f}%)')
+    assert err[1] == f'unsure: {40-len(answered)} of 40 photos'
+    pairs = Counter(zip(answered.label, answered.breed))
+    wrong = {f'{a} taken for {b}: {n}' for (a, b), n in pairs.items() if a != b}
+    assert set(err[2:]) == wrong
+
+
+def small_parts(init):
+    def small(self, *args):
+        init(self, *args)
+        self.about = {**self.about, 'bs': 2}
+    return small
+
+
+def test_every_probability(report, drawn, here, capsys):
+    main_predict([str(report), str(drawn), '--top', '0', '--out', 'all.csv'])
+    table = pd.read_csv('all.csv')
+    assert list(table.columns) == ['file', 'breed', 'prob', *(f'prob_{b}' for b in BREEDS)] and capsys.readouterr() == ('', '')
+    probs = table[[f'prob_{b}' for b in BREEDS]].to_numpy()
+    assert np.abs(probs.sum(1)-1).max() < 3e-4 and (probs.max(1) == table.prob).all()
+    assert [BREEDS[i] for i in probs.argmax(1)] == list(table.breed)
+    assert predict_pets(report, drawn, top=9)[0].shape[1] == 3+2*4, 'as many as there are'
+
+
+def test_folders_of_any_rule(report, drawn, here, capsys):
+    "By folder, by pattern, by a table, and with a split of its own: the same photos, the same number right"
+    want = (predict_pets(report, drawn, labels='name')[0].pipe(lambda t: t.label == t.breed)).sum()
+    rows = []
+    for i, f in enumerate(sorted((drawn/'images').iterdir())):
+        breed = name_label(f)
+        for place in (f'folders/{breed.upper() if i%2 else breed}/{f.name}', f'split/{"test" if i%3 else "train"}/{breed}/{f.name}'):
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(f, place)
+        rows.append((f.name, breed))
+    pd.DataFrame(rows, columns=['file', 'label']).to_csv('pets.csv', index=False)
+    for folder, rule in (('folders', 'folder'), ('split', 'folder'), (drawn, 're:^([A-Za-z]+)_'), (drawn, 'pets.csv')):
+        _, err = told(capsys, report, folder, '--labels', rule)
+        assert err[0].startswith(f'right: {want} of 40 photos'), (rule, err)
+
+
+def test_what_does_not_count_is_said(report, drawn, here, capsys):
+    for i in range(1, 4): shutil.copy(drawn/'images'/f'pug_{i}.jpg', here)
+    for name in ('poodle_1.jpg', 'poodle_2.jpg', 'holiday.jpg'): shutil.copy(drawn/'images'/'pug_1.jpg', here/name)
+    (here/'pug_9.jpg').write_bytes(b'no photo')
+    out, err = told(capsys, report, '.', '--labels', 'name')
+    assert len(out.splitlines()) == 7 and err[0].startswith('pet_breeds_predict: skipped pug_9.jpg')
+    assert err[1].split(',')[0].endswith('of 3 photos')
+    assert 'not counted: 1 photo without a label' in err and 'not counted: 2 photos of 1 breed that the model does not know: poodle' in err
+
+
+def test_only_one_breed_and_none_answered(report, drawn, here, capsys):
+    for i in range(1, 4): shutil.copy(drawn/'images'/f'pug_{i}.jpg', here)
+    _, err = told(capsys, report, '.', '--labels', 'name', '--unsure', 1)
+    assert err == ['right: no photo with a label was answered', 'unsure: 3 of 3 photos']
+
+
+def test_many_pairs_are_cut_and_counted():
+    vocab = [f'b{i:02}' for i in range(30)]
+    lines = label_lines(Counter({(vocab[i], vocab[i-1]): i+1 for i in range(30)}), vocab)
+    assert lines[0].startswith('right: 0 of 465 photos, 0.0%') and lines[1] == 'b29 taken for b28: 30'
+    assert len(lines) == 22 and lines[-1] == 'and 10 more pairs'
+
+
+@pytest.mark.parametrize('end', ['\n', '\0'])
+def test_a_list_on_the_input(end, report, drawn, here, capsys, monkeypatch):
+    "Names of any kind, beside a folder; a newline in a name needs zero bytes between names"
+    names = [b'plain.jpg', b'two words.jpg', '子猫.jpg'.encode(), b'-x.jpg', *([b'new\nline.jpg'] if end == '\0' else [])]
+    for name in names: shutil.copy(drawn/'images'/'pug_1.jpg', os.fsencode(here)+b'/'+name)
+    shutil.copy(drawn/'images'/'pug_1.jpg', os.fsencode(here)+b'/\xff.jpg')
+    data = end.encode().join([*names, b'\xff.jpg', b''])
+    monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(data)))
+    main_predict([str(report), '-', str(drawn), '--out', 'rows.json'])
+    rows = json.loads(Path('rows.json').read_text())
+    assert [os.fsencode(r['file']) for r in rows[:len(names)]] == names and len(rows) == len(names)+40
+    assert len({r['breed'] for r in rows[:len(names)]}) == 1 and capsys.readouterr().err.endswith('is not in UTF-8: rename it\n')
+
+
+def test_a_list_with_a_missing_file_or_none(report, here, capsys, monkeypatch):
+    for text, words in (('gone.jpg\n', 'gone.jpg: no such photo'), ('\n', 'no photos given')):
+        monkeypatch.setattr(sys, 'stdin', io.StringIO(text))
+        refused(capsys, [report, '-', '--out', 'x.csv'], words)
+
+
+def refused(capsys, args, *words):
+    with pytest.raises(SystemExit) as stop: main_predict(list(map(str, args)))
+    out, err = capsys.readouterr()
+    assert stop.value.code == 2 and out == '' and len(err.splitlines()) == 1, err
+    for word in words: assert word in err
+    assert not [f for f in os.listdir() if f.startswith('.')]
+
+
+@pytest.mark.parametrize('options, words', [
+    (['--top', '-1'], ['--top -1', '0 or more']), (['--unsure', '1.5'], ['--unsure 1.5', '0 to 1']), (['--unsure', 'nan'], ['--unsure nan']),
+    (['--format', 'xml'], ['--format xml', 'csv or json']), (['--out', 'x.txt'], ['x.txt', '.csv or .json']),
+    (['--out', 'no/such/x.csv'], ['no/such/x.csv']), (['--out', 'mine.csv'], ['mine.csv', 'I replace nothing']), (['--out', ''], ['--out'])])
+def test_options_are_checked_before_any_work(options, words, report, drawn, here, capsys, monkeypatch):
+    monkeypatch.setattr(predict, 'Predictor', lambda *args: pytest.fail('the model was loaded'))
+    (here/'mine.csv').write_text('mine')
+    refused(capsys, [report, drawn, *options], *words)
+    assert (here/'mine.csv').read_text() == 'mine'
+
+
+def test_labels_that_are_wrong(report, drawn, here, capsys):
+    refused(capsys, [report, drawn/'images'/'pug_1.jpg', '--labels', 'name'], 'expected folders', 'pug_1.jpg')
+    refused(capsys, [report, drawn, '--labels', 'folder'], 'no label', '--labels name')
+    refused(capsys, [report, drawn, '--labels', 'none.csv', '--out', 'x.csv'], 'none.csv')
+
+
+def test_an_interrupted_file_is_not_there(report, drawn, here, monkeypatch):
+    def stop(self, photos): raise KeyboardInterrupt
+    monkeypatch.setattr(Predictor, '__call__', stop)
+    with pytest.raises(SystemExit) as e: main_predict([str(report), str(drawn), '--out', 'x.csv'])
+    assert e.value.code == 130 and os.listdir(here) == []
+
+
+def test_no_formula_in_a_file_and_plain_names_in_a_pipe(report, drawn, here, capsys):
+    for name in ('=1+1.jpg', '-x.jpg', 'a,"b".jpg'): shutil.copy(drawn/'images'/'pug_1.jpg', here/name)
+    main_predict([str(report), '.', '--out', 'rows.csv'])
+    with open('rows.csv', newline='') as f: names = [row['file'] for row in csv.DictReader(f)]
+    assert names == ["'-x.jpg", "'=1+1.jpg", 'a,"b".jpg']
+    out, _ = told(capsys, report, '.')
+    assert [row['file'] for row in csv.DictReader(io.StringIO(out))] == ['-x.jpg', '=1+1.jpg', 'a,"b".jpg']
+
+
+def test_rows_come_as_they_are_computed(report, drawn, here, capsys, monkeypatch):
+    "The first part is written before the second one is opened; a photo that cannot be read is named in its part"
+    (here/'images').mkdir()
+    for i, f in enumerate(sorted((drawn/'images').iterdir())[:20]): shutil.copy(f, here/'images'/f'{i:02}.jpg')
+    (here/'images'/'05.jpg').write_bytes(b'no photo')
+    seen, call = [], Predictor.__call__
+    def spy(self, photos):
+        seen.append((len(photos), *map(len, map(str.splitlines, capsys.readouterr()))))
+        return call(self, photos)
+    monkeypatch.setattr(Predictor, '__init__', small_parts(Predictor.__init__))
+    monkeypatch.setattr(Predictor, '__call__', spy)
+    main_predict([str(report), 'images'])
+    assert seen == [(7, 0, 0), (8, 8, 1), (4, 8, 0)]
+
+
+def test_a_bar_on_a_terminal_only(report, drawn, here, capsys, monkeypatch):
+    main_predict([str(report), str(drawn), '--out', 'a.csv'])
+    assert capsys.readouterr().err == ''
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+    main_predict([str(report), str(drawn), '--out', 'b.csv'])
+    assert '40/40' in capsys.readouterr().err
