@@ -19,7 +19,7 @@ def as_html(
     import mistune
     return mistune.create_markdown(plugins=['math', 'table'])(str(text)).strip()
 
-def _shown(text=''):
+def _text_of(text=''):
     "A text of a form, which may be changed"
     import ipywidgets as widgets
     return widgets.HTMLMath(as_html(text), layout=widgets.Layout(max_width='52em'))
@@ -38,14 +38,17 @@ def choice_form(
 ): # a widget
     "Multiple choice: a letter to click on before each choice; one click counts"
     import ipywidgets as widgets
-    said = _shown()
+    said = _text_of()
     def choose(letter):
+        result = exercise.choose(letter)
         for button in buttons: button.disabled = True
-        said.value = as_html(exercise.choose(letter).told())
+        chosen = next(button for button in buttons if button.description == letter)
+        chosen.button_style = 'success' if result else 'danger'
+        said.value = as_html(result.told())
         after()
     buttons = [_button(letter, lambda letter=letter: choose(letter), tooltip=f'Choose {letter}')
                for letter, *_ in exercise.choices()]
-    rows = [widgets.HBox([button, _shown(text)], layout=widgets.Layout(align_items='center'))
+    rows = [widgets.HBox([button, _text_of(text)], layout=widgets.Layout(align_items='center'))
             for button, (_, text, *_) in zip(buttons, exercise.choices())]
     return widgets.VBox([*rows, said])
 
@@ -63,9 +66,10 @@ class QuestionForm:
         self.buttons = widgets.HBox([
             _button('Check', self.check, button_style='primary'), _button('Hint', self.hint),
             _button('Show choices', self.choices)], layout=widgets.Layout(flex_flow='row wrap'))
-        self.box = widgets.VBox([_shown(exercise._repr_markdown_()), self.answer, self.buttons, self.more, self.verdict])
+        asked = _text_of(exercise._repr_markdown_())
+        self.box = widgets.VBox([asked, self.answer, self.buttons, self.more, self.verdict])
 
-    def hint(self): self.more.children = [*self.more.children, _shown(f'*Hint:* {self.exercise.hint()}')]
+    def hint(self): self.more.children = [*self.more.children, _text_of(f'*Hint:* {self.exercise.hint()}')]
 
     def choices(self): self.more.children = [*self.more.children, choice_form(self.exercise, self.tried)]
 
@@ -78,25 +82,25 @@ class QuestionForm:
     def check(self):
         result = self.exercise.check_typed(self.answer.value)
         call = f'To compare it yourself: `quiz.{self.exercise.id}.points()`.'
-        self.verdict.children = [_shown(replace(result, points=()).told().replace(call, ''))]
+        self.verdict.children = [_text_of(replace(result, points=()).told().replace(call, ''))]
         if result.points: self.points()
         if result.answered: self.tried()
 
     def points(self):
         "The points of a full answer, to be ticked"
         import ipywidgets as widgets
-        ticks = [widgets.HBox([widgets.Checkbox(indent=False, layout=widgets.Layout(width='2em')), _shown(point)])
+        ticks = [widgets.HBox([widgets.Checkbox(indent=False, layout=widgets.Layout(width='2em')), _text_of(point)])
                  for point in self.exercise.question.points]
         enough = _button('I made these points: count it as solved', self.solved)
-        self.verdict.children = [*self.verdict.children[:1], _shown('Tick what you said:'), *ticks, enough]
+        self.verdict.children = [*self.verdict.children[:1], _text_of('Tick what you said:'), *ticks, enough]
 
     def solved(self):
-        self.verdict.children = [_shown(self.exercise.solved())]
+        self.verdict.children = [_text_of(self.exercise.solved())]
         self.after()
 
     def told(self):
         answer = str(self.exercise.answer()).replace('`.proof()`', f'`quiz.{self.exercise.id}.proof()`')
-        self.verdict.children = [*self.verdict.children[:1], _shown(answer)]
+        self.verdict.children = [*self.verdict.children[:1], _text_of(answer)]
 
 # %% ../nbs/internals/forms.ipynb #quiz-form
 WHICH = {'All questions': lambda entry: True, 'Not solved': lambda entry: not is_solved(entry), 'To review': is_due}
@@ -115,7 +119,8 @@ class QuizForm:
         self.form = cache(lambda id, which: QuestionForm(exercises[id], self.count))
         choice = lambda words, options, value: widgets.Dropdown(
             description=words, options=options, value=value, layout=widgets.Layout(width='17em'))
-        self.lesson = choice('Lesson', [('All lessons', None), *((n, n) for n in sorted(set(lessons.values())))], lesson)
+        names = sorted(set(lessons.values()))
+        self.lesson = choice('Lesson', [('All lessons', None), *zip(names, names)], lesson)
         self.which = choice('Ask', [*WHICH], 'All questions')
         self.shown = choice('Show', ['one at a time', 'all at once'], 'one at a time')
         self.bar = widgets.IntProgress(max=len(exercises), layout=widgets.Layout(width='10em'))
@@ -149,7 +154,7 @@ class QuizForm:
         one = self.shown.value == 'one at a time'
         shown = self.ids[self.at:self.at+1] if one else self.ids
         self.body.children = ([self.form(id, self.which.value).box for id in shown]
-                              or [_shown(NONE_LEFT.get(self.which.value, ''))])
+                              or [_text_of(NONE_LEFT.get(self.which.value, ''))])
         self.place.value = f'{self.at+1} of {len(self.ids)}'
         self.back.disabled, self.next.disabled = self.at == 0, self.at >= len(self.ids)-1
         self.turn.layout.display = None if one and self.ids else 'none'

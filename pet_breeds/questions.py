@@ -168,7 +168,7 @@ _SMALL_NET, _LARGE_NET = [3, 4, 6, 3], [3, 4, 23, 3] # blocks of resnet50 and re
 NUMBERS:dict = { # {id: {within: how far off a number may be; right: lists of numbers; mistakes: {name: such lists};
     # otherwise: why any other number is wrong; percent: whether numbers above 1 are percent}}
     'q1': dict(within=.015, percent=True, right=[[TURNED, 0]],
-               otherwise='not these: turn a square of ones, with zeros around it, and count the zeros in its old frame'),
+        otherwise='not these: turn a square of ones, with zeros around it, and count the zeros in its old frame'),
     'q6': dict(within=.015, percent=True, right=[[TURNED]],
                otherwise='not this fraction: compare the octagon that both squares share with the square'),
     'q13': dict(within=.01, right=[_share(_exps(BEAR))], mistakes={

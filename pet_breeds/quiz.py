@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from types import FunctionType
+from fastcore.basics import patch
 from .core import explain, say
 from .judge import Failed, differs, unclear, within
 from .progress import is_solved, progress_file, read_progress, remember
@@ -171,30 +172,34 @@ class Exercise:
         return Note(f"From lesson {about['notebook']}:\n\n```python\n{about['code']}\n```\n\n"
                     f"```\n{about['output']}\n```")
 
-    def choices(self)->list: # (letter, text, whether right, explanation)
-        "The choices under their letters, always in the same order"
-        shuffled = random.Random(self.id).sample(self.question.choices, len(self.question.choices))
-        return [(letter, *choice) for letter, choice in zip('abcdefgh', shuffled)]
-
-    def menu(self)->str: # a line for each
-        "The choices as text"
-        return '\n'.join(f'  {letter}) {text}' for letter, text, *_ in self.choices())
-
-    def choose(self, letter:str)->Result: # of `choices`; true if it is the right one. Raises KeyError for another letter
-        "Judge a choice, and remember that it was tried"
-        ok, why = {name: rest for name, _, *rest in self.choices()}[letter]
-        return self._kept(Result(self.id, ok, None, why))
-
-    def ask(self):
-        "Multiple choice, to click on, which is remembered; where no kernel runs, as text"
-        from IPython.display import display
-        from pet_breeds.forms import choice_form
-        import ipywidgets as widgets
-        text = _AsText(self)
-        box = widgets.VBox([widgets.HTML(f'<p>{_html(repr(self))}</p>'), choice_form(self)])
-        display({**box._repr_mimebundle_(), 'text/plain': repr(text), 'text/html': text._repr_html_()}, raw=True)
-
 # %% ../nbs/internals/quiz.ipynb #ask-def
+@patch
+def choices(self:Exercise)->list: # (letter, text, whether right, explanation)
+    "The choices under their letters, always in the same order"
+    shuffled = random.Random(self.id).sample(self.question.choices, len(self.question.choices))
+    return [(letter, *choice) for letter, choice in zip('abcdefgh', shuffled)]
+
+@patch
+def menu(self:Exercise)->str: # a line for each
+    "The choices as text"
+    return '\n'.join(f'  {letter}) {text}' for letter, text, *_ in self.choices())
+
+@patch
+def choose(self:Exercise, letter:str)->Result: # true if it is the right one
+    "Judge a choice, and remember that it was tried. Raises KeyError for a letter that is not among them"
+    ok, why = {name: rest for name, _, *rest in self.choices()}[letter]
+    return self._kept(Result(self.id, ok, None, why))
+
+@patch
+def ask(self:Exercise):
+    "Multiple choice, to click on, which is remembered; where no kernel runs, as text"
+    from IPython.display import display
+    from pet_breeds.forms import choice_form
+    import ipywidgets as widgets
+    text = _AsText(self)
+    box = widgets.VBox([widgets.HTML(f'<p>{_html(repr(self))}</p>'), choice_form(self)])
+    display({**box._repr_mimebundle_(), 'text/plain': repr(text), 'text/html': text._repr_html_()}, raw=True)
+
 class _AsText:
     "The choices without a script"
     def __init__(self, exercise): self.exercise = exercise
