@@ -24,11 +24,14 @@ def _text_of(text=''):
     import ipywidgets as widgets
     return widgets.HTMLMath(as_html(text), layout=widgets.Layout(max_width='52em'))
 
-def _button(words, act, **how):
+def _button(words, act, once=False, **how):
     "A button that calls `act` with nothing"
     import ipywidgets as widgets
     button = widgets.Button(description=words, layout=widgets.Layout(width='auto'), **how)
-    button.on_click(lambda _: act())
+    def clicked(_):
+        button.disabled = button.disabled or once
+        act()
+    button.on_click(clicked)
     return button
 
 # %% ../nbs/internals/forms.ipynb #choice-form
@@ -60,12 +63,12 @@ class QuestionForm:
         after:Callable=lambda: None, # called when something was answered
     ):
         import ipywidgets as widgets
-        self.exercise, self.after, wide = exercise, after, widgets.Layout(width='100%', max_width='52em')
+        self.exercise, self.after, wide = exercise, after, widgets.Layout(width='98%', max_width='52em')
         self.answer = widgets.Textarea(placeholder='Your answer', layout=wide, rows=2)
         self.verdict, self.more = widgets.VBox(), widgets.VBox()
         self.buttons = widgets.HBox([
-            _button('Check', self.check, button_style='primary'), _button('Hint', self.hint),
-            _button('Show choices', self.choices)], layout=widgets.Layout(flex_flow='row wrap'))
+            _button('Check', self.check, button_style='primary'), _button('Hint', self.hint, once=True),
+            _button('Show choices', self.choices, once=True)], layout=widgets.Layout(flex_flow='row wrap'))
         asked = _text_of(exercise._repr_markdown_())
         self.box = widgets.VBox([asked, self.answer, self.buttons, self.more, self.verdict])
 
@@ -120,7 +123,7 @@ class QuizForm:
         choice = lambda words, options, value: widgets.Dropdown(
             description=words, options=options, value=value, layout=widgets.Layout(width='17em'))
         names = sorted(set(lessons.values()))
-        self.lesson = choice('Lesson', [('All lessons', None), *zip(names, names)], lesson)
+        self.lesson = choice('Lesson', ['All lessons', *names], lesson or 'All lessons')
         self.which = choice('Ask', [*WHICH], 'All questions')
         self.shown = choice('Show', ['one at a time', 'all at once'], 'one at a time')
         self.bar = widgets.IntProgress(max=len(exercises), layout=widgets.Layout(width='10em'))
@@ -144,7 +147,7 @@ class QuizForm:
     def select(self):
         "Choose the questions anew"
         kept = read_progress()
-        self.ids = [id for id in self.exercises if self.lesson.value in (None, self.lessons[id])
+        self.ids = [id for id in self.exercises if self.lesson.value in ('All lessons', self.lessons[id])
                     and WHICH[self.which.value](kept.get(id, {}))]
         self.at = 0
         self.go(0)

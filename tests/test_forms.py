@@ -135,7 +135,7 @@ def test_the_quiz_by_lesson_one_or_all_and_not_solved(form):
     quiz.q11.check('The values are positive and sum to 1.')
     taken.which.value = 'Not solved'
     assert taken.ids == ['q10', 'q12', 'q13', 'q14', 'q15'] and taken.said.value == '1 of 25 solved' and taken.bar.value == 1
-    taken.lesson.value, taken.shown.value = None, 'one at a time'
+    taken.lesson.value, taken.shown.value = 'All lessons', 'one at a time'
     assert taken.place.value == '1 of 24' and len(taken.body.children) == 1
     with pytest.raises(ValueError, match='answers none of the questions'): quiz.take(11)
 
