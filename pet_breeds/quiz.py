@@ -15,7 +15,7 @@ from types import FunctionType
 from fastcore.basics import patch
 from .core import explain, say
 from .judge import Failed, differs, unclear, within
-from .progress import is_solved, progress_file, read_progress, remember
+from .progress import is_due, is_solved, progress_file, read_progress, remember
 from .questions import QUESTIONS, Question
 
 # %% ../nbs/internals/quiz.ipynb #result
@@ -280,7 +280,7 @@ def _plain(text):
 COMMANDS = dict(choices=Exercise.menu, hint=Exercise.hint, points=Exercise.points, answer=Exercise.answer,
                 proof=Exercise.proof, solved=Exercise.solved)
 OTHERS = {'?': 'help', 'h': 'help', 'q': 'quit', ':q': 'quit', 'exit': 'quit', 's': 'skip', 'next': 'skip'}
-HELP = f'an answer, or one of {", ".join(COMMANDS)}, skip, quit'
+HELP = f'Type an answer, or one of {", ".join(COMMANDS)}, skip, quit. A name such as q10 goes to that question.'
 
 def _wrapped(text): return '\n'.join(textwrap.fill(line, 100) for line in _plain(text).splitlines())
 
@@ -309,13 +309,13 @@ def _converse(exercise, listen=input):
     say(f'\n{[*QUESTIONS].index(exercise.id)+1} of {len(QUESTIONS)}\n{_wrapped(exercise)}')
     state = set() # whether the choices were shown, and whether one was chosen
     while True:
-        try: line = listen(f'{HELP} > ').strip()
+        try: line = listen(f'{exercise.id.upper()} > ').strip()
         except (EOFError, RuntimeError): return None # RuntimeError: there is no standard input
         command = OTHERS.get(line.lower(), line.lower())
         if command in ('quit', 'skip'): return 'next' if command == 'skip' else None
         if command in QUESTIONS: return command
         if re.fullmatch(r'(q|fr)\d+', command): say(f'no question {command!r}: expected q1 to q23, fr1 or fr2')
-        elif command == 'help': say(HELP)
+        elif command == 'help': say(_wrapped(HELP))
         elif command in COMMANDS:
             state.add(command)
             say(_shown(exercise, command))
@@ -326,14 +326,16 @@ def _converse(exercise, listen=input):
             if solves: return 'next'
 
 def take_quiz(
-    ids:list|None=None, # questions, such as q13 or 13; those not solved yet if none is given
+    ids:list|None=None, # questions, such as q13 or 13; if none is given, those not solved yet or to be reviewed
 ):
     "Ask questions in a terminal; what is solved is remembered. Raises ValueError for an unknown question"
     asked = [f'q{id}' if str(id).isdigit() else str(id).lower() for id in ids or []]
     for id in asked:
         if id not in QUESTIONS: raise ValueError(f'no question {id!r}: expected q1 to q23, fr1 or fr2')
-    todo = asked or [id for id in QUESTIONS if not is_solved(read_progress().get(id, {}))]
+    kept = read_progress()
+    todo = asked or [id for id in QUESTIONS if not is_solved(kept.get(id, {})) or is_due(kept.get(id, {}))]
     order, rest = [*QUESTIONS], todo
+    if todo: say(_wrapped(HELP))
     while rest:
         went = _converse(_exercise(rest[0]))
         if went is None: break

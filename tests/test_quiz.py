@@ -477,7 +477,7 @@ def test_the_menu_comes_when_asked_for_and_commands_in_any_case(terminal):
     done = terminal('Choices\nHELP\n?\nlambda x: x\n...\ndef f(x): return x\nQuit\n', '7')
     menu, before = quiz.q7.menu(), done.stdout.split('> ')[0]
     assert done.returncode == 0 and menu in done.stdout and menu not in before
-    assert done.stdout.count('an answer, or one of choices, hint, points, answer, proof, solved, skip, quit\n') == 2
+    assert done.stdout.count('Type an answer, or one of choices, hint, points, answer, proof, solved, skip, quit. A name') == 3, 'at the start, too'
     assert done.stdout.count('Q7 is not answered yet. A function is checked in a notebook: quiz.q7.check(f).\n') == 2
     assert done.stdout.count('Q7 is not answered yet.') == 3
     assert quiz.read_progress() == {}
@@ -485,7 +485,7 @@ def test_the_menu_comes_when_asked_for_and_commands_in_any_case(terminal):
 
 @pytest.mark.parametrize('command', [command for command in quiz.COMMANDS if command != 'solved'])
 def test_a_command_shows_its_text_in_lines_that_fit(command, terminal):
-    text, shown = quiz.COMMANDS[command](quiz.q10), terminal(f'{command}\n', 'Q10').stdout.split(f'{quiz.HELP} > ')[1]
+    text, shown = quiz.COMMANDS[command](quiz.q10), terminal(f'{command}\n', 'Q10').stdout.split('Q10 > ')[1]
     assert shown.split() == quiz._plain(text).replace('see .proof()', 'type proof').split()
     assert '.proof()' not in shown and '`' not in shown and '**' not in shown and '$' not in shown
     assert max(map(len, shown.splitlines())) <= 100
@@ -591,6 +591,15 @@ def test_solved_questions_are_not_asked_again(terminal):
     assert 'Q1. ' not in done.stdout and 'Q2. ' in done.stdout and 'Q3. ' in done.stdout and 'Q4. ' not in done.stdout
 
 
+def test_what_was_missed_is_asked_again_on_its_day(terminal):
+    quiz.q1._kept(quiz.Result('q1', False, None, '')), quiz.q1._kept(quiz.Result('q1', True, None, ''))
+    assert 'Q1. ' not in terminal('quit\n').stdout
+    kept = quiz.read_progress()
+    kept['q1']['review'] = '2024-02-28'
+    quiz.progress_file().write_text(json.dumps(dict(version=1, questions=kept)))
+    assert 'Q1. ' in terminal('quit\n').stdout
+
+
 def test_it_ends_when_the_lines_do(terminal):
     done = terminal('')
     assert done.returncode == 0 and done.stdout.endswith('\n0 of 25 solved\n') and done.stderr == ''
@@ -607,5 +616,5 @@ def test_called_from_python(monkeypatch, capsys):
     monkeypatch.setattr('sys.stdin', io.StringIO('skip\nskip\nskip\n'))
     quiz.take_quiz([13, 'FR1'])
     out = capsys.readouterr().out
-    assert 'Q13. ' in out and 'FR1. ' in out and out.count(quiz.HELP) == 2
+    assert 'Q13. ' in out and 'FR1. ' in out and out.count(quiz._wrapped(quiz.HELP)) == 1 and out.count('\nQ13 > ') == 1
     with pytest.raises(ValueError, match="no question 'q0'"): quiz.take_quiz(['0'])
