@@ -15,10 +15,12 @@ def collect(src):
     "All that Sphinx reads, in one folder"
     sys.path.insert(0, str(ROOT))
     from api import MODULES, api_page
+    from take_quiz import take_quiz_page
     shutil.copytree(ROOT/'nbs', src, ignore=shutil.ignore_patterns('.*', 'report', 'internals'))
     for nb in (ROOT/'nbs'/'internals').glob('*.ipynb'): shutil.copy(nb, src)
     shutil.copytree(ROOT/'images', src/'images')
     for name in ('LICENSE', 'NOTICE', 'CONTRIBUTING.md'): shutil.copy(ROOT/name, src)
+    (src/'take_quiz.md').write_text(take_quiz_page(), encoding='utf-8')
     (src/'api').mkdir()
     for module in MODULES: (src/'api'/f'{module}.md').write_text(api_page(module), encoding='utf-8')
     intro = '# The package\n\nWhat each module exports, from its docstrings and comments.\n\n'

@@ -26,6 +26,7 @@ nb_ipywidgets_js = {}
 myst_enable_extensions = ['dollarmath', 'amsmath']
 myst_heading_anchors = 4
 suppress_warnings = ['mystnb.unknown_mime_type', 'myst.header']
+TAKE = '[Take the quiz on this site](take_quiz.md), without Python. What follows is the notebook, which judges tables and functions too.'
 WIDGET = 'application/vnd.jupyter.widget-view+json'
 
 
@@ -77,7 +78,7 @@ def contents(folder):
     "The whole site in reading order; lessons by number and the first words of their titles"
     title = re.compile(r'"# ([^:"\\]+)')
     def entry(f, name): return f'{name} {title.search(f.read_text(encoding="utf-8"))[1]} <{f.stem}>'.strip()
-    lessons = [entry(f, f.stem.split('_')[0]) for f in sorted(folder.glob('[0-9]*.ipynb'))]
+    lessons = [*(entry(f, f.stem.split('_')[0]) for f in sorted(folder.glob('[0-9]*.ipynb'))), 'Take the quiz <take_quiz>']
     internals = [entry(f, f'{f.stem}:') for f in sorted(folder.glob('[a-z]*.ipynb')) if f.stem not in ('index', 'glossary', 'questionnaire')]
     return [toctree('Lessons', lessons), toctree('How it is made', internals), toctree('Look up', ['glossary', 'questionnaire', 'api/index', 'CONTRIBUTING'])]
 
@@ -90,6 +91,7 @@ def adapt(app, docname, source):
         if Path(app.srcdir, 'api', f'{module}.md').exists():
             nb['cells'].insert(2, markdown('module', f'What it exports: [pet_breeds.{module}](api/{module}.md)'))
         if docname == 'index': nb['cells'] += contents(Path(app.srcdir))
+        if docname == '12_quiz': nb['cells'].insert(2, markdown('take', TAKE))
         source[0] = json.dumps(nb)
 
 

@@ -10,12 +10,16 @@ from pet_breeds.questions import QUESTIONS
 
 FILE = navigation.ROOT/'nbs'/'12_quiz.ipynb'
 TITLE = '# The quiz\n\n> Answer the 25 questions of the chapter, and see right away whether you are right.'
-HOW = '''Put your answer in the place of `...` and run the cell: a number, a name, a sentence, a list, a table or a function, as the question asks. If your answer is a mistake that others made before you, the check names it and tells you where to look. Take question 7:'''
-STUCK = '''Below each question is a cell such as the next one. Replace `...` in it, first by a wrong name, such as `'one_batch'`, then by the right one. The cell after it gives a hint.'''
-MORE = '''To choose among several answers, run `quiz.q7.ask()`. After your attempt, `quiz.q7.answer()` shows ours, and `quiz.q7.proof()` its proof. What you have solved is remembered on this machine:'''
+HOW = '''Run the next cell, and type a number, a name, a sentence or a list; or choose, where the first click counts. If your answer is a mistake that others made before you, the check names it. Where it can't tell, you tick the points you made.'''
+STUCK = '''All is remembered on this machine. What you missed is asked again the next day: choose *To review*.
+
+## In cells
+
+A function or a table is checked in a cell. Replace `...` by a wrong name, such as `'one_batch'`, then by the right one.'''
+MORE = '''To choose, run `quiz.q7.ask()`. After your attempt, `quiz.q7.answer()` shows our answer, and a question's number below leads to its proof. What you have solved:'''
 END = '''## How far you are
 
-All answers, each with its proof, are in the [questionnaire](questionnaire.ipynb). `tests/build.py` makes this page from `pet_breeds/questions.yaml`.'''
+The [questionnaire](questionnaire.ipynb) has all answers. `tests/build.py` makes this page from `pet_breeds/questions.yaml`.'''
 
 
 def wrapped(stub, width=84):
@@ -27,9 +31,10 @@ def wrapped(stub, width=84):
     return '\n'.join(lines)
 
 
-def question(id):
+def question(id, answer):
     "The cells of one question"
-    return [_cell('markdown', f'{id}-md', f'**{id.upper()}.** {QUESTIONS[id].text}\n\n`quiz.{id}.hint()` · `quiz.{id}.ask()`'),
+    number = f'**[{id.upper()}]({answer["notebook"]}.ipynb#cell-id={answer["cell"]}).**'
+    return [_cell('markdown', f'{id}-md', f'{number} {QUESTIONS[id].text}\n\n`quiz.{id}.hint()`'),
             _cell('code', id, wrapped(QUESTIONS[id].stub))]
 
 
@@ -37,13 +42,14 @@ def quiz_page(answers):
     "The text of the notebook; `answers` says which lesson answers a question"
     title = f'{TITLE}\n\n{navigation.links(FILE, sorted({*navigation.lessons(), FILE}))}'
     cells = [_cell('code', 'default-exp', navigation.first_cell('quiz_page'), navigation.FOLDED), _cell('markdown', 'title', title),
-             _cell('markdown', 'how', HOW), _cell('code', 'example', 'from pet_breeds import quiz\nquiz.q7'),
-             _cell('markdown', 'stuck', STUCK), _cell('code', 'try', 'answer = ...\nquiz.q7.check(answer)'), _cell('code', 'hint', 'quiz.q7.hint()'),
+             _cell('markdown', 'how', HOW), _cell('code', 'take', 'from pet_breeds import quiz\nquiz.take()'),
+             _cell('markdown', 'stuck', STUCK), _cell('code', 'example', 'quiz.q7'),
+             _cell('code', 'try', 'answer = ...\nquiz.q7.check(answer)'), _cell('code', 'hint', 'quiz.q7.hint()'),
              _cell('markdown', 'more', MORE), _cell('code', 'show', 'quiz.show()')]
     by_lesson = sorted(answers, key=lambda id: answers[id]['notebook']) # keeps the chapter's order within a lesson
     for lesson, ids in groupby(by_lesson, key=lambda id: answers[id]['notebook']):
         cells.append(_cell('markdown', f'lesson-{lesson[:2]}', f'## [{lesson}]({lesson}.ipynb)'))
-        cells += [cell for id in ids for cell in question(id)]
+        cells += [cell for id in ids for cell in question(id, answers[id])]
     return _notebook([*cells, _cell('markdown', 'end', END), _cell('code', 'show-again', 'quiz.show()')])
 
 

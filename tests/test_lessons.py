@@ -79,6 +79,20 @@ def test_it_ends_with_takeaways_before_its_questions(name):
     assert 'Takeaways' in last[0] and len([h for h in last if 'Takeaways' in h]) == 1, last
 
 
+@pytest.mark.parametrize('name', TAUGHT)
+def test_it_shows_which_of_its_questions_are_solved(name):
+    "Below its answers; none yet in the notebook as it is kept. A solution is checked without a trace: it is not the reader's"
+    nb = read(name)
+    answered = re.findall(r'^#### ((?:Q|FR)\d+)', prose(nb), re.M)
+    shown = [c for c in nb.cells if c.id == 'solved']
+    assert len(shown) == bool(answered)
+    for cell in shown:
+        said = cell.outputs[0].data['text/plain']
+        assert f"quiz.show('{name[:2]}')" in cell.source and said.startswith(f'0 of {len(answered)} solved\n')
+        assert re.findall(r'^\| ((?:Q|FR)\d+) \|', said, re.M) == sorted(answered, key=lambda id: (id[0] == 'F', int(id.strip('QFR'))))
+    assert [c.id for c in nb.cells if FOLD.search(c.source) and re.search(r'\bquiz\.\w+\.check\((?!.*keep=False)', c.source)] == []
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_a_lesson_exports_no_validator_and_no_writer(name):
     exported = [c for c in read(name).cells if c.cell_type == 'code' and re.search(r'^#\|\s*export\b', c.source, re.M)]

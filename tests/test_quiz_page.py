@@ -27,7 +27,8 @@ def test_each_question_once_with_its_check_below_a_link_to_its_lesson(page, answ
     for above, cell in zip(page.cells, page.cells[1:]):
         if above.source.startswith('## ['): lesson = above.source[4:].partition(']')[0]
         if cell.id not in QUESTIONS: continue
-        assert above.source.startswith(f'**{cell.id.upper()}.** {QUESTIONS[cell.id].text}')
+        proof = f"{answers[cell.id]['notebook']}.ipynb#cell-id={answers[cell.id]['cell']}"
+        assert above.source.startswith(f'**[{cell.id.upper()}]({proof}).** {QUESTIONS[cell.id].text}')
         assert f'quiz.{cell.id}.check(' in cell.source and handout.is_task(cell)
         found[cell.id] = lesson
     assert found == {id: answers[id]['notebook'] for id in QUESTIONS}

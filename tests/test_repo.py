@@ -46,7 +46,9 @@ MAY_IMPORT = {
     'interpret': 'figures loss photos',
     'plan': 'core weights',
     'questions': 'core judge',
-    'quiz': 'core judge questions',
+    'progress': 'core',
+    'forms': 'progress',
+    'quiz': 'core forms judge progress questions',
     'tasks': 'judge labels quiz',
     'handout': 'core questions',
     'webpage': 'core figures photos',
@@ -66,10 +68,10 @@ MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
                   'tables', 'inventory', 'splits', 'effects', 'compare', 'digits', 'export', 'app', 'cards', 'guide',
-                  'results')
+                  'results', 'progress', 'forms')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
                  'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare', 'export', 'app', 'cards', 'guide',
-                 'results')
+                 'results', 'progress', 'forms')
 LONG = 'drawn', 'questions', 'tasks' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])

@@ -1,0 +1,214 @@
+"The quiz as a page of the site: in Chromium it judges as Python does or not at all, tells nothing too early, and keeps what was solved."
+import importlib
+import shutil
+import subprocess
+import sys
+from ast import literal_eval
+from datetime import date, timedelta
+from importlib.util import find_spec
+
+import pytest
+from conftest import ROOT
+from quiz_scores import FILE, UNSEEN, answers
+
+from pet_breeds import progress, quiz
+from pet_breeds.questions import NUMBERS, QUESTIONS
+from pet_breeds.quiz import judged
+
+CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
+MISSING = [name for name in ('sphinx', 'myst_nb', 'sphinx_book_theme', 'playwright') if not find_spec(name)] + ['chromium']*(not CHROMIUM)
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f'not here: {", ".join(MISSING)}')
+
+
+@pytest.fixture(scope='module')
+def address(tmp_path_factory):
+    "Of the page alone, built as the site builds it; its links lead nowhere"
+    folder, site = tmp_path_factory.mktemp('page'), str(ROOT/'site')
+    sys.path.insert(0, site)
+    try: (folder/'take_quiz.md').write_text(importlib.import_module('take_quiz').take_quiz_page(), encoding='utf-8')
+    finally: sys.path.remove(site)
+    command = [sys.executable, '-m', 'sphinx', '-Q', '-c', site, '-D', 'root_doc=take_quiz', '-d', str(folder/'trees'), str(folder), str(folder/'_site')]
+    subprocess.run(command, check=True)
+    return (folder/'_site'/'take_quiz.html').as_uri()
+
+
+@pytest.fixture(scope='module')
+def browser():
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as p, p.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox']) as browser: yield browser
+
+
+@pytest.fixture
+def visit(browser, address):
+    "Opens the page in a browser of its own, or with `again` in the same one; fails at an error of the script"
+    contexts, errors = [], []
+    def go(place='', again=False, **how):
+        if not again: contexts.append(browser.new_context(**how))
+        page = contexts[-1].new_page()
+        page.on('pageerror', lambda e: errors.append(str(e)))
+        page.goto(address + place)
+        return page
+    yield go
+    for context in contexts: context.close()
+    assert errors == []
+
+
+def kept(page): return page.evaluate('JSON.parse(localStorage.getItem("pet_breeds.quiz") || "{}")')
+
+
+def shown(page): return page.locator('.quiz-question:visible')
+
+
+def answer(page, text):
+    page.locator('.quiz-question:visible textarea').fill(text)
+    page.locator('.quiz-question:visible textarea').press('Enter')
+    return page.locator('.quiz-question:visible .quiz-verdict').inner_text()
+
+
+def verdict(id, text):
+    "Of Python, on what is typed"
+    try: value = literal_eval(text.strip())
+    except (ValueError, SyntaxError): value = text
+    if isinstance(value, float) and text.endswith('0'): value = text # as `check_typed` takes it
+    result = judged(id, QUESTIONS[id].judge, value)
+    return result.ok, result.mistake if result.ok is False else None
+
+
+def test_labelled_answers_get_the_verdict_of_python_or_none(visit):
+    "900 answers, right and wrong: none is right here and not there, none is called wrong here and not there"
+    rows = [(id, given if isinstance(given, str) else repr(given)) for file in (FILE, UNSEEN) for id, _, given, _ in answers(file) if id != 'q2']
+    rows += [(id, text[1:-1]) for id, table in NUMBERS.items() for x in sum(table.get('mistakes', {}).values(), table['right'])
+             for text in ([f'[{x[0]}]'] if len(x) == 1 else [repr(x), repr(x)])]
+    rows += [(id, text) for id in ('q1', 'q6', 'q15', 'q21', 'q22') for text in ('0.9', '17', '33 %', '1/4', '10^-3', '-2', '3,4', '1e400', 'inf', '.', 'nan')] + [('q6', '17%'), ('q21', '25%')]
+    there = [verdict(*row) for row in rows]
+    here = [(found['ok'], found.get('mistake') if found['ok'] is False else None)
+            for found in visit().evaluate('rows => rows.map(row => judgeAnswer(...row))', rows)]
+    differ = [(row, a, b) for row, a, b in zip(rows, there, here) if a != b]
+    as_words = '10^-3', '3,4' # Python takes them as words; the page reads numbers, which are wrong
+    assert [case for case in differ if case[2] != (None, None) and not (case[0][1] in as_words and case[2] == (False, None))] == []
+    assert len(rows) > 900 and len(differ) < .06*len(rows), len(differ)
+
+
+@pytest.mark.parametrize('text, ok', [('', None), (' '*9, None), ('(('*3000, None), ('a '*9000, None), ('\0', None), ('[', None), ('<b>show_batch</b>', True),
+                                      ('\u201cshow_batch\u201d', True), ("['show_batch']", True), ('1803.09820', None)], ids=lambda t: ascii(t)[:12])
+def test_odd_answers(visit, text, ok): assert visit().evaluate('text => judgeAnswer("q7", text).ok', text) is ok
+
+
+def test_nothing_is_told_before_an_attempt(visit):
+    page = visit()
+    page.locator('select').nth(2).select_option('all at once')
+    assert shown(page).count() == 25 and page.get_by_text('Show our answer').count() == 0
+    for words in ('Hint', 'Show choices', 'Check'): # there is no answer to check: this is no try
+        page.evaluate('words => [...document.querySelectorAll("button")].filter(b => b.textContent === words).map(b => b.click())', words)
+    text = ' '.join(page.locator('article').inner_text().replace('\u2019', "'").split())
+    for id, q in QUESTIONS.items():
+        told = [*q.points, *(why for _, _, why in q.choices), *q.mistakes.values(), quiz._answers()[id]["answer"].partition(". ")[0]]
+        assert [t for t in told if len(t) > 40 and ' '.join(t.replace('`', '').split()) in text] == []
+    assert page.locator('[data-right]').count() == 0 and kept(page) == {}
+
+
+def test_a_letter_counts_once_and_after_the_choices(visit):
+    letters = {ok: letter for letter, _, ok, _ in quiz.q7.choices()}
+    page = visit('#q7')
+    page.keyboard.press(letters[True])
+    assert kept(page) == {}
+    shown(page).get_by_text('Show choices').click()
+    page.keyboard.press(letters[False])
+    [why] = [why for letter, _, _, why in quiz.q7.choices() if letter == letters[False]]
+    assert why.replace('`', '') in shown(page).locator('.quiz-verdict').inner_text()
+    page.keyboard.press(letters[True])
+    assert kept(page)['q7']['tries'] == 1 and not kept(page)['q7']['solved']
+    assert answer(page, 'show_batch').startswith('✓ Q7 is right.') and kept(page)['q7']['solved']
+    shown(page).get_by_text('Show our answer').click()
+    assert 'The proof in lesson 03_data' in shown(page).inner_text()
+
+
+def test_points_are_ticked_where_the_page_cannot_tell(visit):
+    page = visit('#q12')
+    assert "I can't tell" in answer(page, 'Whenever the sun is shining on the beach.')
+    assert shown(page).locator('input[type=checkbox]').count() == len(quiz.q12.question.points)
+    shown(page).get_by_text('count it as solved').click()
+    assert kept(page)['q12'] == dict(tries=1, solved=False, by_you=True) and '1 of 25 solved' in page.inner_text('#quiz-bar')
+    page = visit('#q7', again=True)
+    assert 'show_batch' not in answer(page, 'display'), 'a name gives no points away'
+    shown(page).get_by_text('Compare it yourself').click()
+    assert 'show_batch' in shown(page).locator('.quiz-verdict').inner_text()
+    assert 'one_batch returns the tensors' in answer(page, 'one_batch') and [*kept(page)] == ['q12', 'q7']
+
+
+def test_by_lesson_not_solved_and_back_and_on(visit):
+    page = visit()
+    lesson, which, how = page.locator('#quiz-bar select').all()
+    lesson.select_option('05_loss')
+    page.locator('article h1').click()
+    for _ in range(9): page.keyboard.press('ArrowRight')
+    assert shown(page).get_attribute('id') == 'q15' and page.get_by_text('6 of 6').is_visible()
+    page.locator('.quiz-question:visible textarea').fill('left as it')
+    page.get_by_role('button', name='Back').click()
+    assert '✓ Q14 is right.' not in answer(page, 'because')
+    page.get_by_role('button', name='Next').click()
+    assert page.locator('.quiz-question:visible textarea').input_value() == 'left as it'
+    assert answer(page, 'nan').startswith('✓ Q15 is right.')
+    which.select_option('Not solved')
+    how.select_option('all at once')
+    assert [q.get_attribute('id') for q in shown(page).all()] == ['q10', 'q11', 'q12', 'q13', 'q14']
+    page = visit(again=True)
+    assert '1 of 25 solved' in page.inner_text('#quiz-bar'), 'after a restart'
+
+
+def test_a_missed_question_comes_back_on_its_day_as_progress_plans_it(visit):
+    day = page = None
+    for days, ok in ((0, False), (0, True), (1, True), (3, True), (3, None), (7, False), (1, True)):
+        if page is None:
+            page, day, entry = visit('#q20', timezone_id='UTC'), date(2024, 2, 27), {}
+            page.clock.install()
+        day += timedelta(days)
+        page.clock.set_system_time(f'{day}T12:00:00Z')
+        answer(page, {True: '1e-6, 1e-5, 1e-4', False: '1e-6, 5.05e-5, 1e-4', None: 'as rates go'}[ok])
+        entry = progress.planned(entry, ok, day)
+        assert {name: value for name, value in kept(page)['q20'].items() if name[:6] == 'review'} == entry, (day, ok)
+    which = page.locator('#quiz-bar select').nth(1)
+    which.select_option('To review')
+    assert 'Nothing to review today.' in page.inner_text('#quiz-bar') and shown(page).count() == 0
+    page.clock.set_system_time(f'{day + timedelta(3)}T12:00:00Z')
+    which.select_option('All questions'), which.select_option('To review')
+    assert shown(page).get_attribute('id') == 'q20' and '1 to review today' in page.inner_text('#quiz-bar')
+    assert page.locator('.quiz-question:visible textarea').input_value() == '', 'asked anew'
+
+
+def test_two_tabs_lose_nothing_and_odd_storage_is_no_error(visit):
+    one = visit('#q7')
+    two = visit('#q8', again=True)
+    answer(one, 'show_batch'), answer(two, 'summary')
+    assert {id: q['solved'] for id, q in kept(one).items()} == dict(q7=True, q8=True)
+    for odd in ('{', '[]', '3', 'null', '{"q7": 3}', '{"q7": {"tries": "x"}}'):
+        one.evaluate('odd => localStorage.setItem("pet_breeds.quiz", odd)', odd)
+        page = visit(again=True)
+        assert ' of 25 solved' in page.inner_text('#quiz-bar')
+        page.close()
+    one.evaluate('() => { Storage.prototype.setItem = () => { throw new Error("full") } }')
+    assert answer(one, 'show_batch').startswith('✓') and 'lets this page keep nothing' in one.inner_text('#quiz-bar')
+
+
+@pytest.mark.parametrize('width, scheme', [(1200, 'light'), (420, 'dark'), (320, 'dark')])
+def test_it_fits_and_can_be_read(visit, width, scheme):
+    page = visit('#q2', viewport=dict(width=width, height=800), color_scheme=scheme)
+    shown(page).get_by_text('Show choices').click()
+    answer(page, r'(.+)_\d+\.jpg$')
+    assert page.evaluate('document.documentElement.scrollWidth') <= width
+    colors = page.evaluate('''[...document.querySelectorAll('.quiz-question:not([hidden]) :is(textarea, button)')].map(e => {
+        const of = name => getComputedStyle(e)[name].match(/[\\d.]+/g).slice(0, 3).map(x => (x/255 + .055)/1.055).map(x => Math.max(x, 0)**2.4)
+        const light = ([r, g, b]) => .2126*r + .7152*g + .0722*b, [a, b] = [light(of('color')), light(of('backgroundColor'))]
+        return (Math.max(a, b) + .05)/(Math.min(a, b) + .05)})''')
+    assert len(colors) > 6 and min(colors) > 4.5
+
+
+def test_without_a_script(visit):
+    page = visit(java_script_enabled=False)
+    assert page.locator('.quiz-question').count() == 25 and page.locator('article noscript').is_visible()
+    question = page.locator('#q7')
+    assert not question.get_by_text('It draws some photos of a batch').is_visible()
+    for words in ('Hint', 'Choices', 'The points of a full answer', 'Our answer'):
+        question.locator('summary', has_text=words).first.click()
+    assert question.get_by_text('one of the methods draws').is_visible() and question.get_by_text('one_batch', exact=True).first.is_visible()
+    assert not question.get_by_text('It draws some photos of a batch').is_visible(), 'under a triangle of its own'
