@@ -81,9 +81,6 @@ EFFECTS = dict(
         *(_Pair(f'One warp at {size} pixels', dict(way='composed', size=size), 'presizing in two steps',
                 dict(way='presized', size=size)) for size in (128, 224))],
         'way', ys=(('error', _ERROR), ('ms', 'processor time, ms a photo'))),
-    chapter=_Plan('table', 'table of the chapter', [
-        _Pair(words, dict(table=table), 'table A', dict(table='A')) for words, table in (
-            ('A rate of 0.1 (B)', 'B'), ('The slice (F)', 'F'), ('fine_tune(6, freeze_epochs=3) (G)', 'G'))]),
     precision=_Plan('precision', '', [
         _Pair('bf16', _BF16, 'fp32', _FP32, y, noun) for y, noun in (
             ('error', 'error'), ('ms', 'milliseconds of processor time a photo'),

@@ -237,22 +237,6 @@ def head_of(probe):
         for to, values in zip(head[-1].parameters(), (probe.coef_, probe.intercept_)): to.copy_(torch.tensor(values))
     return head
 
-def unfrozen(learn, epochs, lr):
-    "The chapter's three epochs of the head alone, then these of everything"
-    quiet(learn, 'fit_one_cycle', 3, 3e-3)
-    learn.unfreeze()
-    quiet(learn, 'fit_one_cycle', epochs, lr)
-
-CALLS = dict(A=lambda learn: quiet(learn, 'fine_tune', 2), B=lambda learn: quiet(learn, 'fine_tune', 1, base_lr=.1),
-             C=lambda learn: quiet(learn, 'fine_tune', 2, base_lr=3e-3), D=lambda learn: quiet(learn, 'fit_one_cycle', 3, 3e-3),
-             E=lambda learn: unfrozen(learn, 6, 1e-5), F=lambda learn: unfrozen(learn, 12, slice(1e-6, 1e-4)),
-             G=lambda learn: quiet(learn, 'fine_tune', 6, freeze_epochs=3)) # the chapter's tables
-
-def chapter(seed, table, each, bs):
-    learn = learner(seed, *split(seed, each), bs, head='fastai', train_bn=True)
-    CALLS[table](learn)
-    return measured(learn)
-
 def photos_a_breed(seed, way, photos, epochs, lr):
     train, valid = split(seed, photos)
     if way == 'from scratch':
@@ -374,8 +358,6 @@ MEASURES = dict(
     views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
     depth=(depth, grid(body=['1', '2', '3', '4', '5', '6', '7', 'all', 'mobilenet']), dict(each=15, size=SIZE),
            'A fitted head on the features after each stage of the body, on those of the whole body, and on those of mobilenet_v2'),
-    chapter=(chapter, grid(table=list(CALLS)), dict(each=15, bs=32),
-             "The seven calls of the chapter, with its head and fastai's defaults, all on one body (the chapter's last one is deeper)"),
     presizing=(presizing, grid(size=[128, 224], way=list(PRESIZING)), dict(each=5, photos=5, epochs=4),
                'A head fitted on four augmented views of each photo, which are made at the final size, presized as the book does, or presized '
                'and warped once'),
