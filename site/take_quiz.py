@@ -68,7 +68,8 @@ def data():
     "All that is needed, as JSON that may stand in a page"
     patterns = dict(denial=judge._DENIAL.pattern, pairs=judge._PAIRS.pattern, doubled=judge._DOUBLED.pattern, capital=judge._CAPITAL.pattern,
                     loose=judge._LOOSE_END.pattern, denied=f'{judge.NOT}{judge.REACH}*$', sentence=r'[.?!:;](?=\s|$)')
-    found = dict(patterns=patterns, short=judge.SHORT, longest=judge.LONGEST, gaps=GAPS, questions={id: data_of(id) for id in QUESTIONS})
+    found = dict(patterns=patterns, short=judge.SHORT, longest=judge.LONGEST, gaps=GAPS,
+                 regex=dict(files=questions.FILES, endless=questions.ENDLESS, dotless=questions.DOTLESS), questions={id: data_of(id) for id in QUESTIONS})
     return json.dumps(found, ensure_ascii=False, allow_nan=False).replace('<', r'\u003c')
 
 

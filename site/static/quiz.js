@@ -68,9 +68,25 @@ function readWords(q, answer) {
   return {ok: true, text: q.remarks.filter(([, ...mark]) => claimed(text, ...mark)).map(([remark]) => remark).join(' '), mistake: mistake && mistake[0]}
 }
 
+function judgePattern(answer) { // of question 2, on the names of its files
+  const pattern = answer.trim().replace(/^r?(["'`])(.*)\1$/s, '$2'), {files, endless, dotless} = QUIZ.regex, unclear = {ok: null, text: 'This page cannot run it.'}
+  if (!/[([]/.test(pattern) || /[+*}]\)+[+*{]/.test(pattern)) return unclear // no pattern, or one that may take forever
+  let regex
+  try { regex = new RegExp(pattern) } catch { return unclear }
+  const got = Object.keys(files).map(name => name.match(regex)?.[1]), want = Object.values(files)
+  const same = (...places) => places.every(i => got[i] === want[i])
+  if (same(0, 1, 2) && regex.test(endless)) return {ok: false, text: 'The pattern does not say how the name must end.'}
+  if (same(0, 1, 2)) return regex.test(dotless) ? {ok: false, mistake: 'dot'} : {ok: true}
+  if (got[0] === 'great') return {ok: false, mistake: 'first underscore'}
+  if (same(0, 2)) return {ok: false, mistake: 'lower case'}
+  return {ok: false, text: `${Object.keys(files)[0]} gives ${got[0] === undefined ? 'nothing' : got[0]}.`}
+}
+
 function judgeAnswer(id, answer) { // {ok: true, false or null, mistake: its name, text}
+  if (/^\s*(lambda\b|def )/.test(answer)) return {ok: null, text: `Functions are judged by Python: quiz.${id}.check(...) in a notebook.`}
+  if (id === 'q2') return judgePattern(answer)
   const q = QUIZ.questions[id], given = numbersOf(answer)
-  const named = q.names[quizWords(answer).replace(/["'‘’]/g, '').replace(/\s*[;,]\s*/g, ', ')]
+  const named = q.names[quizWords(answer).replace(/["'‘’]/g, '').replace(/\s*[;,]\s*|\s+/g, ', ')]
   if (named) return {ok: named[0], mistake: named[1], text: named[2]}
   return given && q.numbers ? judgeNumbers(q.numbers, given) : readWords(q, answer)
 }
