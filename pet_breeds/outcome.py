@@ -108,6 +108,10 @@ def _options(m):
     words = m.get('command') and shlex.split(str(m['command']))[1:]
     return words and {w: one_line(w, 80) for w in words if not w.startswith(('--path=', '--out='))}
 
+def _path(m):
+    "The photos that the command of a run names"
+    return [w for w in shlex.split(str(m.get('command'))) if w.startswith('--path=')]
+
 def compare_reports(
     old, # the folder of a report, or a measured `Run`
     new, # another one
@@ -126,11 +130,14 @@ def earlier_report(
     run, # a measured `Run`
     most:int=20, # folders beside the new report that are looked at, the newest first
 )->tuple|None: # its folder, and what `compare_reports` says; None if there is none
-    "An earlier report on the same photos: where a table of decisions is from, the one to be replaced, one beside it"
+    "An earlier report on the same photos: of a table in `fix`, the one to be replaced, or one of the same `path`"
     def age(file): return -file.stat().st_mtime
     try: beside = [f.parent for f in sorted(run.out.parent.glob('*/predictions.csv'), key=age)[:most]]
     except OSError: beside = []
-    for folder in [*(Path(f).parent for f in run.config.fix if isinstance(f, str)), run.out, *beside]:
-        try: found = compare_reports(folder, run)
+    named = [*(Path(f).parent for f in run.config.fix if isinstance(f, str)), run.out]
+    for folder in [*named, *beside]:
+        try:
+            if folder not in named and _path(_report(folder)[0]) != _path(run.metrics): continue
+            found = compare_reports(folder, run)
         except (OSError, ValueError): continue
         if found['n']: return folder, found

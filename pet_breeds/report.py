@@ -110,8 +110,8 @@ def earlier_line(
     was, now = round(e['before']*e['n']), round(e['after']*e['n'])
     chance = '' if e['high'] < 0 or e['low'] > 0 else ' That may be chance.'
     diff, low, high = (f'{100*e[name]:+.1f}' for name in ('difference', 'low', 'high'))
-    return [f"{one_line(folder.name, 60)} measured {count_of(e['n'], 'photo')} of these, too: "
-            f'{was} wrong there, {now} here, a difference of {diff} in 100 (95% interval {low} to {high}).{chance}']
+    return [f"The report {one_line(folder.name, 60)!r} measured {e['n']:,} of these photos, too: {was} wrong there, "
+            f'{now} here. That is {diff} of 100 (95% interval {low} to {high}).{chance}']
 
 def plan_line(
     m:dict, # the metrics of a run, as far as they are known before training
@@ -139,8 +139,8 @@ def _pair_advice(preds):
 def _label_advice(preds):
     n = int((mistakes(preds).prob_1 >= SURE).sum())
     if not n: return 'No label contradicts a sure prediction, so wrong labels are not your first problem.'
-    return (f'Check {count_of(n, "label")}: the model is at least {100*SURE:.0f}% sure of another breed. They are '
-            'listed under "Doubtful labels" and in doubtful.csv.')
+    return (f'Check {count_of(n, "label")}: the model is at least {100*SURE:.0f}% sure of another breed. See '
+            '"Doubtful labels" and doubtful.csv.')
 
 def _of_100(x): return f'{100*x:.0f}' if x in (0, 1) or .01 <= x <= .99 else f'{100*x:.1f}'
 
@@ -208,8 +208,9 @@ def first_screen(
     said = (f"That is {_of_100(m['error_rate'])} of 100. {how} Of 100 further photos like these, expect {low} "
             f"to {high} to be wrong (95% interval). Always answering {one_line(m['baseline'], 40)} would get "
             f"{_of_100(m['baseline_error'])} of 100 wrong.")
+    fixed = [' '.join(lines)] if (lines := fix_lines(m['fix'], run.learn.dls.vocab)) else []
     marks = [(m['baseline_error'], f"always answering {one_line(m['baseline'], 40)}")]
-    return [said, *_doubts(m), *test_line(m), *fix_lines(m['fix'], run.learn.dls.vocab), *earlier_line(run),
+    return [said, *_doubts(m), *test_line(m), *fixed, *earlier_line(run),
             scale(m['error_rate'], m['error_low'], m['error_high'], marks), _strip(preds, run.folder),
             'What to do next:', suggestions(run)]
 
@@ -251,7 +252,8 @@ def _breeds_section(run):
     if left := run.metrics['not_measured']: said.append(f'Not measured, without a validation photo: {", ".join(left)}.')
     table = interpret.per_class(run.confusion)
     short, right = table.drop(columns=['recall', 'precision', 'f1']), count_of(int((table.wrong == 0).sum()), 'breed')
-    return [*said, short[short.wrong > 0], f'Without a mistake: {right}.',
+    some = [short[short.wrong > 0]] if table.wrong.any() else []
+    return [*said, *some, f'Without a mistake: {right}.',
             details('All breeds, with recall, precision and F1', [table])]
 
 @section('If it may say "unsure"')
@@ -278,9 +280,10 @@ def _findings_section(run):
 def _doubtful_section(run, most=30):
     table = doubtful(run.predictions).drop(columns=['fix', 'new_label', 'digest'])
     if not len(table): return []
-    shown = table.rename(columns=dict(prob_label='P label', prob_suggested='P suggested'))
+    shown = pd.DataFrame(dict(file=table.file, label=[f'{r.label} ({r.prob_label:.2f})' for r in table.itertuples()],
+                              suggested=[f'{r.suggested} ({r.prob_suggested:.2f})' for r in table.itertuples()]))
     return ['Photos whose label the model finds least probable. A wrong label looks like this, and so does a difficult '
-            'photo: look before you change anything. P is the probability that the model gives. All are in doubtful.csv.',
+            'photo: look before you change anything. All are in doubtful.csv.',
             shown.head(most),
             'To correct labels, open doubtful.csv or looks_wrong.csv in a spreadsheet and write relabel or drop into '
             'the column fix. relabel gives a photo the suggested label, or the one that you write under new_label. '

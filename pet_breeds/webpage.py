@@ -70,7 +70,7 @@ def details(
 # %% ../nbs/internals/webpage.ipynb #render-def
 def _cell_text(value):
     if isinstance(value, float): return '' if pd.isna(value) else f'{value:.3f}'
-    return one_line(value, 200)
+    return one_line(value, 200) if str(value) else ''
 
 def _block(block, heading):
     "A dict that the template knows"

@@ -288,9 +288,11 @@ def test_decisions_change_the_labels_and_nothing_else(labels, photos, capsys):
     m, said = run.metrics, capsys.readouterr().out
     assert m['fix'] == dict(kept=1, dropped=files[:1], relabeled=[[files[1], 'cat', 'dog'], [files[2], 'cat', 'fox']], new_labels=['fox'])
     assert list(run.table.label.value_counts()[['cat', 'dog', 'fox']]) == [5, 9, 1] and run.learn.dls.c == 3
-    assert '1 photo left out and 2 labels changed' in said and 'fox is a new label' in said and 'first measured' in said
+    assert '1 photo left out and 2 labels changed' in said and 'fox is a new label' in said and "The report 'first' measured" in said
     assert '--fix=decided.csv' in (m['command'] or '--fix=decided.csv') and os.fspath(run.earlier[0]).endswith('first')
     assert {f: v for f, v in contents().items() if f in before} == before and len(os.listdir(run.folder)) > 1
+    shutil.copytree(photos/'names', photos/'others')
+    assert labels != 'name' or run_pets(**{**asked, 'path': str(photos/'others')}, out='third').earlier is None, 'the same photos in another folder'
 
 
 def test_decisions_about_a_test_and_about_damaged_photos(photos):

@@ -171,7 +171,7 @@ def folder(drawn, tmp_path_factory):
         shutil.copy(file, top/'photos'/breed)
     first = min((top/'photos'/'pug').iterdir())
     first.rename(first.with_name('<img src=x onerror=alert(1)>.jpg'))
-    options = dict(path=str(top/'photos'), head='linear', size=32, bs=8, lr='1e-3')
+    options = dict(path=str(top/'photos'), head='linear', size=64, bs=8, lr='1e-3')
     run_pets(**options, out=str(top/'first'))
     table = pd.read_csv(top/'first'/'doubtful.csv', dtype=str, keep_default_na=False)
     table.loc[:1, 'fix'] = ['drop', 'relabel']
@@ -184,7 +184,7 @@ def test_the_second_report_says_what_was_decided_and_how_it_compares(folder):
     m, page, rows = json.loads((folder/'metrics.json').read_text()), (folder/'index.html').read_text(), pd.read_csv(folder.parent/'edited.csv')
     assert m['fix'] == dict(kept=0, dropped=[rows.file[0]], relabeled=[[rows.file[1], rows.label[1], rows.suggested[1]]], new_labels=[])
     assert f"--fix={folder.parent/'edited.csv'}" in m['command'] and m['n_train'] + m['n_valid'] == 38, 'one has no label'
-    assert '1 photo left out and 1 label changed' in page and 'first measured' in page and 'only here: --epochs=1' in page
+    assert '1 photo left out and 1 label changed' in page and 'The report &#39;first&#39; measured' in page and 'only here: --epochs=1' in page
     found = compare_reports(folder.parent/'first', folder)
     assert found['n'] == m['n_measured'] and set(found['only_after']) == {'--epochs=1', f"--fix={folder.parent/'edited.csv'}"}
     for name in ('doubtful.csv', 'looks_wrong.csv'): assert {'fix', 'new_label', 'digest'} <= set(pd.read_csv(folder/name))
