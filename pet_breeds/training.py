@@ -120,7 +120,10 @@ def cross_validate(
     keep:list|None=None, # gets for each part its photos (numbers), and the weights of its head, (n_classes, features)
 )->torch.Tensor: # (n, n_classes): log probabilities of each photo, by a head that was not fitted to it
     "Measure a fitted head on all photos. Raises ValueError if no breed has as many photos as there are folds"
-    feats, targ = features
+    (feats, targ), turn = features, np.eye(features[0].shape[1])
+    if len(feats) < feats.shape[1]: # few photos fill few directions: the same regression with fewer numbers
+        u, s, turn = np.linalg.svd(feats, full_matrices=False)
+        feats = u*s
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     acts = torch.full((len(targ), n_classes), -30.) # of a breed that is in no other part
     with warnings.catch_warnings():
@@ -131,8 +134,8 @@ def cross_validate(
             logp = torch.tensor(head.predict_log_proba(feats[valid]), dtype=torch.float32).clamp(-30)
             acts[np.ix_(valid, head.classes_)] = logp
             if keep is None: continue
-            keep.append((valid, np.zeros((n_classes, feats.shape[1]), np.float32)))
-            keep[-1][1][head.classes_] = _as_linear(head)[0]
+            keep.append((valid, np.zeros((n_classes, features[0].shape[1]), np.float32)))
+            keep[-1][1][head.classes_] = _as_linear(head)[0] @ turn
     return acts
 
 # %% ../nbs/07_finetune.ipynb #keep-better
