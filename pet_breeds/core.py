@@ -319,10 +319,12 @@ def add_options(
             parser.add_argument(p.name, metavar=p.name.upper(), help=said[p.name], nargs=many)
             continue
         names = list(dict.fromkeys([f'--{p.name}', f"--{p.name.replace('_', '-')}"]))
-        how = dict(action=BooleanOptionalAction) if kind is bool else dict(type=kind)
-        default = '' if p.default is None or kind is bool else f' (default: {p.default})'
-        about = f'{said[p.name]}{default}'.replace('%', '%%')
-        parser.add_argument(*names, dest=p.name, default=p.default, help=about, **how)
+        how:dict = dict(action=BooleanOptionalAction) if kind is bool else dict(type=kind)
+        if kind is tuple: how = dict(action='extend', nargs='+') # several values, also as several options
+        shown = '' if p.default is None or kind in (bool, tuple) else f' (default: {p.default})'
+        about = f'{said[p.name]}{shown}'.replace('%', '%%')
+        default = [] if kind is tuple else p.default # argparse adds to a list
+        parser.add_argument(*names, dest=p.name, default=default, help=about, **how)
 def _harden_streams():
     "No character can make input or output fail, not even one that a library prints"
     for stream in (sys.stdin, sys.stdout, sys.stderr):
@@ -365,4 +367,6 @@ def shell_line(
 )->str: # can be typed into a shell
     "The command that sets these options"
     def word(k, v): return f"--{'' if v else 'no-'}{k}" if isinstance(v, bool) else f'--{k}={v}'
-    return shlex.join([prog, *(word(k, v) for k, v in options.items() if v != defaults[k])])
+    words = [word(k, v) for k, many in options.items() if many != defaults[k]
+             for v in (many if isinstance(many, tuple) else [many])]
+    return shlex.join([prog, *words])

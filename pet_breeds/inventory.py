@@ -10,6 +10,7 @@ import os, re, shlex
 from collections import defaultdict
 from pathlib import Path
 from .core import count_of, nearest, one_line, user_path
+from .fixes import fix_labels
 from .labels import folder_label, label_or_none, name_label, regex_label
 from .photos import find_photos, left_out, look_at, photo_top
 from .tables import one_spelling, own_split, part_names, table_labels, tidy_label
@@ -116,11 +117,13 @@ def _by_table(path, table):
 
 def labeled_photos(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
-    labels='name' # as for `photo_table`
+    labels='name', # as for `photo_table`
+    fixes=(), # as for `photo_table`
 )->pd.DataFrame: # as from `photo_table`, of any number of breeds and without findings
     "Photos and their labels. Raises ValueError for no photos or no labels, FileNotFoundError for no file"
     path = user_path(path)
     table = _by_table(path, labels) if _rule_of(labels) is None else _by_rule(path, labels)
+    if fixes: table = fix_labels(table, fixes, path)
     table['label'] = one_spelling(list(table.label))
     if test := table.attrs.get('test'): # spelled in the same way
         usual = {label.casefold(): label for label in table.label}
@@ -130,10 +133,11 @@ def labeled_photos(
 
 def photo_table(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
-    labels='name' # 'name', 'folder', 're:PATTERN' (`regex_label`), a function, a CSV file or a DataFrame
+    labels='name', # 'name', 'folder', 're:PATTERN' (`regex_label`), a function, a CSV file or a DataFrame
+    fixes=(), # decisions about some photos, from `read_fixes`
 )->pd.DataFrame: # `file`, `label`; of a split that is there `is_valid` and `attrs['test']`; `attrs['findings']`, tuples
     "Photos and their labels. Raises ValueError for no photos, no labels or one breed, FileNotFoundError for no file"
-    table, in_folders = labeled_photos(path, labels), isinstance(labels, str) and labels == 'folder'
+    table, in_folders = labeled_photos(path, labels, fixes), isinstance(labels, str) and labels == 'folder'
     table.attrs['findings'] = [*_odd_breeds(table), *(_odd_folders(table) if in_folders else [])]
     table = table.drop(columns='written', errors='ignore')
     if table.label.nunique() > 1: return table
@@ -154,16 +158,18 @@ def _with_groups(table):
 def usable_photos(
     path:str|os.PathLike, # folder of photos
     labels='name', # as for `photo_table`
+    fixes=(), # as for `photo_table`
 )->tuple: # photos to learn from, and for a test (file, label, group, ...); and what looks wrong, as `check_photos`
     "What is in a folder and can be used. Raises ValueError as `photo_table`, and if few photos can be read"
-    table, found = _with_groups(photo_table(path, labels))
-    found = pd.concat([found, left_out(path)], ignore_index=True)
+    table, found = _with_groups(photo_table(path, labels, fixes))
+    fixed, found = table.attrs.get('fixed'), pd.concat([found, left_out(path)], ignore_index=True)
     good = table[~table.file.isin(set(found.file[~found.usable]))]
     if 2*len(good) < len(table):
         first = found[~found.usable & found.file.isin(table.file)].iloc[0]
         raise ValueError(f'{len(table)-len(good)} of {len(table)} photos in {one_line(path)} cannot be read, the first '
                          f'{one_line(first.file)} ({one_line(first.detail)}): is this the right folder?')
     learned, test = (good[good.test == t].drop(columns='test').reset_index(drop=True) for t in (False, True))
+    learned.attrs['fixed'] = fixed
     if learned.label.nunique() > 1: return learned, test, found
     raise ValueError(f'only one breed, {one_line(learned.label[0])}, is left in {one_line(path)}, '
                      'not counting what cannot be read')

@@ -17,6 +17,7 @@ from typing import Any
 from .core import check_choice, check_number, cores, hidden_beside, one_line, put_in_place, refuse_unknown
 from .core import say, shell_line, tidy_up, user_path, writing
 from .distributed import as_one, distributed, is_main, on_main
+from .fixes import fix_lines, read_fixes
 from .plan import body_line, choose_arch, plan_folds, plan_rate, plan_run, unused_line
 from fastcore.basics import patch
 
@@ -43,11 +44,14 @@ class Config:
     valid_pct:float=.2 # fraction of the photos held out for validation
     seed:int=42 # for the split, the model and the order of photos
     balance:bool=False # let each breed weigh the same in training, however many photos it has
+    fix:tuple=() # tables of a report with keep, relabel or drop in their column `fix`; the photos stay as they are
     resume:bool=False # go on with a run into the same `out` that was stopped
     out:str='report' # folder for the report
 
     def __post_init__(self):
         for name in _PATHS: object.__setattr__(self, name, _expanded(getattr(self, name), f'--{name}'))
+        fix = self.fix if isinstance(self.fix, (list, tuple)) else [self.fix]
+        object.__setattr__(self, 'fix', tuple(_expanded(table, '--fix') for table in fix))
         for name, least in dict(epochs=1, freeze_epochs=0, size=32, bs=2).items():
             if getattr(self, name) is not None: check_number(f'--{name}', getattr(self, name), least)
         check_number('--seed', self.seed, 0, 2**32-1)
@@ -84,9 +88,10 @@ def command(
 )->str|None: # a line for a shell; None if there is none
     "The command that repeats a run"
     options = {**asdict(config), 'resume': False}
-    if not isinstance(config.labels, str): return None # a table or a function in Python
-    options.update({name: short(options[name]) for name in _PATHS})
-    return None if None in [options[name] for name in _PATHS] else shell_line('pet_breeds', options, _DEFAULTS)
+    if not all(isinstance(x, str) for x in (config.labels, *config.fix)): return None # a table or a function in Python
+    options.update({name: short(options[name]) for name in _PATHS}, fix=tuple(map(short, config.fix)))
+    unknown = None in [*options['fix'], *(options[name] for name in _PATHS)]
+    return None if unknown else shell_line('pet_breeds', options, _DEFAULTS)
 
 def short_path(
     path:str, # as in a `Config`
@@ -128,7 +133,7 @@ class Run:
         from pet_breeds.checkpoint import read_run, refuse_another_run
         refuse_unknown('a run', options, _DEFAULTS)
         self.config = c = config or Config(**options)
-        self.start, self.out = time.perf_counter(), check_out(c.out)
+        self.start, self.out, self.fixes = time.perf_counter(), check_out(c.out), read_fixes(c.fix)
         self.command = self.shown_command = None # text, once the architecture is known
         self.table:Any = None # file and label of each photo
         self.test:Any = None # the same of the photos that are only measured at the end
@@ -141,12 +146,14 @@ class Run:
         self.precision:Any = None # a `PrecisionChoice`
         self.finder:Any = None # what `find_lr` returned
         self.features:Any = None # of the photos that a head was fitted to, as `body_features` returns them
+        self.heads:list = [] # of a cross-validation: photos (numbers), and the weights of the head that judged them
         self.epochs:Any = None # a DataFrame, a row an epoch
         self.kept = '' # 'fitted head' or 'trained network', where there was a choice
         self.report:Any = None # the folder
         self.plan:dict = {} # as `plan_run` returns it
         self.confusion:Any = None # counts, as a DataFrame
         self.predictions:Any = None # a DataFrame, a row for each measured photo
+        self.earlier:Any = None # the folder of an earlier report on the same photos, and what `compare_reports` says
         self.folder:Any = None # where the photos are
         self.metrics:dict = {}
         self.resumed = read_run(self.checkpoint) if c.resume else None
@@ -178,16 +185,17 @@ class Run:
 
     def options(self)->dict: # by name
         "What must be the same when a run is resumed: every option that shapes training"
-        same = {k: v for k, v in asdict(self.config).items() if k not in (*_PATHS, 'cache', 'resume', 'finder')}
+        same = {k: v for k, v in asdict(self.config).items() if k not in (*_PATHS, 'cache', 'resume', 'finder', 'fix')}
         weights = self.weights and sha256(self.weights.read_bytes()).hexdigest()
-        return {**same, 'size': self.prep.size, 'weights': weights}
+        fixes = {'fix': ['\t'.join(fix[:3]) for fix in self.fixes]} if self.fixes else {}
+        return {**same, 'size': self.prep.size, 'weights': weights, **fixes}
 
 # %% ../nbs/internals/pets.ipynb #check-def
-def _photos_of(c):
+def _photos_of(c, fixes):
     "The folder; as from `usable_photos`, with paths that start at the folder; and 'drawn' or 'real'"
     from pet_breeds import data, sources
     top = sources.get_pets(c.path)
-    learned, test, found = data.usable_photos(top, c.labels)
+    learned, test, found = data.usable_photos(top, c.labels, fixes)
     found['file'] = [one_line(os.path.relpath(f, top)) for f in found.file]
     if c.fit != 'crop': found = found[found.problem != 'cut off'].reset_index(drop=True)
     if c.presize == 'stock': found['detail'] = found.detail.str.replace('will be read upright', 'is read as it lies')
@@ -198,9 +206,10 @@ def check(self:Run):
     "Find, label and open the photos; returns what looks wrong as a DataFrame: file, problem, detail, usable"
     from pet_breeds import report
     c = self.config
-    self.folder, self.table, self.test, self.findings, self.photos = on_main(lambda: _photos_of(c))
+    self.folder, self.table, self.test, self.findings, self.photos = on_main(lambda: _photos_of(c, self.fixes))
     self._check_model()
-    for line in report.data_lines(self.table, self.findings): say(line)
+    fixed = fix_lines(self.table.attrs['fixed'], self.table.label.unique())
+    for line in [*fixed, *report.data_lines(self.table, self.findings)]: say(line)
     n, own = len(self.table), self.table.get('is_valid')
     n_valid = max(1, round(n*c.valid_pct)) if own is None else int(own.sum())
     self.plan = plan_run(self.config, n-n_valid, self.table.label.nunique(), bool(self.weights))
@@ -258,19 +267,13 @@ def _base_rate(run):
     if lr != 'valley': return float(lr)
     return run.finder[-1].valley or float(plan_rate(run.plan['head'], bool(run.weights)))
 
-def _fitted_items(run):
-    "The photos that a head is fitted to: all, if it is measured by cross-validation"
-    import pandas as pd
-    train, valid = run.dls.train.items, run.dls.valid.items
-    return pd.concat([train, valid], ignore_index=True) if run.plan['folds'] else train
-
 def _fit_as_planned(run):
     "Fit the head in one step or train; returns the rate and the epochs as a table"
-    from pet_breeds import features, training
+    from pet_breeds import features, measure, training
     learn, plan = run.learn, run.plan
     fitted = bool(run.weights) and plan['head'] == 'linear'
     if fitted:
-        run.features = features.body_features(learn, _fitted_items(run))
+        run.features = features.body_features(learn, measure.fitted_items(run))
         training.probe_head(learn, run.features, run.config.balance)
     if not plan['epochs']: return 0., None
     rate = _base_rate(run)
@@ -301,61 +304,30 @@ def fit(self:Run):
     return self.epochs
 
 # %% ../nbs/internals/pets.ipynb #measure-def
-def _activations(learn, dl):
-    "Activations and true classes of all photos of a loader, and its photos as a table"
-    from fastcore.basics import noop
-    from pet_breeds.features import quick_model
-    with quick_model(learn, dl.n): acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
-    return acts, targ, dl.items
-
-def _honest(learn, acts, targ, items, folds=0):
-    "The error rate with what it has to be compared with"
-    import pandas as pd
-    from pet_breeds import interpret
-    vocab = list(learn.dls.vocab)
-    n_train = pd.concat([dl.items for dl in learn.dls.loaders]).label.value_counts().reindex(vocab, fill_value=0)
-    return interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'), folds)
-
-def _measured(run):
-    "What validates a run: activations, true classes and photos; of a fitted head by cross-validation, if they are few"
-    import torch
-    from pet_breeds import training
-    learn, folds = run.learn, run.plan['folds']
-    if not folds: return _activations(learn, learn.dls.valid)
-    items = _fitted_items(run)
-    acts = training.cross_validate(run.features, items.group, learn.dls.c, folds, run.config.seed, run.config.balance)
-    return acts, torch.tensor(run.features[1]), items
-
-def _measure_test(run):
-    "The same for the photos of a test, whose breeds must be known"
-    known = run.test[run.test.label.isin(list(run.learn.dls.vocab))]
-    if not len(known): return None
-    answers = _activations(run.learn, run.learn.dls.test_dl(known, with_labels=True))
-    return dict(n_measured=len(known), unknown=len(run.test)-len(known), **_honest(run.learn, *answers))
-
 @patch
 def measure(self:Run):
     "Measure the model on the validation set, and on a test set if there is one; returns all that is known of the run"
-    from pet_breeds import interpret, report
+    from pet_breeds import interpret, measure, outcome
     from pet_breeds.loss import softmax
     if not self.metrics: self.fit()
-    learn, vocab = self.learn, self.learn.dls.vocab
-    acts, targ, items = _measured(self)
+    acts, targ, items = measure.measured(self)
+    vocab, folds = list(self.learn.dls.vocab), self.plan['folds']
     self.confusion = interpret.confusion(targ, acts.argmax(1), vocab)
-    self.predictions = report.predictions(softmax(acts, dim=1).numpy(), items, list(vocab), self.folder)
-    loss = learn.loss_func(acts, targ).item()
-    self.metrics.update(_honest(learn, acts, targ, items, self.plan['folds']), n_measured=len(targ), valid_loss=loss,
-                        test=_measure_test(self), seconds=round(time.perf_counter()-self.start, 1))
+    self.predictions = outcome.predictions(softmax(acts, dim=1).numpy(), items, vocab, self.folder)
+    self.metrics.update(measure.honest(self, acts, targ, items, folds), n_measured=len(targ),
+                        valid_loss=self.learn.loss_func(acts, targ).item(), curve=measure.photo_curve(self, acts),
+                        test=measure.measure_test(self), seconds=round(time.perf_counter()-self.start, 1))
     return self.metrics
 
 # %% ../nbs/internals/pets.ipynb #write-def
 @patch
 def write(self:Run)->Path: # the folder
     "Write the report: index.html, metrics.json and the model; returns where it is"
-    from pet_breeds import report, saving
+    from pet_breeds import outcome, report, saving
     from pet_breeds.checkpoint import remove_checkpoint
     if 'error_rate' not in self.metrics: self.measure()
     if is_main():
+        self.earlier = outcome.earlier_report(self)
         with hidden_beside(self.out) as work, writing(self.out):
             new = work/'new'
             new.mkdir()
@@ -366,7 +338,8 @@ def write(self:Run)->Path: # the folder
             self.report = put_in_place(new, self.out, lambda out: saving.foreign_content(out) is None)
         remove_checkpoint(self.checkpoint)
         if self.report != self.out: say(f'{self.out.name} holds something else by now, so it stays as it is')
-    for line in (report.result_line(self.metrics), *report.test_line(self.metrics)): say(line)
+    more = *report.test_line(self.metrics), *report.earlier_line(self)
+    for line in (report.result_line(self.metrics), *more): say(line)
     return self.report
 
 # %% ../nbs/internals/pets.ipynb #run-pets

@@ -183,7 +183,7 @@ def _format_of(out, format):
 def _text(table, format, first, for_spreadsheet):
     "Rows of a table; of the first one with what comes before. JSON is an array, which the caller closes"
     if format == 'json': return '[,'[not first] + ',\n'.join(map(json.dumps, table.round(4).to_dict('records')))
-    from pet_breeds.saving import plain_cells
+    from pet_breeds.tables import plain_cells
     table = plain_cells(table) if for_spreadsheet else table
     return table.to_csv(index=False, header=first, float_format='%.4f', lineterminator='\n').rstrip('\n')
 

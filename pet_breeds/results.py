@@ -318,7 +318,7 @@ def gather(
         if names.count(row['name'].casefold()) < 2: continue
         row['noticed'] = '; '.join(filter(None, [row['noticed'], 'the name is in two files or more']))
     import pandas as pd
-    from pet_breeds.saving import csv_text
+    from pet_breeds.tables import csv_text
     order = ['name', 'file', *_RANK, 'noticed', *QUESTIONS]
     table = csv_text(pd.DataFrame(rows)[order].sort_values(['name', 'file'])).encode('utf-8', 'backslashreplace')
     to_read = _to_read(rows, answers).encode('utf-8', 'backslashreplace')

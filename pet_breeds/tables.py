@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'split_names', 'part_names', 'tidy_label', 'one_spelling',
-           'shown_value', 'own_split', 'table_labels']
+           'shown_value', 'cell_text', 'plain_cells', 'csv_text', 'read_table', 'place_of_column', 'filled_column',
+           'own_split', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
 import os, unicodedata
@@ -44,8 +45,28 @@ def shown_value(
     "A value as it appears in a message"
     return one_line(repr(value))
 
-def _read_table(table):
-    "The rows of a CSV file as text, numbered as a spreadsheet numbers them; a DataFrame as it is"
+def cell_text(
+    text:str, # any text
+)->str: # the same; behind a quote if it starts as a formula does
+    "A text as a cell of a table, so that no text is a formula for a spreadsheet"
+    return f"'{text}" if text[:1] in ('=', '+', '-', '@', '\t', '\r') else text
+
+def plain_cells(
+    table, # a DataFrame
+): # another one
+    "A table in which no text is a formula for a spreadsheet"
+    return table.map(lambda x: cell_text(x) if isinstance(x, str) else x)
+
+def csv_text(
+    table, # a DataFrame
+)->str: # with a line of column names
+    "A table as CSV, in which no text is a formula for a spreadsheet"
+    return plain_cells(table).to_csv(index=False, float_format='%.6g', lineterminator='\n')
+
+def read_table(
+    table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, a header row) or a DataFrame
+)->pd.DataFrame: # the cells as text, the rows numbered as a spreadsheet numbers them; a DataFrame as it is
+    "The rows of a table that are not empty. Raises FileNotFoundError, or ValueError for what is no table"
     if isinstance(table, pd.DataFrame): return table
     file = user_path(table, 'table')
     if not file.is_file():
@@ -72,8 +93,13 @@ part_names = dict(train='train', training='train', valid='valid', validation='va
 _PART_CELLS = {**part_names, **dict.fromkeys(('false', '0', 'no'), 'train'),
                **dict.fromkeys(('true', '1', 'yes'), 'valid')}
 
-def _place_of_column(df, given, names, what):
-    "The place of the column with the name `given`, or else of the first of `names` that is there. Raises ValueError"
+def place_of_column(
+    df:pd.DataFrame, # from `read_table`
+    given, # the name of the column; None if it is one of `names`, in any case
+    names, # names in the order in which they are looked for
+    what:str, # what is in the column, for the message
+)->int: # the place of the column
+    "Where a column is. Raises ValueError if it is not there, or is there twice"
     columns = [c if given is not None else str(c).strip().lower() for c in df.columns]
     name = next((n for n in (names if given is None else [given]) if n in columns), None)
     if name is None:
@@ -82,8 +108,12 @@ def _place_of_column(df, given, names, what):
     if (n := columns.count(name)) > 1: raise ValueError(f'{n} columns {shown_value(name)} for the {what}: keep one')
     return columns.index(name)
 
-def _filled_column(df, place, what):
-    "A column as stripped text. Raises ValueError if a cell is empty"
+def filled_column(
+    df:pd.DataFrame, # from `read_table`
+    place:int, # of the column
+    what:str, # what is in the column, for the message
+)->pd.Series: # its cells as stripped text
+    "A column in which every cell is filled. Raises ValueError that names the first empty one"
     cells = df.iloc[:, place].map(lambda v: '' if pd.isna(v) else str(v).strip())
     empty = cells.index[cells == '']
     if len(empty):
@@ -160,11 +190,11 @@ def table_labels(
     label_col=None # column with the label; default: the first of `label_names` that is there
 )->pd.DataFrame: # `file` (Path that starts with `root`), `label`; `is_valid` and `group` if the table has them
     "Photos and labels from a table. Raises ValueError or FileNotFoundError for columns, rows or files that are wrong"
-    df = _read_table(table)
+    df = read_table(table)
     if root is None: root = '.' if isinstance(table, pd.DataFrame) else user_path(table).parent
     roots = [root] if isinstance(root, (str, os.PathLike)) else list(root)
-    files = _filled_column(df, _place_of_column(df, file_col, file_names, 'photo'), 'photo')
-    labels = _filled_column(df, _place_of_column(df, label_col, label_names, 'label'), 'label')
+    files = filled_column(df, place_of_column(df, file_col, file_names, 'photo'), 'photo')
+    labels = filled_column(df, place_of_column(df, label_col, label_names, 'label'), 'label')
     if not len(files): raise ValueError('the table has no rows: expected one for each photo')
     root = roots[0]
     whole = {root: [_with_suffix(_inside(f, root), root) for f in files] for root in roots}

@@ -83,6 +83,11 @@ def balanced_loss(
 
 def _regression(balance): return LogisticRegression(max_iter=1000, class_weight='balanced' if balance else None)
 
+def _as_linear(probe):
+    "A weight and a bias for each class, as a linear layer has them; a regression has one row for two classes"
+    weight, bias = probe.coef_, probe.intercept_
+    return (weight, bias) if len(bias) > 1 else (np.stack([-weight[0], weight[0]])/2, np.r_[-bias, bias]/2)
+
 def probe_head(
     learn:Learner, # from `make_learner(..., head='linear')`, else ValueError
     features:tuple|None=None, # from `body_features`; those of the training photos unless given
@@ -91,14 +96,19 @@ def probe_head(
     "Fit the head to the body's features by logistic regression"
     feats, targ = features or body_features(learn, learn.dls.train.items)
     probe, linear = _regression(balance).fit(feats, targ), learn.model[1][-1]
-    weight, bias = probe.coef_, probe.intercept_
-    if len(bias) == 1: weight, bias = np.stack([-weight[0], weight[0]])/2, np.r_[-bias, bias]/2 # two breeds: one row
+    weight, bias = _as_linear(probe)
     with torch.no_grad():
         linear.weight[probe.classes_] = torch.tensor(weight).to(linear.weight)
         linear.bias[probe.classes_] = torch.tensor(bias).to(linear.bias)
     return learn
 
 # %% ../nbs/07_finetune.ipynb #cross-def
+def _share_of(train, targ, share, seed):
+    "A share of the photos of each breed, by chance"
+    order = pd.Series(np.random.default_rng(seed).permutation(train))
+    breed = pd.Series(targ[order])
+    return order[breed.groupby(breed).cumcount() < np.ceil(share*breed.map(breed.value_counts()))].to_numpy()
+
 def cross_validate(
     features:tuple, # from `body_features`
     groups, # a value for each photo, equal for copies of one photo: they stay together
@@ -106,17 +116,26 @@ def cross_validate(
     folds:int=5, # parts; each is predicted by a head that was fitted to the others
     seed:int=42, # another seed, other parts
     balance:bool=False, # as for `probe_head`
+    share:float=1., # fraction of the photos of each breed that a head is fitted to, of those it may see
+    keep:list|None=None, # gets for each part its photos (numbers), and the weights of its head, (n_classes, features)
 )->torch.Tensor: # (n, n_classes): log probabilities of each photo, by a head that was not fitted to it
     "Measure a fitted head on all photos. Raises ValueError if no breed has as many photos as there are folds"
-    feats, targ = features
+    (feats, targ), turn = features, np.eye(features[0].shape[1])
+    if len(feats) < feats.shape[1]: # few photos fill few directions: the same regression with fewer numbers
+        u, s, turn = np.linalg.svd(feats, full_matrices=False)
+        feats = u*s
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     acts = torch.full((len(targ), n_classes), -30.) # of a breed that is in no other part
     with warnings.catch_warnings():
         warnings.simplefilter('ignore') # breeds with fewer photos than folds are measured as far as they can be
         for train, valid in split.split(feats, targ, groups):
+            if share < 1: train = _share_of(train, targ, share, seed)
             head = _regression(balance).fit(feats[train], targ[train])
             logp = torch.tensor(head.predict_log_proba(feats[valid]), dtype=torch.float32).clamp(-30)
             acts[np.ix_(valid, head.classes_)] = logp
+            if keep is None: continue
+            keep.append((valid, np.zeros((n_classes, features[0].shape[1]), np.float32)))
+            keep[-1][1][head.classes_] = _as_linear(head)[0] @ turn
     return acts
 
 # %% ../nbs/07_finetune.ipynb #keep-better

@@ -33,18 +33,21 @@ def photo(
     lines:list, # what is written under the photo, line by line
     right:bool|None=None, # marks a right or a wrong prediction
     name:str='', # the file's name as it is shown
+    over=None, # a Pillow image that the reader can put in the photo's place
 )->dict: # for `gallery`
     "A photo with its caption"
     lines = [one_line(line, 60) for line in lines]
     alt = 'Photo: ' + '; '.join(lines)
-    return dict(src=_photo_url(file), alt=alt, lines=lines, right=right, file=one_line(name, 120))
+    other = over and _data_url(*encoded(over, quality=75))
+    return dict(src=_photo_url(file), alt=alt, lines=lines, right=right, file=one_line(name, 120), over=other)
 
 def gallery(
     photos:list, # of `photo`
-    pairs:bool=False, # two photos belong together
+    kind:str='', # 'pairs': two photos belong together; 'strip': small ones
+    switch:str='', # what a switch says that shows the other picture of each photo
 )->dict: # for `render`
     "A block of photos"
-    return dict(kind='gallery', photos=photos, pairs=pairs)
+    return dict(kind='gallery', photos=photos, shape=kind, switch=switch)
 
 def scale(
     value:float, # the error rate, in [0,1]
@@ -67,7 +70,7 @@ def details(
 # %% ../nbs/internals/webpage.ipynb #render-def
 def _cell_text(value):
     if isinstance(value, float): return '' if pd.isna(value) else f'{value:.3f}'
-    return one_line(value, 200)
+    return one_line(value, 200) if str(value) else ''
 
 def _block(block, heading):
     "A dict that the template knows"

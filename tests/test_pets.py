@@ -17,6 +17,7 @@ from torch import nn
 from pet_breeds import model, pets, report, training
 from pet_breeds import weights as weights_module
 from pet_breeds.core import comments
+from pet_breeds.measure import looked_at
 from pet_breeds.pets import Config, Run, check_out, command, plan_run, run_pets, short_path
 from pet_breeds.saving import REPORT_FILES
 from pet_breeds.predict import predict_pets
@@ -59,6 +60,7 @@ def photos(tmp_path):
             for file in (tmp_path/'folders'/breed/f'{i}.png', tmp_path/'names'/f'{breed}_{i}.png'): Image.fromarray(pixels).save(file)
     files = sorted(f.name for f in (tmp_path/'names').iterdir())
     pd.DataFrame(dict(file=files, label=[f.split('_')[0] for f in files])).to_csv(tmp_path/'table.csv', index=False)
+    pd.DataFrame(dict(file=['cat_0.png'], fix='drop')).to_csv(tmp_path/'fix.csv', index=False)
     return tmp_path
 
 
@@ -95,8 +97,9 @@ def test_unknown_options_get_the_nearest_name(photos):
 
 
 @pytest.mark.parametrize('options', [dict(arch='resnet43'), dict(weights='no.pth'), dict(arch='vit_b_16', size=96),
-                                     dict(resume=True), dict(out='no/such/folder')], ids=str)
+                                     dict(resume=True), dict(out='no/such/folder'), dict(fix='no.csv'), dict(fix=['../bad.csv'])], ids=str)
 def test_what_cannot_work_is_refused_before_any_photo_is_read(options, monkeypatch):
+    with open('../bad.csv', 'w') as f: f.write('file,fix\na.png,dorp\n')
     monkeypatch.setattr(pets, '_photos_of', lambda *_: pytest.fail('photos were read'))
     with pytest.raises((ValueError, OSError)): run_pets(**options)
 
@@ -107,12 +110,13 @@ def test_the_command_repeats_the_options(photos):
     import shlex
     from pet_breeds.core import add_options
     config = Config(path=str(photos), labels='folder', flip=False, cache=True, epochs=3, lr='valley', out='a b', valid_pct=.3,
-                    fit='squish')
+                    fit='squish', fix=['my report/doubtful.csv', '~/looks_wrong.csv'])
     parser = ArgumentParser()
     add_options(parser, Config)
     prog, *words = shlex.split(command(config))
     assert prog == 'pet_breeds' and Config(**vars(parser.parse_args(words))) == config
-    assert command(replace(config, labels=pd.DataFrame())) is None
+    assert Config(**vars(parser.parse_args(['--fix', 'a.csv', 'b.csv', '--fix=c.csv']))).fix == ('a.csv', 'b.csv', 'c.csv')
+    assert command(replace(config, labels=pd.DataFrame())) is command(replace(config, fix=pd.DataFrame())) is None
 
 
 @pytest.mark.parametrize('here, path, shown', [
@@ -269,6 +273,38 @@ def test_a_photo_that_is_cut_off_is_named_where_it_is(fit, presize, photos):
     assert (found.detail.str.contains('as it lies').sum() == 2) == (presize == 'stock') and list(found.index) == list(range(len(found)))
 
 
+# Decisions that come back
+
+@pytest.mark.parametrize('labels', ['name', 'folder', 'csv', 'frame'])
+def test_decisions_change_the_labels_and_nothing_else(labels, photos, capsys):
+    "By every rule for labels; the next report on the same photos compares itself"
+    asked = {**QUICK, **source(photos, labels), 'weights': 'none', 'valid_pct': .5}
+    first = run_pets(**asked, out='first')
+    files = sorted(first.table.file.map(lambda f: os.path.relpath(f, first.folder)))
+    table = pd.DataFrame(dict(file=files[:4], fix=['drop', 'relabel', '', 'keep'], new_label=['', 'DOG', 'fox', '']))
+    table.to_csv('decided.csv', index=False, sep=';')
+    before = {f: v for f, v in contents().items() if 'first' not in f}
+    run = run_pets(**asked, fix='decided.csv', out='second')
+    m, said = run.metrics, capsys.readouterr().out
+    assert m['fix'] == dict(kept=1, dropped=files[:1], relabeled=[[files[1], 'cat', 'dog'], [files[2], 'cat', 'fox']], new_labels=['fox'])
+    assert list(run.table.label.value_counts()[['cat', 'dog', 'fox']]) == [5, 9, 1] and run.learn.dls.c == 3
+    assert '1 photo left out and 2 labels changed' in said and 'fox is a new label' in said and "The report 'first' measured" in said
+    assert '--fix=decided.csv' in (m['command'] or '--fix=decided.csv') and os.fspath(run.earlier[0]).endswith('first')
+    assert {f: v for f, v in contents().items() if f in before} == before and len(os.listdir(run.folder)) > 1
+    shutil.copytree(photos/'names', photos/'others')
+    assert labels != 'name' or run_pets(**{**asked, 'path': str(photos/'others')}, out='third').earlier is None, 'the same photos in another folder'
+
+
+def test_decisions_about_a_test_and_about_damaged_photos(photos):
+    "A photo that cannot be read may be dropped: then nothing is said of it"
+    table = pd.read_csv(photos/'table.csv').assign(split=['train', 'valid', 'test', 'test', *['train']*12])
+    (photos/'names'/'cat_4.png').write_bytes(b'no photo')
+    fix = pd.DataFrame(dict(file=['cat_2.png', 'cat_3.png', 'cat_4.png'], fix=['drop', 'relabel', 'drop'], suggested='dog'))
+    run = Run(path=str(photos/'names'), labels=table, fix=[fix], **QUICK)
+    assert len(run.check()) == 0 and len(run.table) == 13 and list(run.test.label) == ['dog'] and run.table.is_valid.sum() == 1
+    assert len(Run(path=str(photos/'names'), labels=table, **QUICK).check()) == 1
+
+
 # Resume
 
 class Stopped(Exception): "Ends a run after an epoch"
@@ -288,7 +324,7 @@ def stopped(monkeypatch, after, **options):
 
 
 OTHER = dict(arch='drawnet', weights='none', head='linear', epochs=5, freeze_epochs=2, lr='2e-2', size=48, bs=8, precision='bf16',
-             presize='stock', fit='pad', flip=False, valid_pct=.4, balance=True, seed=1)
+             presize='stock', fit='pad', flip=False, valid_pct=.4, balance=True, seed=1, fix='../fix.csv')
 KEPT = 'path', 'labels', 'finder', 'cache', 'resume', 'out' # a resumed run may have another value; photos and labels are compared one by one
 
 
@@ -433,6 +469,12 @@ def test_real_photos_from_end_to_end(photos, capsys):
     preds, _ = predict_pets('report', list(run.learn.dls.valid.items.file))
     assert (preds.breed.to_numpy() != run.learn.dls.valid.items.label.to_numpy()).mean() == pytest.approx(run.metrics['error_rate'])
     assert '0.144' not in capsys.readouterr().out, 'nothing to warn of'
+    wrong = run.predictions.assign(predicted=['dog' if label == 'cat' else 'cat' for label in run.predictions.label])[3:7]
+    logits = [[weight@run.features[0][i] for photos, weight in run.heads if i in photos][0] for i in wrong.index]
+    differences = [(a-b)*(1 if label == 'dog' else -1) for (a, b), label in zip(logits, wrong.label)]
+    assert np.allclose([values.mean() for values in looked_at(run, wrong)], differences, atol=1e-3), 'a map is exact'
+    curve = run.metrics['curve']
+    assert curve['n'] == 16 and curve['after'] == run.metrics['error_rate'] and curve['n_half'] < curve['n_all'] < 16
 
 
 @pytest.mark.parametrize('arch, weights, real, words', [

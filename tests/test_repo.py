@@ -34,12 +34,13 @@ MAY_IMPORT = {
     'precision': 'core',
     'sources': 'core drawn photos',
     'batches': 'core photos presize warp',
-    'inventory': 'core labels photos tables',
+    'fixes': 'core tables',
+    'inventory': 'core fixes labels photos tables',
     'splits': 'copies core photos',
     'data': 'batches core inventory labels photos splits warp',
     'weights': 'core',
     'model': 'core warp weights',
-    'saving': 'batches core model warp weights',
+    'saving': 'batches core model tables warp weights',
     'checkpoint': 'core model saving weights',
     'features': 'core',
     'training': 'checkpoint core features lrs',
@@ -52,14 +53,17 @@ MAY_IMPORT = {
     'tasks': 'judge labels quiz',
     'handout': 'core questions',
     'webpage': 'core figures photos',
-    'report': 'core figures interpret lrs webpage',
-    'pets': 'batches checkpoint core data distributed features interpret loss model photos plan precision report saving sources training warp weights',
-    'predict': 'batches core features interpret inventory loss photos saving',
+    'maps': 'figures photos warp',
+    'outcome': 'core fixes interpret tables',
+    'measure': 'distributed features interpret maps outcome training',
+    'report': 'core figures fixes interpret lrs maps measure outcome webpage',
+    'pets': 'checkpoint core data distributed features fixes interpret loss measure model outcome plan precision report saving sources training warp weights',
+    'predict': 'batches core features interpret inventory loss photos saving tables',
     'export': 'core predict',
     'app': 'core export photos predict report',
     'cards': 'core handout',
     'guide': 'core handout questions tasks',
-    'results': 'core handout judge questions quiz saving',
+    'results': 'core handout judge questions quiz tables',
     'cli': 'app cards core export guide pets predict quiz results',
     'course': 'core data model sources',
     'compare': '',
@@ -68,10 +72,10 @@ MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
                   'tables', 'inventory', 'splits', 'effects', 'compare', 'digits', 'export', 'app', 'cards', 'guide',
-                  'results', 'progress', 'forms')
+                  'results', 'progress', 'forms', 'fixes', 'maps', 'outcome', 'measure')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
                  'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare', 'export', 'app', 'cards', 'guide',
-                 'results', 'progress', 'forms')
+                 'results', 'progress', 'forms', 'fixes')
 LONG = 'drawn', 'questions', 'tasks' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])

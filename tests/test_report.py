@@ -1,4 +1,4 @@
-"The page that a run leaves: what it calls a mistake, what it advises, how it looks on a screen and on a telephone."
+"What a run leaves: what it calls a mistake, what it advises, decisions that come back, two runs compared, how the page looks."
 import json
 import shutil
 from types import SimpleNamespace
@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pet_breeds.fixes import fix_labels, fix_lines, photo_digest, read_fixes
+from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, mistakes, paired_difference, predictions
 from pet_breeds.pets import run_pets
-from pet_breeds.report import confused_pairs, doubtful, mistakes, predictions, suggestions
+from pet_breeds.report import suggestions
 
 VOCAB = ['beagle', 'boxer', 'pug']
 
@@ -30,7 +32,7 @@ def test_right_ones_are_never_called_mistakes_and_sure_ones_come_first():
 def test_doubtful_labels_by_the_probability_of_the_label():
     table = doubtful(PREDS)
     assert list(table.file) == ['1.jpg', '2.jpg', '3.jpg'] and list(table.prob_label) == [.02, .2, .3]
-    assert list(table.suggested) == ['beagle', 'pug', 'beagle'] and (table.fix == '').all()
+    assert list(table.suggested) == ['beagle', 'pug', 'beagle'] and (table[['fix', 'new_label']] == '').all(axis=None)
 
 
 def test_pairs_count_both_directions():
@@ -48,22 +50,120 @@ def epochs(train, valid): return pd.DataFrame(dict(train_loss=train, valid_loss=
 
 
 @pytest.mark.parametrize('table, words', [
-    (None, 'does not apply to a fitted head'), (epochs([1], [1]), 'does not apply to a fitted head'),
+    (None, 'does not apply to a fitted head'), (epochs([1], [1]), 'One epoch shows no trend'),
     (epochs([1, .9], [1.2, 1.]), 'a longer training may help'), (epochs([.4, .2], [1., 1.]), 'more photos will help'),
     (epochs([1, .9], [1., 1.]), 'more likely to help')])
-def test_what_would_help(table, words): assert words in suggestions(SimpleNamespace(predictions=PREDS, epochs=table))[2]
+def test_what_would_help(table, words): assert words in suggestions(SimpleNamespace(predictions=PREDS, epochs=table, metrics={}))[2]
+
+
+@pytest.mark.parametrize('low, difference, high, word', [(-.2, -.1, -.01, 'will help'), (-.2, -.1, .01, 'may help'), (-.1, 0., .1, 'will hardly help')])
+def test_a_curve_comes_before_the_epochs(low, difference, high, word):
+    curve = dict(n_half=50, n_all=100, before=.3, after=.3+difference, low=low, difference=difference, high=high)
+    said = suggestions(SimpleNamespace(predictions=PREDS, epochs=None, metrics=dict(curve=curve)))[2]
+    assert word in said and 'fitted to 50 photos, the head is wrong on 30 of 100' in said
 
 
 def test_what_to_check_and_to_collect():
-    pair, labels, _ = suggestions(SimpleNamespace(predictions=PREDS, epochs=None))
+    pair, labels, _ = suggestions(SimpleNamespace(predictions=PREDS, epochs=None, metrics={}))
     assert 'beagle and pug: 2 of the 3 mistakes' in pair and 'Check 1 label' in labels
-    pair, labels, _ = suggestions(SimpleNamespace(predictions=PREDS[:1], epochs=None))
+    pair, labels, _ = suggestions(SimpleNamespace(predictions=PREDS[:1], epochs=None, metrics={}))
     assert 'no mistake' in pair and 'No label' in labels
+
+
+def test_the_surer_the_fewer():
+    table = coverage(PREDS)
+    assert list(table.answered) == sorted(table.answered, reverse=True) and table.answered[0] == len(PREDS)
+    assert table.wrong.tolist() == [3, 3, 2, 1, 1, 1, 1] and table.unsure_below.iloc[-1] == .95, 'none is as sure as 0.99'
+    assert ((table.low <= table.error_rate) & (table.error_rate <= table.high)).all()
+
+
+# Decisions that come back
+
+ROWS = pd.DataFrame(dict(file=['b/1.jpg', 'b\\2.jpg', "'=3.jpg", 'b/4.jpg', 'b/5.jpg'], label='pug', suggested='boxer',
+                         fix=['relabel', '', 'DROP', '', 'keep'], new_label=['', 'Beagle', '', '', '']))
+FORMS = {'comma': dict(sep=',', encoding='utf-8'), 'Excel, Germany': dict(sep=';', encoding='utf-8-sig'), 'tab': dict(sep='\t', encoding='utf-8-sig'),
+         'frame': None, 'Windows lines': dict(sep=';', lineterminator='\r\n', encoding='utf-8')}
+
+
+@pytest.fixture
+def five(tmp_path):
+    "A folder of five files, the table of its photos, and a file without a label"
+    (tmp_path/'b').mkdir()
+    files = [tmp_path/f for f in ('b/1.jpg', 'b/2.jpg', '=3.jpg', 'b/4.jpg', 'b/5.jpg', 'b/6.jpg')]
+    for f in files: f.write_bytes(f.name.encode())
+    table = pd.DataFrame(dict(file=files[:5], label=['pug', 'pug', 'pug', 'beagle', 'beagle'], is_valid=[False]*4 + [True]))
+    table.attrs.update(skipped=files[5:], test=dict(file=[], label=[]))
+    return table
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_a_table_comes_back_from_any_spreadsheet(form, five, tmp_path):
+    "With either slash, a quote before what is no formula, and a label in another case"
+    if FORMS[form]: ROWS.to_csv(tmp_path/'edited.csv', index=False, **FORMS[form])
+    done = fix_labels(five, read_fixes([str(tmp_path/'edited.csv') if FORMS[form] else ROWS]), tmp_path)
+    assert [(f.name, label) for f, label in zip(done.file, done.label)] == [('1.jpg', 'boxer'), ('2.jpg', 'beagle'), ('4.jpg', 'beagle'), ('5.jpg', 'beagle')]
+    assert done.attrs['fixed'] == dict(kept=1, dropped=['=3.jpg'], relabeled=[['b/1.jpg', 'pug', 'boxer'], ['b/2.jpg', 'pug', 'beagle']], new_labels=['boxer'])
+    assert list(done.is_valid) == [False, False, False, True] and (tmp_path/'=3.jpg').exists(), 'the photo itself stays'
+
+
+def decided(**columns): return ROWS.assign(**{'fix': '', 'new_label': '', **columns})
+
+
+@pytest.mark.parametrize('tables, words', [
+    ([decided(fix='dorp')], "row 0: fix is 'dorp'; write keep, relabel or drop .did you mean 'drop'"), ([decided()], 'no row has a decision'),
+    ([decided(fix='beagle')], "fix is 'beagle'.*into the column new_label"), ([decided(fix='drop', new_label='pug')], "fix is drop, but new_label is 'pug'"),
+    ([decided(fix='relabel', suggested='')], 'relabel needs a label'), ([ROWS.drop(columns=['fix', 'new_label'])], 'has no column fix'),
+    ([ROWS.assign(file='')], 'have no photo'), ([ROWS, decided(fix='drop')], 'b/1.jpg has two decisions: relabel boxer .*and drop'),
+    ([ROWS, decided(fix='relabel', new_label='sphynx')], 'relabel boxer .*relabel sphynx'),
+    ([ROWS.assign(file=['b/1.jpg', 'b/9.jpg', 'b/4.jpg', 'b/4.jpg', 'b/5.jpg'])], r'1 photo cannot be found .*b/9.jpg .this table, row 1.: give the --path'),
+    ([ROWS.assign(digest='sha256:0123456789ab')], 'b/1.jpg has changed since'), ([decided(fix='drop')], 'fewer than two breeds are left'),
+    ([decided(fix='keep'), decided(fix=['drop', '', '', '', ''], file=['b\\1.jpg', *'abcd'])], 'has two decisions: keep .*and drop')], ids=str)
+def test_what_cannot_be_decided_is_one_error(tables, words, five, tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match=words) as e: fix_labels(five, read_fixes(tables), tmp_path)
+    assert '\n' not in str(e.value)
+
+
+def test_a_photo_without_a_label_gets_one_and_a_new_label_is_said(five, tmp_path):
+    rows = pd.DataFrame(dict(file=['b/6.jpg', 'b/1.jpg', 'notes.txt'], fix=['relabel', 'relabel', 'drop'], new_label=['pug', 'begle', ''],
+                             digest=[photo_digest(tmp_path/'b/6.jpg'), '', '']))
+    (tmp_path/'notes.txt').touch()
+    done = fix_labels(five, read_fixes([rows]), tmp_path)
+    assert list(done.label) == ['begle', 'pug', 'pug', 'beagle', 'beagle', 'pug'] and done.is_valid.sum() == 1 and done.attrs['skipped'] == []
+    assert "begle is a new label: no other photo had it (did you mean 'beagle'?)." in fix_lines(done.attrs['fixed'], ['beagle', 'begle', 'pug'])
+    with pytest.raises(ValueError, match='notes.txt is no photo that can be used'): fix_labels(five, read_fixes([rows.assign(fix='relabel', new_label='pug')]), tmp_path)
+
+
+# Two runs on the same photos
+
+def test_a_difference_is_never_certain_without_photos_that_differ():
+    same = paired_difference([0]*20, [0]*20)
+    assert same['difference'] == 0 and same['low'] < -.05 and same['high'] > .05
+    better = paired_difference([1]*12 + [0]*88, [0]*100)
+    assert better['high'] < 0 and better['low'] < better['difference'] == -.12 < better['high']
+    with pytest.raises(ValueError): paired_difference([], [])
+
+
+def test_photos_are_the_same_by_name_and_bytes():
+    def run(preds, command=None): return SimpleNamespace(predictions=preds, metrics=dict(command=command))
+    old = PREDS.assign(digest=list('abcde'))
+    new = old.assign(predicted=old.label, label=['boxer', *old.label[1:]], digest=list('abcdX'))
+    found = compare_reports(run(old), run(new, 'pet_breeds --size=64'))
+    assert (found['n'], found['mended'], found['broken'], found['relabeled']) == (4, ['1.jpg', '2.jpg', '3.jpg'], [], ['0.jpg'])
+    assert found['only_before'] is None and (found['before'], found['after']) == (1., .25)
+    assert compare_reports(run(old), run(new.assign(digest='Y')))['n'] == 0
+
+
+def test_a_table_that_somebody_edited_is_not_compared(folder, tmp_path):
+    shutil.copytree(folder, tmp_path/'copy')
+    assert compare_reports(tmp_path/'copy', folder)['difference'] == 0
+    with open(tmp_path/'copy'/'predictions.csv', 'a') as f: f.write('x')
+    with pytest.raises(ValueError, match='not as a run wrote it'): compare_reports(tmp_path/'copy', folder)
+    with pytest.raises(OSError): compare_reports(tmp_path/'gone', folder)
 
 
 @pytest.fixture(scope='module')
 def folder(drawn, tmp_path_factory):
-    "A report on photos of four breeds, some with another breed's label and one with a name that a page must escape"
+    "The second report on photos of four breeds, after two decisions; one photo has a name that a page must escape"
     top = tmp_path_factory.mktemp('mine')
     for file in sorted((drawn/'images').glob('*.jpg')):
         breed = file.name.rpartition('_')[0]
@@ -71,8 +171,23 @@ def folder(drawn, tmp_path_factory):
         shutil.copy(file, top/'photos'/breed)
     first = min((top/'photos'/'pug').iterdir())
     first.rename(first.with_name('<img src=x onerror=alert(1)>.jpg'))
-    run_pets(path=str(top/'photos'), epochs=1, size=32, bs=8, lr='1e-3', out=str(top/'report'))
+    options = dict(path=str(top/'photos'), head='linear', size=64, bs=8, lr='1e-3')
+    run_pets(**options, out=str(top/'first'))
+    table = pd.read_csv(top/'first'/'doubtful.csv', dtype=str, keep_default_na=False)
+    table.loc[:1, 'fix'] = ['drop', 'relabel']
+    table.to_csv(top/'edited.csv', index=False)
+    run_pets(**options, epochs=1, fix=[str(top/'edited.csv')], out=str(top/'report'))
     return top/'report'
+
+
+def test_the_second_report_says_what_was_decided_and_how_it_compares(folder):
+    m, page, rows = json.loads((folder/'metrics.json').read_text()), (folder/'index.html').read_text(), pd.read_csv(folder.parent/'edited.csv')
+    assert m['fix'] == dict(kept=0, dropped=[rows.file[0]], relabeled=[[rows.file[1], rows.label[1], rows.suggested[1]]], new_labels=[])
+    assert f"--fix={folder.parent/'edited.csv'}" in m['command'] and m['n_train'] + m['n_valid'] == 38, 'one has no label'
+    assert '1 photo left out and 1 label changed' in page and 'The report &#39;first&#39; measured' in page and 'only here: --epochs=1' in page
+    found = compare_reports(folder.parent/'first', folder)
+    assert found['n'] == m['n_measured'] and set(found['only_after']) == {'--epochs=1', f"--fix={folder.parent/'edited.csv'}"}
+    for name in ('doubtful.csv', 'looks_wrong.csv'): assert {'fix', 'new_label', 'digest'} <= set(pd.read_csv(folder/name))
 
 
 def test_the_tables_agree_with_the_metrics(folder):
@@ -98,6 +213,10 @@ def test_the_page_in_a_browser(folder, width, scheme):
         page.on('dialog', lambda d: said.append(d.message))
         page.goto((folder/'index.html').as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        seen = "[...document.querySelectorAll('.switch + .gallery img')].map(i => [i.className, i.offsetHeight > 0])"
+        assert (before := page.evaluate(seen)) and all(shown == (name == '') for name, shown in before)
+        page.get_by_label('Show where the model looked').press('Space')
+        assert page.evaluate(seen) == [[name, not shown] for name, shown in before]
         wide = page.evaluate('''[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll') && !e.closest('svg')
             && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))''')
         assert wide == [] and page.evaluate('document.documentElement.scrollWidth') <= width
