@@ -86,7 +86,7 @@ def _judge_code(id, source, run, parent):
         resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
     steps, answer = _asked_in(id, source)
     steps = [s for s in steps if not any(isinstance(n, ast.Name) and n.id in ('quiz', 'tasks') for n in ast.walk(s))
-             and not (isinstance(s, ast.ImportFrom) and s.module in ('pet_breeds', 'pathlib'))] # no quiz is needed, and `Path` is given
+             and not (isinstance(s, ast.ImportFrom) and s.module in ('pet_breeds', 'pathlib'))] # `Path` is given
     last = [s.value for s in steps if isinstance(s, ast.Assign) and isinstance(answer, ast.Name)
             and [getattr(t, 'id', '') for t in s.targets] == [answer.id]]
     try: value = _unrun(last[-1] if last else answer)
@@ -183,9 +183,11 @@ def hand_in(
     name:str, # yours, such as 'Ada Lovelace'
     folder:str|Path='.', # the folder of your notebooks
     seconds:float=10, # time for each answer
-)->None:
+):
     "Check the answers in your saved notebooks, and write them to a file for your teacher, such as Ada_Lovelace.json"
-    if name is ...: return say('Put your name, in quotes, in the place of the `...` and run the cell again.')
+    if name is ...:
+        say('Put your name, in quotes, in the place of the `...` and run the cell again.')
+        return
     if not isinstance(name, str) or not re.search(r'\w', name):
         raise ValueError("give your name in quotes, such as hand_in('Ada Lovelace')")
     folder, name = user_path(folder), one_line(name.strip(), 80)
@@ -311,7 +313,9 @@ def gather(
     handed_in, dest = user_path(handed_in), empty_place(dest)
     check_number('--seconds', seconds, 1, 600, whole=False)
     if not handed_in.is_dir(): raise FileNotFoundError(f'{handed_in}: no such folder')
-    rows, answers, problems = [], [], []
+    rows:list = []
+    answers:list = []
+    problems:list = []
     for file in _all_files(handed_in):
         name = file.relative_to(handed_in)
         try:
