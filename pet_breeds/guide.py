@@ -118,7 +118,8 @@ def teachers_guide(
     "For each lesson what it needs, its tasks and common mistakes; then the rubric for answers in words"
     answers, course = read_answers(nbs), {nb: (read_cells(nb), student_cells(nb)) for nb in lessons(nbs)}
     hours = sum(minutes(student) for _, student in course.values())/60
-    rows, parts, before = ['| lesson | minutes | tasks | questions | refers to |', '|---|---|---|---|---|'], [], []
+    rows, parts = ['| lesson | minutes | tasks | questions | refers to |', '|---|---|---|---|---|'], []
+    before:list = []
     for nb, (cells, student) in course.items():
         here = [id for id, a in answers.items() if a['notebook'] == nb.stem]
         rows.append(f'| [{nb.stem}](#{nb.stem}) | {minutes(student):.0f} | {sum(map(is_task, student))} | '

@@ -168,7 +168,8 @@ def student_cells(
     locked:bool=False, # without the calls that show an answer, and the sentences about them
 )->list: # cells, as they stand in a notebook's file
     "The cells of a lesson without its answers; raises ValueError for a question that is not in `questions`"
-    out, questions = [], QUESTIONS if questions is None else questions
+    out:list = []
+    questions = QUESTIONS if questions is None else questions
     for (cell, *_), found in _sections(nb, _TAKEN):
         source, code = _COLAB.sub('', cell['source']), cell['cell_type'] == 'code'
         if locked and code and _GIVES_AWAY.search(source): continue

@@ -12,7 +12,7 @@ import pet_breeds
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from .core import check_number, count_of, one_line, refuse_foreign, say, user_path, visible, write_whole
 from .handout import empty_place, fill_folder, is_task, lessons, read_cells
 from .judge import Failed, within
@@ -44,12 +44,13 @@ def _asked_in(id, source):
 
 # %% ../nbs/internals/results.ipynb #run-def
 _MAY_IMPORT = {'cmath', 'collections', 'decimal', 'fastcore.foundation', 'fractions', 'functools', 'itertools', 'math',
-               'numpy', 'operator', 'pandas', 'random', 're', 'scipy.special', 'statistics', 'string', 'torch',
+               'numpy', 'operator', 'pandas', 'random', 're', 'scipy.special', 'statistics', 'torch',
                'torch.nn', 'torch.nn.functional', 'pet_breeds.loss', 'pet_breeds.lrs', 'pet_breeds.labels'}
 _NOT_RUN = re.compile( # names that reach files, other processes or Python itself
     r'__.*|open|exec|eval|compile|(?:get|set|del)attr|globals|locals|vars|input|breakpoint|help|exit|quit|hub|ops|'
     r'utils|jit|multiprocessing|distributed|ctypes\w*|io|os|sys|lib\w*|f2py|subprocess|builtins|importlib|inspect|'
-    r'pickle|shutil|testing|package|compiler|memmap|'
+    r'pickle|shutil|testing|package|compiler|memmap|p?open|system|platform|spawn\w*|fork|'
+    r'kill|query|attrgetter|methodcaller|'
     r'\w*(?:save|load|dump|read|write|unlink|remove|rmdir|mkdir|rename|touch|'
     r'symlink|hardlink|chmod)\w*|from_?(?:file|buffer|npy|regex)|tofile|genfromtxt|to_(?!numpy|list|dict|tensor)\w+')
 _LIMIT = 8 * 2**30 # bytes of memory for the other process
@@ -61,7 +62,8 @@ def _refuse_to_run(steps):
         match node:
             case ast.Import(names=names): reached = [a.name for a in names if a.name not in _MAY_IMPORT]
             case ast.ImportFrom(module=module, level=level, names=names):
-                reached = [module] if level or module not in _MAY_IMPORT else [a.name for a in names if a.name == '*']
+                odd = [a.name for a in names if a.name[0] in '*_' or a.name == 'Path' or _NOT_RUN.fullmatch(a.name)]
+                reached = [module] if level or module not in _MAY_IMPORT else odd
             case ast.Attribute(attr=name) if name[0] == '_': reached = [name]
             case ast.Name(id=name) | ast.Attribute(attr=name): reached = [name] if _NOT_RUN.fullmatch(name) else []
             case _: continue
@@ -72,6 +74,7 @@ def _value(steps, answer):
     _refuse_to_run([*steps, ast.Expr(answer)])
     used = {node.id for step in [*steps, ast.Expr(answer)] for node in ast.walk(step) if isinstance(node, ast.Name)}
     names = {name: import_module(module) for name, module in _GIVEN.items() if name in used}
+    names |= dict(Path=PurePath, PurePath=PurePath) # paths that reach no disk
     exec(compile(ast.Module(steps, []), 'answer', 'exec'), names)
     return eval(compile(ast.Expression(answer), 'answer', 'eval'), names)
 
@@ -83,7 +86,7 @@ def _judge_code(id, source, run, parent):
         resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
     steps, answer = _asked_in(id, source)
     steps = [s for s in steps if not any(isinstance(n, ast.Name) and n.id in ('quiz', 'tasks') for n in ast.walk(s))
-             and not (isinstance(s, ast.ImportFrom) and s.module == 'pet_breeds')]
+             and not (isinstance(s, ast.ImportFrom) and s.module in ('pet_breeds', 'pathlib'))] # `Path` is given
     last = [s.value for s in steps if isinstance(s, ast.Assign) and isinstance(answer, ast.Name)
             and [getattr(t, 'id', '') for t in s.targets] == [answer.id]]
     try: value = _unrun(last[-1] if last else answer)
@@ -152,6 +155,7 @@ def _answers_in(folder):
                 if id in QUESTIONS: yield id, _complete(cell['source'], known)
             if made := re.search(r'^#\| default_exp (\w+)', cell['source'], re.M): module = made[1]
             known.update(_definitions(cell['source'], module))
+            for ours in ('quiz', 'tasks'): known.pop(ours, None) # not needed to check an answer again
 
 def _worth(verdict): return ('wrong', UNCLEAR, 'right').index(verdict.partition(':')[0])
 
@@ -179,8 +183,11 @@ def hand_in(
     name:str, # yours, such as 'Ada Lovelace'
     folder:str|Path='.', # the folder of your notebooks
     seconds:float=10, # time for each answer
-)->None:
+):
     "Check the answers in your saved notebooks, and write them to a file for your teacher, such as Ada_Lovelace.json"
+    if name is ...:
+        say('Put your name, in quotes, in the place of the `...` and run the cell again.')
+        return
     if not isinstance(name, str) or not re.search(r'\w', name):
         raise ValueError("give your name in quotes, such as hand_in('Ada Lovelace')")
     folder, name = user_path(folder), one_line(name.strip(), 80)
@@ -191,6 +198,7 @@ def hand_in(
     for id, answer in found.items():
         if answer['verdict'] != 'right': say(f'{id.upper()} {answer["verdict"]}. {reasons[id]}'.strip())
     write_whole(file, (json.dumps(results, indent=1, ensure_ascii=False) + '\n').encode('utf-8', 'backslashreplace'))
+    if not found: say('No answer was found. Save your notebooks, then run this cell again.')
     say(f"{_counts([a['verdict'] for a in found.values()])}. Hand in this file: {file.name}")
 
 # %% ../nbs/internals/results.ipynb #read-def
@@ -265,13 +273,14 @@ def _student_row(file, results, run, seconds):
     kinds = [v.partition(':')[0] for v in verdicts.values()]
     counts = {kind: kinds.count(kind) for kind in _RANK[:3]}
     row = dict(name=one_line(results['name'], 80), file=one_line(file), **counts, noticed='; '.join(noticed),
-               **{id: verdicts.get(id, NONE) for id in QUESTIONS})
-    row[NONE] = list(row.values()).count(NONE)
+               **{id: '' if verdicts.get(id, NONE) == NONE else verdicts[id] for id in QUESTIONS})
+    row[NONE] = sum(row[id] == '' for id in QUESTIONS)
     return row, {id: (results['answers'][id]['source'], why) for id, why in unclear.items()}
 
 def _to_read(rows, answers):
     "The answers that no check could judge, as Markdown"
-    parts = ['# To read', 'Answers that no check could judge, beside the points of a full answer.']
+    about = 'Answers that no check could judge, beside the points of a full answer.'
+    parts = ['# To read', about if any(answers) else 'The checks could judge all answers.']
     for id, q in QUESTIONS.items():
         if not (here := [(row['name'], *read[id]) for row, read in zip(rows, answers) if id in read]): continue
         parts += [f'## {id.upper()}', q.text, '\n'.join(f'- {p}' for p in q.points)]
@@ -287,7 +296,7 @@ def _summary(rows, problems, dest):
     noticed = [f"{row['name']} ({row['file']}): {part}" for row in rows for part in row['noticed'].split('; ') if part]
     for title, lines in (('Noticed', noticed), ('Not read', problems)):
         if lines: say(f'\n{title}:\n  ' + '\n  '.join(lines))
-    tried = {id: n for id in QUESTIONS if (n := sum(row[id] != NONE for row in rows))}
+    tried = {id: n for id in QUESTIONS if (n := sum(row[id] != '' for row in rows))}
     right = {id: sum(row[id] == 'right' for row in rows) for id in tried}
     hard = sorted((id for id in tried if right[id] < tried[id]), key=lambda id: right[id]/tried[id])[:3]
     hard = [f'{id.upper()} ({right[id]} of {tried[id]} right)' for id in hard]
@@ -304,7 +313,9 @@ def gather(
     handed_in, dest = user_path(handed_in), empty_place(dest)
     check_number('--seconds', seconds, 1, 600, whole=False)
     if not handed_in.is_dir(): raise FileNotFoundError(f'{handed_in}: no such folder')
-    rows, answers, problems = [], [], []
+    rows:list = []
+    answers:list = []
+    problems:list = []
     for file in _all_files(handed_in):
         name = file.relative_to(handed_in)
         try:

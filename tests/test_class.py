@@ -78,6 +78,7 @@ def test_what_is_handed_in(handed_in):
     assert 'def nll(logp, targ):' in ada['answers']['q10']['source'], 'what an answer uses from above comes with it'
     assert {id: a['verdict'] for id, a in bob['answers'].items()} == dict(
         q1=UNCLEAR, q7='right', q9='right', q11='right', q12='right', q20='wrong: linear', q22='wrong: depth by name')
+    assert not any('import quiz' in a['source'] for student in (ada, bob, mallory) for a in student['answers'].values())
     assert mallory['answers']['q7']['verdict'] == 'wrong: one_batch' and 'q15' not in mallory['answers']
 
 
@@ -105,7 +106,7 @@ def test_who_tampered_is_named_and_nobody_else(handed_in, tmp_path, capsys):
     assert rows['Mallory']['noticed'].split('; ') == [
         'q7: the file says right, the check says wrong: one_batch', 'q8: this is an answer to q9, so its id was changed',
         "q8: the file says right, the check says can't tell", 'q42: there is no such question', 'q6: the file says excellent, the check says right']
-    assert (rows['Ada Lovelace']['right'], rows['Bob']['right'], rows['Bob']['wrong'], rows['Bob'][UNCLEAR], rows['Bob'][NONE]) == ('25', '4', '2', '1', '18')
+    assert (rows['Ada Lovelace']['right'], rows['Bob']['right'], rows['Bob']['wrong'], rows['Bob'][UNCLEAR], rows['Bob'][NONE], rows['Bob']['q2']) == ('25', '4', '2', '1', '18', '')
     assert rows['Mallory']['q7'] == 'wrong: one_batch', 'what the check says is what counts'
     assert rows['Bob']['file'] == 'group b/Bob.json'
     assert 'Ada Lovelace  25 right, 0 wrong' in out and out.count('Mallory (Mallory.json): ') == 5 and 'Hardest: ' in out
@@ -120,10 +121,12 @@ def test_handed_in_again_the_own_file_is_replaced_and_no_other(handed_out, tmp_p
     assert capsys.readouterr().out.endswith('1 right, 24 not answered. Hand in this file: Zoë_O_Neil.json\n')
     assert read_results(tmp_path/'Zoë_O_Neil.json')['name'] == "Zoë O'Neil"
     (tmp_path/'Bob.json').write_text('my thesis')
-    for name, says in (('Bob', 'not ours'), ("Zoë O_Neil", 'not ours'), (..., 'give your name in quotes'), (' ', 'give your name'), (5, 'give your name')):
+    for name, says in (('Bob', 'not ours'), ("Zoë O_Neil", 'not ours'), (' ', 'give your name in quotes'), (5, 'give your name')):
         with pytest.raises((ValueError, FileExistsError), match=says): hand_in(name, tmp_path)
     assert sorted(f.name for f in tmp_path.iterdir()) == ['01_a.ipynb', 'Bob.json', 'Zoë_O_Neil.json'] and (tmp_path/'Bob.json').read_text() == 'my thesis'
     with pytest.raises(FileNotFoundError, match='no lesson here'): hand_in('Bob', tmp_path/'none')
+    hand_in(..., tmp_path)
+    assert capsys.readouterr().out.startswith('Put your name, in quotes')
 
 
 def test_the_better_of_two_answers_counts(tmp_path, capsys):
@@ -145,7 +148,7 @@ def test_the_better_of_two_answers_counts(tmp_path, capsys):
     ('q16', RIGHT['q16'].replace('/10', ''), 'wrong: at the minimum'),
     ('q7', 'quiz.q7.check(...)', NONE), ('q10', QUESTIONS['q10'].stub, NONE), ('q3', QUESTIONS['q3'].stub, NONE),
     ('q7', 'quiz.q8.check("summary")', UNCLEAR), ('q7', 'def f(:\nquiz.q7.check(f)', UNCLEAR), ('q7', '', UNCLEAR), ('fr2', 'quiz.fr2.check(runs.T)', UNCLEAR),
-    ('q15', '_x = [float("nan") for _ in range(1)]\nquiz.q15.check(_x[0])', 'right'), ('q10', 'def f(acts, targ): return 1/0\nquiz.q10.check(f)', 'wrong')])
+    ('q2', 'from pathlib import Path\nquiz.q2.check(lambda f: Path(f).stem.rpartition("_")[0])', 'right'), ('q15', '_x = [float("nan") for _ in range(1)]\nquiz.q15.check(_x[0])', 'right'), ('q10', 'def f(acts, targ): return 1/0\nquiz.q10.check(f)', 'wrong')])
 def test_the_verdict_on_a_cell(id, source, verdict): assert check_source(id, source)[0] == verdict
 
 
@@ -153,10 +156,12 @@ def test_the_verdict_on_a_cell(id, source, verdict): assert check_source(id, sou
     ('open("thesis.tex", "w")', 'open'), ('x = __import__("os")', '__import__'), ('import os', 'os'), ('from shutil import rmtree', 'shutil'),
     ('from math import *', '*'), ('from . import x', 'None'), ('().__class__', '__class__'), ('torch.load("x")', 'load'), ('pd.read_pickle("x")', 'read_pickle'),
     ('np.save("x", 1)', 'save'), ('torch.hub', 'hub'), ('pd.io', 'io'), ('getattr(torch, "lo"+"ad")', 'getattr'), ('re.sys', 'sys'), ('eval("1")', 'eval'),
-    ('exec("1")', 'exec'), ('import numpy.ctypeslib', 'numpy.ctypeslib'), ('x.to_csv("x")', 'to_csv'), ('f = [].__reduce__', '__reduce__')])
+    ('exec("1")', 'exec'), ('import numpy.ctypeslib', 'numpy.ctypeslib'), ('x.to_csv("x")', 'to_csv'), ('f = [].__reduce__', '__reduce__'),
+    ('from pet_breeds.labels import os as x', 'os'), ('from random import _os', '_os'), ('from numpy import load', 'load'), ('import operator\n    operator.attrgetter', 'attrgetter'),
+    ('from pet_breeds.labels import Path', 'Path')])
 def test_code_that_reaches_beyond_arithmetic_is_not_run(code, uses):
     "Neither at the top, nor in a function, nor in what is checked"
-    for source in (f'{code}\ndef f(acts, targ): return 0\nquiz.q10.check(f)', f'def f(acts, targ):\n    {code}\nquiz.q10.check(f)'):
+    for source in (f'{code.replace(chr(10) + "    ", chr(10))}\ndef f(acts, targ): return 0\nquiz.q10.check(f)', f'def f(acts, targ):\n    {code}\nquiz.q10.check(f)'):
         assert check_source('q10', source) == (UNCLEAR, f'not run, because it uses {uses}: read it')
 
 
