@@ -118,7 +118,7 @@ def test_the_page(browser, report, uploads, drawn, asked, capsys):
     assert said['text.jpg'] == ('No answer: a photo cannot be read: it is in no format that Pillow knows', None)
     assert kept == [] and temporary() == before
     assert set(hosts) <= {address.split('/')[2], 'data:', 'blob:'} and asked == []
-    assert address.startswith('http://127.0.0.1:') and capsys.readouterr() == ('', '')
+    assert address.startswith('http://127.0.0.1:') and capsys.readouterr().out == ''
 
 
 def test_the_space_in_a_browser(browser, space, uploads, asked, monkeypatch, tmp_path):
