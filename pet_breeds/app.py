@@ -14,7 +14,7 @@ from pathlib import Path
 from signal import SIGINT
 from unittest.mock import patch
 from .core import check_number, count_of, hidden_beside, one_line, put_in_place, require, say, user_path
-from .export import export_onnx
+from .export import onnx_model
 from .photos import any_photo
 from .predict import Predictor
 import numpy as np
@@ -171,7 +171,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 QUIET = {quiet}
 SESSION = onnxruntime.InferenceSession(Path(__file__).with_name('model.onnx'))
 LABELS = json.loads(SESSION.get_modelmeta().custom_metadata_map['labels'])
-FORMATS = 'JPEG', 'MPO', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF'
+FORMATS = 'JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF'
+Image.init() # so that Pillow knows all of them
 
 def answer(data):
     pixels = upright(data, {item}, FORMATS)
@@ -188,11 +189,12 @@ def upright(
     "The pixels of a photo, upright and on white, with Pillow alone. Raises what Pillow raises"
     try: im = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError: raise ValueError('this is no photo in a known format') from None
-    turn, times = im.getexif(), max(1, min(im.size)//item).bit_length()-1
+    turn, halvings = im.getexif(), lambda: max(1, min(im.size)//item).bit_length()-1
+    im.draft(im.mode, tuple(side >> halvings() for side in im.size)) # a large JPEG is decoded smaller at once
     if im.has_transparency_data:
         im = im.convert('RGBA')
         im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
-    im = im.convert('RGB').reduce(2**times)
+    im = im.convert('RGB').reduce(2**halvings())
     im.getexif().update(turn)
     return np.array(ImageOps.exif_transpose(im))
 
@@ -214,13 +216,15 @@ def write_space(
     with hidden_beside(dest) as work:
         new = work/'new'
         new.mkdir()
-        export_onnx(report, new/'model.onnx')
-        about = Predictor(report)
-        program = _PROGRAM.format(functions=functions, quiet=QUIET, item=about.prep.item, facts=facts, least=least)
-        card = _CARD.format(gradio=version('gradio'), breeds=count_of(len(about.vocab), 'breed'), facts=facts,
-                            arch=about.about['arch'], names=', '.join(one_line(name, 60) for name in about.vocab))
+        data, of = onnx_model(report)
+        (new/'model.onnx').write_bytes(data)
+        program = _PROGRAM.format(functions=functions, quiet=QUIET, item=of.prep.item, facts=facts, least=least)
+        card = _CARD.format(gradio=version('gradio'), breeds=count_of(len(of.vocab), 'breed'), facts=facts,
+                            arch=of.about['arch'], names=', '.join(one_line(name, 60) for name in of.vocab))
         needs = [f'{name}=={version(name)}' for name in ('gradio', 'onnxruntime', 'numpy', 'pillow')]
         for name, text in {'app.py': program, 'README.md': card, 'requirements.txt': '\n'.join(needs)+'\n'}.items():
             (new/name).write_text(text, encoding='utf-8')
         _refuse_space(dest)
-        return put_in_place(new, dest, lambda folder: not any(folder.iterdir()))
+        dest = put_in_place(new, dest, lambda folder: not any(folder.iterdir()))
+    say(f'{one_line(dest)}: a Space, to upload to Hugging Face; or run it here: python {one_line(dest)}/app.py')
+    return dest

@@ -89,7 +89,7 @@ def _readable(part, item):
         except ValueError as e: bad.loc[len(bad)] = [name, 'damaged', one_line(e), False]
     return names, good, bad
 
-def _answers(names, probs, vocab, top, unsure):
+def _answer_rows(names, probs, vocab, top, unsure):
     "A row for each photo: `file`, `breed`, `prob`, and what `top` adds"
     order = np.argsort(-probs, axis=1, kind='stable')
     ranked, breeds = np.take_along_axis(probs, order, 1), np.array(vocab, dtype=object)[order]
@@ -99,7 +99,7 @@ def _answers(names, probs, vocab, top, unsure):
         table.update({f'breed_{j+1}': breeds[:, j], f'prob_{j+1}': ranked[:, j]})
     return pd.DataFrame(table)
 
-def _parts(predictor, given, other, labels, top, unsure):
+def _in_parts(predictor, given, other, labels, top, unsure):
     "Answers and unreadable photos, a few batches at a time. Raises ValueError if no photo can be read"
     if unsure and UNSURE in predictor.vocab: raise ValueError(f'--unsure: the model has a breed named {UNSURE!r}')
     usual, step, bad, any_good = {v.casefold(): v for v in predictor.vocab}, 4*predictor.about['bs'], [], False
@@ -107,7 +107,7 @@ def _parts(predictor, given, other, labels, top, unsure):
         names, good, unread = _readable(given[i:i+step], predictor.prep.item)
         bad.append(unread)
         if not good: continue
-        preds, any_good = _answers(names, predictor(good), predictor.vocab, top, unsure), True
+        preds, any_good = _answer_rows(names, predictor(good), predictor.vocab, top, unsure), True
         if labels is not None:
             found = [labels.get(p, '') if isinstance(p, Path) else '' for p in good]
             preds.insert(1, 'label', [usual.get(label.casefold(), label) for label in found])
@@ -136,7 +136,7 @@ def predict_pets(
     _check_answers(top, unsure)
     given, other = _listed(photos := _as_list(photos))
     known = _labels_of(photos, labels) if labels else None
-    parts = _parts(Predictor(model, len(given)), given, other, known, top, unsure)
+    parts = _in_parts(Predictor(model, len(given)), given, other, known, top, unsure)
     return tuple(pd.concat(tables, ignore_index=True) for tables in zip(*parts))
 
 # %% ../nbs/internals/predict.ipynb #label-lines
@@ -226,7 +226,7 @@ def print_predictions(
         predictor, known = Predictor(model, len(given)), _labels_of(photos, labels) if labels else None
         quiet = None if out or not sys.stdout.isatty() else True # None: a bar where the messages go to a terminal
         with tqdm(total=len(given), unit='photo', disable=quiet, leave=False) as bar:
-            for preds, bad in _parts(predictor, given, other, known, top, unsure):
+            for preds, bad in _in_parts(predictor, given, other, known, top, unsure):
                 if len(preds): write(_text(preds, format, first, out))
                 if known is not None: counts.update(zip(preds.label, preds.breed))
                 bar.clear()
