@@ -76,6 +76,23 @@ def show_as_jpeg():
     shell.display_formatter.formatters['image/png'].for_type(Image.Image, lambda image: None)
 
 # %% ../nbs/internals/figures.ipynb #explore-def
+def _pixels(picture):
+    "A picture as RGB, and whether it holds photos"
+    from PIL import Image
+    photos = not hasattr(picture, 'axes') or any(ax.images for ax in picture.axes)
+    return Image.open(BytesIO(encoded(picture, 'png')[1])).convert('RGB'), photos
+
+def _image_tag(picture, alt):
+    "An `img` of HTML that holds its file: a JPEG of photos, or a PNG of 64 colors"
+    pixels, photos = _pixels(picture)
+    kind, data = encoded(pixels, 'jpeg', 80) if photos else _as_png(pixels.quantize(64, dither=0))
+    return f'<img src="data:image/{kind};base64,{b64encode(data).decode()}" alt="{html.escape(alt)}">'
+
+def _as_png(pixels):
+    file = BytesIO()
+    pixels.save(file, 'png', optimize=True)
+    return 'png', file.getvalue()
+
 def show_live(
     kind:str, # 'film' for pictures, 'bits' for a number's bits, 'softmax' for activations: functions in explore.html
     still, # what is shown without a script: a matplotlib Figure, made without pyplot, or a Pillow image
@@ -85,22 +102,21 @@ def show_live(
     "Show a control that the browser draws; it needs no kernel"
     from IPython.display import display
     code = (resources.files('pet_breeds')/'explore.html').read_text(encoding='utf-8')
-    name, data = encoded(still)
-    img = f'<img src="data:image/{name};base64,{b64encode(data).decode()}" alt="{html.escape(alt)}">'
-    figure = f'<figure class="pet-explore" data-kind="{kind}" data-values="{html.escape(json.dumps(values))}">{img}</figure>'
+    data = html.escape(json.dumps(values))
+    figure = f'<figure class="pet-explore" data-kind="{kind}" data-values="{data}">{_image_tag(still, alt)}</figure>'
     display({'text/html': f'{figure}\n{code}', 'text/plain': alt}, raw=True)
 
 # %% ../nbs/internals/figures.ipynb #film-def
 def _film(pictures):
-    "All pictures in one, row by row, as a WebP; and how many stand in a row. Plots stay exact, photos do not"
+    "All pictures in one, row by row, as a WebP; and how many stand in a row. A plot keeps 64 colors, which are enough"
     from PIL import Image
-    sheets = [Image.open(BytesIO(encoded(p, 'png')[1])).convert('RGB') for p in pictures]
-    width, height = (max(side) for side in zip(*(sheet.size for sheet in sheets)))
-    columns = round(len(sheets)**.5)
-    film, file = Image.new('RGB', (columns*width, -(-len(sheets)//columns)*height), 'white'), BytesIO()
-    for i, sheet in enumerate(sheets): film.paste(sheet, (i % columns*width, i//columns*height))
-    photos = not hasattr(pictures[0], 'axes') or any(ax.images for ax in pictures[0].axes)
-    film.save(file, 'WEBP', lossless=not photos, quality=75 if photos else 60, method=4)
+    frames = [_pixels(picture) for picture in pictures]
+    width, height = (max(side) for side in zip(*(pixels.size for pixels, _ in frames)))
+    columns, photos = round(len(frames)**.5), any(photos for _, photos in frames)
+    film, file = Image.new('RGB', (columns*width, -(-len(frames)//columns)*height), 'white'), BytesIO()
+    for i, (pixels, _) in enumerate(frames): film.paste(pixels, (i % columns*width, i//columns*height))
+    if not photos: film = film.quantize(64, dither=0).convert('RGB')
+    film.save(file, 'WEBP', lossless=not photos, quality=70 if photos else 80)
     return dict(film=f'data:image/webp;base64,{b64encode(file.getvalue()).decode()}', columns=columns, width=width, height=height)
 
 def _said(draw, picture, values):
