@@ -41,6 +41,14 @@ def smaller(data):
     data[f'image/{kind}'] = base64.b64encode(out.getvalue()).decode()
 
 
+def with_todays_script(file):
+    "Give the controls that a notebook keeps the script of pet_breeds/explore.html as it is now"
+    nb, code = nbformat.read(file, 4), (NBS.parent/'pet_breeds'/'explore.html').read_text(encoding='utf-8')
+    old = [out.data for cell in nb.cells for out in cell.get('outputs', []) if '<figure class="pet-explore"' in out.get('data', {}).get('text/html', '')]
+    for data in old: data['text/html'] = data['text/html'].partition('</figure>')[0] + f'</figure>\n{code}'
+    if nb != nbformat.read(file, 4): nbformat.write(nb, file)
+
+
 def keep(file, ran):
     "Write the outputs of `ran` into the notebook `file`, cell by cell, where the source is still the same"
     nb, by_id = nbformat.read(file, 4), {c.id: c for c in ran.cells}
