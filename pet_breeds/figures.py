@@ -52,7 +52,10 @@ def encoded(
     file, plot = BytesIO(), hasattr(picture, 'savefig')
     kind = kind or ('png' if plot else 'jpeg')
     options = dict(quality=quality) if kind == 'jpeg' else {}
-    if plot: picture.savefig(file, format=kind, pil_kwargs=options)
+    if plot:
+        bare = picture.get_layout_engine() is None
+        picture.savefig(file, format=kind, pil_kwargs=options)
+        if bare: picture.set_layout_engine('none') # else matplotlib leaves that of the style, and a second file differs
     else: picture.convert('RGB').save(file, kind, **options)
     return kind, file.getvalue()
 

@@ -17,6 +17,7 @@ html_theme = 'sphinx_book_theme'
 html_theme_options = {'show_toc_level': 2, 'use_fullscreen_button': False, 'pygments_light_style': 'a11y-light', 'pygments_dark_style': 'github-dark'}
 html_context = {'default_mode': 'auto'}
 html_static_path, html_css_files = ['static'], ['site.css']
+html_js_files = [('search.js', {'priority': 10})]
 html_show_copyright = html_show_sphinx = False
 html_math_renderer = 'mathml'
 nb_execution_mode = 'off'
