@@ -27,6 +27,19 @@ def collect(src):
     (src/'api'/'index.md').write_text(intro + '\n'.join(['```{toctree}', ':maxdepth: 1', '', *MODULES, '```', '']), encoding='utf-8')
 
 
+NAMED = {' aria-label="Toggle hidden content"': '', # a fold is called what is written on it, and so is a button
+         ' aria-label="Search" data-bs-placement="bottom" data-bs-toggle="tooltip"': '',
+         '<summary><span class="toctree-toggle"': '<summary aria-label="Pages below"><span class="toctree-toggle"'}
+
+
+def mend(out):
+    "Names that a screen reader needs, where the theme lacks them"
+    for page in Path(out).rglob('*.html'):
+        text = mended = page.read_text(encoding='utf-8')
+        for old, new in NAMED.items(): mended = mended.replace(old, new)
+        if mended != text: page.write_text(mended, encoding='utf-8')
+
+
 def main():
     parser = ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('_site'), help='folder to write the site to; _site unless told')
@@ -38,6 +51,7 @@ def main():
         collect(Path(tmp)/'src')
         code = build_main(['-q', '-W', '--keep-going', '-c', str(HERE), '-d', f'{tmp}/doctrees', f'{tmp}/src', str(out)])
     if code: sys.exit('Sphinx found what stands above: mend it and build again.')
+    mend(out)
     print(f'Open {out}/index.html')
 
 

@@ -17,6 +17,7 @@ html_theme = 'sphinx_book_theme'
 html_theme_options = {'show_toc_level': 2, 'use_fullscreen_button': False, 'pygments_light_style': 'a11y-light', 'pygments_dark_style': 'github-dark'}
 html_context = {'default_mode': 'auto'}
 html_static_path, html_css_files = ['static'], ['site.css']
+html_js_files = [('search.js', {'priority': 10})]
 html_show_copyright = html_show_sphinx = False
 html_math_renderer = 'mathml'
 nb_execution_mode = 'off'
@@ -45,10 +46,11 @@ def plain(text):
     return re.sub(r'\]\([^)]*\)|[*`$\[\]\\]', '', paragraphs[-1] if paragraphs else '')
 
 
-def is_large(outputs):
-    "Whether a plot is too dense to be shrunk to the width of a telephone, as the confusion matrix of 37 breeds"
+def plot_class(outputs):
+    "How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little"
     plots = [out['data']['image/png'] for out in outputs if 'image/png' in out.get('data', {})]
-    return any(Image.open(BytesIO(b64decode(''.join(plot)))).height > 600 for plot in plots)
+    sizes = [Image.open(BytesIO(b64decode(''.join(plot)))).size for plot in plots]
+    return 'large' if any(height > 600 for _, height in sizes) else 'wide' if any(width > 500 for width, _ in sizes) else ''
 
 
 def adapt_notebook(nb, docname):
@@ -65,7 +67,8 @@ def adapt_notebook(nb, docname):
             cell['source'] = re.sub(r'^#\|.*\n*', '', source, flags=re.M)
             if re.search(r'^#\|\s*hide\b', source, re.M) or not cell['source']: continue
             alt = textwrap.shorten(f'Figure: {plain(heading)}. {plain(before)}', 300, placeholder=' ...')
-            cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': 'large'} if is_large(cell['outputs']) else {})}}
+            plot = plot_class(cell['outputs'])
+            cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': plot} if plot else {})}}
             cell['outputs'] = [out for out in cell['outputs'] if not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
         cells += [markdown(f'{cell["id"]}-name', f'({docname}.{cell["id"]})='), cell]
     return {**nb, 'cells': cells, 'metadata': {'language_info': {'name': 'python', 'pygments_lexer': 'ipython3'}}}

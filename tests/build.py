@@ -1,8 +1,9 @@
-"Everything that is made from something else, made again: `python tests/build.py`. First cells and links, modules, clean notebooks, questionnaire, quiz page, README."
+"Everything that is made from something else, made again: `python tests/build.py`. First cells, links and scripts of controls, modules, clean notebooks, questionnaire, quiz page, README."
 import subprocess
 import sys
 
 import navigation
+import outputs
 import readme
 
 
@@ -11,6 +12,7 @@ def nbdev(command): subprocess.run([f'{sys.exec_prefix}/bin/{command}'], check=T
 
 def main():
     navigation.write()
+    for file in navigation.notebooks(): outputs.with_todays_script(file)
     nbdev('nbdev_export')
     nbdev('nbdev_clean')
     import questionnaire # with the modules as they have just been exported

@@ -1,8 +1,8 @@
 """First cell, links and folds of each notebook; tests/build.py writes them.
 
 The first cell names the module and installs the package on Colab, and only there. Under a lesson's title are links to the lessons
-before and after it; under the title of an internal notebook is a link to the contents. A cell with the directive
-`#| fold` or `#| hide` is folded in Jupyter, VS Code and Colab. tests/test_repo.py checks all of it.
+before and after it, and to Colab once the repo has an address; under the title of an internal notebook is one to the contents.
+A cell with the directive `#| fold` or `#| hide` is folded in Jupyter, VS Code and Colab. tests/test_repo.py checks all of it.
 """
 import re
 from configparser import ConfigParser
@@ -12,6 +12,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 MADE = 'questionnaire.ipynb' # from the lessons' answers, has nothing to run
+PLACEHOLDER = 'pet-breeds' # the `user` in settings.ini as long as the repo has no public address
 
 
 def settings():
@@ -30,8 +31,9 @@ def links(file, lessons):
     cfg, i = settings(), lessons.index(file)
     address = f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["branch"]}/nbs/{file.name}'
     near = {'Before': lessons[i-1] if i else None, 'Next': lessons[i+1] if i+1 < len(lessons) else None}
-    parts = [f'{word}: [{f.stem}]({f.name})' for word, f in near.items() if f]
-    return ' · '.join([*parts, '[Contents](index.ipynb)', f'[Open in Colab](https://colab.research.google.com/github/{address})'])
+    parts = [*(f'{word}: [{f.stem}]({f.name})' for word, f in near.items() if f), '[Contents](index.ipynb)']
+    if cfg['user'] != PLACEHOLDER: parts.append(f'[Open in Colab](https://colab.research.google.com/github/{address})')
+    return ' · '.join(parts)
 
 
 FOLD = re.compile(r'^#\|\s*(hide|fold)\b', re.M)

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f'not here: {", ".join(MIS
 
 def n_sliders(notebook):
     cells = [c for c in nbformat.read(notebook, 4).cells if c.cell_type == 'code']
-    return sum(len(re.findall(r'^(?:figures\.)?explore\(', c.source, re.M)) for c in cells)
+    return sum(len(re.findall(r'^(?:explore|show_live)\(', c.source, re.M)) for c in cells)
 
 
 FILES = [f for f in sorted((ROOT/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
@@ -127,14 +127,12 @@ def run_all(page):
     page.wait_for_selector('#jp-main-statusbar :text("| Idle")', timeout=15*MINUTE) # a folded cell may come last
 
 
-def move(page, shown):
-    "Press a key on the first slider beside a picture: how the picture looked before and after"
-    picture, handle = shown.locator('img.widget-image'), shown.locator('.noUi-handle').first
-    source, before = picture.get_attribute('src'), picture.screenshot()
-    at, most = (float(handle.get_attribute(f'aria-value{name}')) for name in ('now', 'max'))
-    handle.press('ArrowRight' if at < most else 'ArrowLeft')
-    page.wait_for_function(HAS_MOVED, arg=[picture.element_handle(), source])
-    return before, picture.screenshot()
+def move(figure):
+    "Press a key on the first slider of a figure: how the figure looked before and after"
+    slider, before = figure.locator('input[type=range]').first, figure.screenshot()
+    at, most = slider.evaluate('e => [+e.value, +e.max]')
+    slider.press('ArrowRight' if at < most else 'ArrowLeft')
+    return before, figure.screenshot()
 
 
 def choose(page, number):
@@ -154,8 +152,8 @@ def visit(lab, name, shots):
         page.screenshot(path=shots/f'{name}.png')
         stderr, moved, answered = page.locator(STDERR).all_inner_texts(), [], []
         for i in range(0 if stderr else SLIDERS.get(name, 0)):
-            shown = page.locator('.jp-OutputArea-output:has(img.widget-image)').nth(i)
-            moved.append(move(page, shown))
+            shown = page.locator('figure.pet-explore').nth(i)
+            moved.append(move(shown))
             shown.screenshot(path=shots/f'{name}_slider_{i+1}.png')
         if name == 'quiz' and not stderr:
             *answered, shown = choose(page, [ok for _, _, ok, _ in quiz.q7.choices()].index(False))

@@ -234,18 +234,160 @@ def test_a_widget_leaves_its_picture(monkeypatch):
     assert cell['source'] == 'x' and 'widgets' not in metadata
 
 
-@pytest.mark.parametrize('width', [1200, 420])
-def test_no_code_is_cut_off(site, width):
-    "On every page, at the width of a screen and of a telephone; a page is never wider than its window"
+# In a browser
+
+AXE_PAGES = ('index', '05_loss', '08_precision', 'glossary', 'search', 'api/loss') # all if PET_BREEDS_LONG is set
+CUT = '''() => [...document.querySelectorAll('article :not(pre *), .prev-next-area *')].filter(e => {
+  const style = getComputedStyle(e), box = e.getBoundingClientRect()
+  if (!box.width || e.closest('math, svg, .visually-hidden, .picture') || e.matches('input')) return false
+  if (e.matches('pre') || ['hidden', 'clip'].includes(style.overflowX)) return e.scrollWidth > e.clientWidth + 1
+  let around = e.parentElement
+  while (around && !['auto', 'scroll'].includes(getComputedStyle(around).overflowX)) around = around.parentElement
+  return !around && box.right > innerWidth + 1
+}).map(e => `${e.tagName} ${e.className} ${e.textContent.trim().slice(0, 50)}`)'''
+IS_WIDE = 'document.documentElement.scrollWidth > innerWidth'
+CONTROLS = 'figure.pet-explore :is(input[type=range], select)'
+
+
+@pytest.fixture(scope='module')
+def browser():
     sync = pytest.importorskip('playwright.sync_api')
     if not (chromium := shutil.which('chromium') or shutil.which('google-chrome')): pytest.skip('no Chromium here')
-    with sync.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
-        page, cut = browser.new_page(viewport=dict(width=width, height=900)), {}
-        for file in sorted(site.glob('*.html')):
-            page.goto(file.as_uri())
-            found = page.evaluate('''[...document.querySelectorAll('article pre')].filter(e => e.scrollWidth > e.clientWidth + 1)
-                .map(e => e.textContent.slice(0, 60))''')
-            if found or page.evaluate('document.documentElement.scrollWidth') > width: cut[file.name] = found
-        browser.close()
-    assert cut == {}
+    with sync.sync_playwright() as p, p.chromium.launch(executable_path=chromium, args=['--no-sandbox']) as browser: yield browser
+
+
+def what_moves(page):
+    "For each control whether its figure looks as before after a key"
+    for control in page.locator(CONTROLS).all():
+        figure = control.locator('xpath=ancestor::figure')
+        before = figure.screenshot()
+        control.press('ArrowUp' if control.evaluate('e => e.matches("select") ? e.selectedIndex > 0 : +e.value < +e.max') else 'ArrowDown')
+        yield figure.screenshot() != before
+
+
+@pytest.fixture(scope='module')
+def visits(site, browser):
+    "{page: what came of a visit}: what is cut off at either width, errors of the console, and for each control whether it did something"
+    page, found = browser.new_page(), {}
+    for file in [f for f in sorted(site.rglob('*.html')) if '_static' not in f.parts]:
+        errors, cut = [], {}
+        page.on('pageerror', note := lambda error: errors.append(str(error)))
+        page.on('console', say := lambda message: errors.append(message.text) if message.type == 'error' else None)
+        page.goto(file.as_uri())
+        for width in (1200, 420):
+            page.set_viewport_size(dict(width=width, height=900))
+            cut[width] = page.evaluate(CUT) + (['the page'] if page.evaluate(IS_WIDE) else [])
+        found[str(file.relative_to(site))] = dict(cut=cut, errors=errors, moved=list(what_moves(page)))
+        page.remove_listener('pageerror', note)
+        page.remove_listener('console', say)
+    page.close()
+    return found
+
+
+def test_nothing_is_cut_off(visits):
+    "At the width of a screen and of a telephone; a page is never wider than its window"
+    assert {name: v['cut'] for name, v in visits.items() if any(v['cut'].values())} == {}
+
+
+def test_no_error_in_the_console(visits): assert {name: v['errors'] for name, v in visits.items() if v['errors']} == {}
+
+
+def test_each_control_changes_its_picture(visits):
+    moved = {name: v['moved'] for name, v in visits.items() if v['moved']}
+    assert {name.split('.')[0] for name in moved} >= {'03_data', '04_presize', '05_loss', '06_rates', '08_precision', '09_mistakes', 'drawn', 'figures'}
+    assert {name: m for name, m in moved.items() if not all(m)} == {}
+
+
+def test_a_click_on_the_curve_takes_its_rate(site, browser):
+    page = browser.new_page(viewport=dict(width=420, height=900))
+    page.goto((site/'06_rates.html').as_uri())
+    picture = page.locator('.pet-explore .picture.clicks')
+    box, spots = picture.bounding_box(), page.evaluate("JSON.parse(document.querySelector('.pet-explore:has(.clicks)').dataset.values).spots")
+    for k in (2, 16):
+        picture.click(position=dict(x=spots[k][0]*box['width'], y=spots[k][1]*box['height']))
+        assert picture.get_attribute('data-shown') == str(k)
+        assert page.locator('.pet-explore:has(.clicks) input').input_value() == str(k)
+    page.close()
+
+
+def test_bits_are_those_of_torch(site, browser):
+    torch = pytest.importorskip('torch')
+    formats = {torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float16: torch.int16}
+    page = browser.new_page()
+    page.goto((site/'08_precision.html').as_uri())
+    number, rows = page.locator('.pet-explore input[type=number]'), page.locator('.pet-explore .bits')
+    for x in (0.1, -6.5, 65504, 65519.9, 65520, 70000, 1e-8, 2**-25, 3*2**-26, 6.1e-5, 2049, 2051, 257, 1e-45, -1e-40, 3.4e38, 1e39, 0):
+        number.fill(str(x))
+        said = rows.evaluate_all('rows => rows.map(row => row.textContent)')
+        patterns = [torch.tensor(x, dtype=dtype).view(whole) for dtype, whole in formats.items()]
+        assert said == [f'{bits.item() % 2**(8*bits.itemsize):0{8*bits.itemsize}b}' for bits in patterns], x
+    page.close()
+
+
+def test_softmax_is_that_of_the_lesson(site, browser):
+    "Its first loss is that of the worst photo; a true breed far above the others has none"
+    page = browser.new_page()
+    page.goto((site/'05_loss.html').as_uri())
+    loss, truth = page.locator('.pet-explore p'), page.locator('.pet-explore input').first
+    worst = json.loads(re.search(r'tensor\(\[(0\.\d+)', page.locator('.cell_output pre').first.inner_text())[1])
+    assert abs(float(re.search(r'log ([\d.]+)', loss.inner_text())[1]) - worst) < .005
+    truth.fill('15')
+    assert loss.inner_text().endswith('= 0.00.')
+    page.close()
+
+
+def test_without_a_script_a_picture_remains(site, browser):
+    page = browser.new_context(java_script_enabled=False).new_page()
+    for name, n in (('05_loss', 1), ('06_rates', 3), ('08_precision', 1)):
+        page.goto((site/f'{name}.html').as_uri())
+        assert page.locator('figure.pet-explore > img').count() == n and page.locator(CONTROLS).count() == 0
+        assert all(box['width'] > 300 for box in (img.bounding_box() for img in page.locator('figure.pet-explore > img').all()))
+    page.close()
+
+
+def test_a_link_opens_its_cell(site, browser):
+    page = browser.new_page(viewport=dict(width=420, height=900))
+    page.goto((site/'questionnaire.html').as_uri())
+    href = page.locator('article a[href*="05_loss.html#"]').first.get_attribute('href')
+    page.goto(f'{site.as_uri()}/{href}')
+    page.wait_for_timeout(500)
+    top = page.locator(f'[id="{href.partition("#")[2]}"]').bounding_box()['y']
+    assert page.evaluate('scrollY') > 1000 and 0 <= top < 200
+    page.close()
+
+
+@pytest.mark.parametrize(('words', 'wanted'), [('early stopping', '07_finetune.html'), ('softmax', '05_loss.html'), ('question 11', '05_loss.html')])
+def test_search_finds(site, browser, words, wanted):
+    page = browser.new_page()
+    page.goto(f'{(site/"search.html").as_uri()}?q={words.replace(" ", "+")}')
+    page.wait_for_selector('#search-results li a')
+    page.wait_for_timeout(500)
+    assert wanted in [a.get_attribute('href').partition('#')[0] for a in page.locator('#search-results li a').all()[:5]]
+    page.close()
+
+
+@pytest.fixture(scope='module')
+def axe(tmp_path_factory):
+    "The script of axe-core, which finds faults of accessibility; fetched by npm for this test only"
+    if not (npm := shutil.which('npm')): pytest.skip('no npm here')
+    folder = tmp_path_factory.mktemp('axe')
+    try: done = subprocess.run([npm, 'pack', 'axe-core'], cwd=folder, capture_output=True, timeout=60)
+    except subprocess.TimeoutExpired: pytest.skip('npm does not answer')
+    if done.returncode: pytest.skip('npm cannot fetch axe-core')
+    shutil.unpack_archive(next(folder.glob('axe-core-*.tgz')), folder)
+    return (folder/'package'/'axe.min.js').read_text(encoding='utf-8')
+
+
+def test_no_serious_fault_of_accessibility(site, browser, axe):
+    pages = [f.relative_to(site).with_suffix('') for f in sorted(site.rglob('*.html')) if '_static' not in f.parts]
+    page, faults = browser.new_page(viewport=dict(width=1200, height=900)), []
+    for name in pages if os.environ.get('PET_BREEDS_LONG') else AXE_PAGES:
+        page.goto((site/f'{name}.html').as_uri())
+        page.evaluate(axe)
+        for theme in ('light', 'dark'):
+            page.evaluate(f'document.documentElement.dataset.theme = "{theme}"')
+            rules = {} if theme == 'light' else dict(runOnly=dict(type='rule', values=['color-contrast'])) # the rest is the same at night
+            found = page.evaluate('options => axe.run(options)', dict(resultTypes=['violations'], **rules))['violations']
+            faults += [(str(name), theme, v['id'], v['nodes'][0]['html'][:100]) for v in found if v['impact'] in ('serious', 'critical')]
+    page.close()
+    assert faults == []
