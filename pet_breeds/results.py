@@ -31,7 +31,7 @@ def _unrun(node):
     if isinstance(node, (ast.List, ast.Tuple)): return [_unrun(part) for part in node.elts]
     return ast.literal_eval(node)
 
-def _asked_in(id, source):
+def _check_asked(id, source):
     "The statements before the check of a question, and the expression that it checks. Raises `Failed` if there is none"
     code = '\n'.join('' if re.match(r'\s*[!%]', line) else line for line in source.splitlines())
     body = ast.parse(code).body
@@ -84,7 +84,7 @@ def _judge_code(id, source, run, parent):
     with suppress(ImportError, ValueError, OSError):
         import resource
         resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    steps, answer = _asked_in(id, source)
+    steps, answer = _check_asked(id, source)
     steps = [s for s in steps if not any(isinstance(n, ast.Name) and n.id in ('quiz', 'tasks') for n in ast.walk(s))
              and not (isinstance(s, ast.ImportFrom) and s.module in ('pet_breeds', 'pathlib'))] # `Path` is given
     last = [s.value for s in steps if isinstance(s, ast.Assign) and isinstance(answer, ast.Name)
