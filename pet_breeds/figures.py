@@ -111,7 +111,7 @@ def show_live(
 
 # %% ../nbs/internals/figures.ipynb #film-def
 def _film(pictures):
-    "All pictures in one, row by row, as a WebP; and how many stand in a row. A plot keeps 64 colors, which are enough"
+    "All pictures in one WebP, row by row, and how many stand in a row. A plot keeps 64 colors, which are enough"
     from PIL import Image
     frames = [_pixels(picture) for picture in pictures]
     width, height = (max(side) for side in zip(*(pixels.size for pixels, _ in frames)))
@@ -120,7 +120,8 @@ def _film(pictures):
     for i, (pixels, _) in enumerate(frames): film.paste(pixels, (i % columns*width, i//columns*height))
     if not photos: film = film.quantize(64, dither=0).convert('RGB')
     film.save(file, 'WEBP', lossless=not photos, quality=70 if photos else 80)
-    return dict(film=f'data:image/webp;base64,{b64encode(file.getvalue()).decode()}', columns=columns, width=width, height=height)
+    address = f'data:image/webp;base64,{b64encode(file.getvalue()).decode()}'
+    return dict(film=address, columns=columns, width=width, height=height)
 
 def _said(draw, picture, values):
     "A picture in words: the titles of its plots, or what the function says of itself, and the values of the controls"
@@ -135,22 +136,23 @@ def _spot(picture, x, y):
 
 def explore(
     draw:Callable, # a function that returns a matplotlib Figure, made without pyplot, or a Pillow image
-    spot:Callable|None=None, # for the value of the only control a point (x, y) of the first plot: a click takes the nearest
+    spot:Callable|None=None, # for the value of the only control, a point (x, y) of the first plot that a click takes
     **controls # for each argument the values to choose from; starts at its default, or in the middle
 ):
-    "Show a picture with controls that change it. Raises what `draw` raises, and ValueError for 0 or more than 64 pictures"
-    controls = {name: [*values] for name, values in controls.items()}
-    choices = [dict(zip(controls, values)) for values in product(*controls.values())]
-    if not 0 < len(choices) <= 64: raise ValueError(f'{len(choices)} pictures for {", ".join(controls)}: expected 1 to 64; give fewer values')
-    pictures = [draw(**values) for values in choices]
-    defaults = {name: signature(draw).parameters[name].default for name in controls}
-    at = {name: values.index(defaults[name]) if defaults[name] in values else len(values)//2 for name, values in controls.items()}
-    start = choices.index({name: values[at[name]] for name, values in controls.items()})
-    film, alts = _film(pictures), [_said(draw, *both) for both in zip(pictures, choices)] # drawn, so that each point has its place
-    show_live('film', pictures[start], alts[start], **film, alts=alts,
-              spots=[_spot(p, *spot(*values.values())) for p, values in zip(pictures, choices)] if spot else [],
-              controls=[dict(name=name.replace('_', ' '), at=at[name], words=[f'{v:.3g}' if isinstance(v, float) else str(v) for v in values])
-                        for name, values in controls.items()])
+    "Show a picture with controls that change it. Raises what `draw` raises; ValueError for 0 or more than 64 pictures"
+    values = {name: [*choices] for name, choices in controls.items()}
+    settings = [dict(zip(values, setting)) for setting in product(*values.values())]
+    if not 0 < len(settings) <= 64:
+        raise ValueError(f'{len(settings)} pictures for {", ".join(values)}: expected 1 to 64; give fewer values')
+    pictures = [draw(**setting) for setting in settings]
+    default = {name: signature(draw).parameters[name].default for name in values}
+    at = {name: vs.index(default[name]) if default[name] in vs else len(vs)//2 for name, vs in values.items()}
+    start = settings.index({name: vs[at[name]] for name, vs in values.items()})
+    film, alts = _film(pictures), [_said(draw, *both) for both in zip(pictures, settings)]
+    spots = [_spot(p, *spot(*setting.values())) for p, setting in zip(pictures, settings)] if spot else []
+    words = {name: [f'{v:.3g}' if isinstance(v, float) else str(v) for v in vs] for name, vs in values.items()}
+    shown = [dict(name=name.replace('_', ' '), at=at[name], words=words[name]) for name in values]
+    show_live('film', pictures[start], alts[start], **film, alts=alts, spots=spots, controls=shown)
 
 # %% ../nbs/internals/figures.ipynb #wait-def
 def _waiting(lines):

@@ -29,11 +29,12 @@ def collect(src):
 
 NAMED = {' aria-label="Toggle hidden content"': '', # a fold is called what is written on it, and so is a button
          ' aria-label="Search" data-bs-placement="bottom" data-bs-toggle="tooltip"': '',
+         '<table border="1" class="dataframe">': '<table border="1" class="dataframe" tabindex="0">', # a table that scrolls, also by keys
          '<summary><span class="toctree-toggle"': '<summary aria-label="Pages below"><span class="toctree-toggle"'}
 
 
 def mend(out):
-    "Names that a screen reader needs, where the theme lacks them"
+    "What a screen reader and a keyboard need, where the theme lacks it"
     for page in Path(out).rglob('*.html'):
         text = mended = page.read_text(encoding='utf-8')
         for old, new in NAMED.items(): mended = mended.replace(old, new)

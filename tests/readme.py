@@ -86,9 +86,11 @@ def _cell_markdown(cell):
 
 def readme(notebook=INDEX):
     "The notebook's visible cells as Markdown, with paths as seen from the repo's root"
-    parts = [_cell_markdown(c) for c in nbformat.read(notebook, 4).cells]
-    text = '\n\n'.join(p for p in parts if p)
-    text = re.sub(r'\]\(((?!https?:|#|\.\./)[^)]+\.ipynb)\)', r'](nbs/\1)', text)
+    cells = nbformat.read(notebook, 4).cells
+    headings = {c.id: re.sub(r'[^\w -]', '', m[1].lower()).replace(' ', '-') for c in cells if (m := re.match('#+ (.+)', c.source))}
+    text = '\n\n'.join(p for p in map(_cell_markdown, cells) if p)
+    text = re.sub(r'\]\(#cell-id=([\w-]+)\)', lambda m: f'](#{headings[m[1]]})', text)
+    text = re.sub(r'\]\(((?!https?:|#|\.\./)[^)]+\.ipynb)(?:#[^)]*)?\)', r'](nbs/\1)', text)
     return BANNER + text.replace('](../', '](') + '\n'
 
 

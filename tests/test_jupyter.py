@@ -53,7 +53,6 @@ HAS_RUN = """stderr => { // after an error, cells that waited as [*] are [ ] aga
     return texts.every(text => /\\d/.test(text)) ||
         document.querySelector(stderr) && !texts.some(text => text.includes('*'))
 }"""
-HAS_MOVED = '([image, before]) => image.src != before && image.complete && image.naturalWidth > 0'
 
 
 # JupyterLab

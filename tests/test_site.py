@@ -384,6 +384,7 @@ def test_no_serious_fault_of_accessibility(site, browser, axe):
     for name in pages if os.environ.get('PET_BREEDS_LONG') else AXE_PAGES:
         page.goto((site/f'{name}.html').as_uri())
         page.evaluate(axe)
+        page.add_style_tag(content='* { transition: none !important }')
         for theme in ('light', 'dark'):
             page.evaluate(f'document.documentElement.dataset.theme = "{theme}"')
             rules = {} if theme == 'light' else dict(runOnly=dict(type='rule', values=['color-contrast'])) # the rest is the same at night
