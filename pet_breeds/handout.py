@@ -179,7 +179,8 @@ def student_cells(
             if not code and locked: source = without(source, _GIVES_AWAY)
             out.append(_cell(cell['cell_type'], cell['id'], source, cell['metadata']))
     asks = [i for i, c in enumerate(out) if 'quiz.' in ''.join(c['source']) and c['id'].endswith('-yours')]
-    imported = any(re.search(r'^ *from pet_breeds import .*\bquiz\b', ''.join(c['source']), re.M) for c in out)
+    before = out[:asks[0]] if asks else []
+    imported = any(re.search(r'^ *from pet_breeds import .*\bquiz\b', ''.join(c['source']), re.M) for c in before)
     if asks and not imported: out.insert(asks[0]-1, _cell('code', 'quiz', 'from pet_breeds import quiz'))
     return out
 

@@ -94,7 +94,7 @@ def pages(site):
 
 def test_every_notebook_and_module_has_a_page(site):
     expected = [f'{f.stem}.html' for f in NOTEBOOKS] + [f'api/{m}.html' for m in MODULES]
-    expected += ['CONTRIBUTING.html', 'api/index.html', 'search.html']
+    expected += ['CONTRIBUTING.html', 'api/index.html', 'search.html', 'take_quiz.html']
     assert [page for page in expected if not (site/page).exists()] == []
 
 
