@@ -252,8 +252,8 @@ def _breeds_section(run):
     if left := run.metrics['not_measured']: said.append(f'Not measured, without a validation photo: {", ".join(left)}.')
     table = interpret.per_class(run.confusion)
     short, right = table.drop(columns=['recall', 'precision', 'f1']), count_of(int((table.wrong == 0).sum()), 'breed')
-    some = [short[short.wrong > 0]] if table.wrong.any() else []
-    return [*said, *some, f'Without a mistake: {right}.',
+    if not table.wrong.any(): said = said[2:]
+    return [*said, *([short[short.wrong > 0]] if table.wrong.any() else []), f'Without a mistake: {right}.',
             details('All breeds, with recall, precision and F1', [table])]
 
 @section('If it may say "unsure"')

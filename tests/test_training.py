@@ -635,3 +635,26 @@ def test_meter_counts_for_all_processes(files, monkeypatch):
     monkeypatch.setattr(training, 'num_distrib', lambda: 3)
     with Meter(learn) as meter: train(learn, 1)
     assert meter.photos == 3*24
+
+
+# Heads that were not fitted to a photo
+
+def test_few_photos_are_cross_validated_in_few_numbers():
+    "With more features than photos the result is that of scikit-learn on all of them; the weights that are kept give the same answers"
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+    rng, targ, heads = np.random.default_rng(0), np.arange(24) % 3, []
+    feats = (rng.normal(size=(24, 60)) + np.eye(3, 60)[targ]).astype(np.float32)
+    acts = training.cross_validate((feats, targ), range(24), 4, folds=3, seed=1, keep=heads)
+    parts = [*StratifiedGroupKFold(3, shuffle=True, random_state=1).split(feats, targ, range(24))]
+    for (train, valid), (photos, weight) in zip(parts, heads, strict=True):
+        want = LogisticRegression(max_iter=1000).fit(feats[train], targ[train])
+        assert list(photos) == list(valid) and np.allclose(acts[valid, :3].exp(), want.predict_proba(feats[valid]), atol=.01)
+        assert np.allclose(weight[:3], want.coef_, atol=.01) and not weight[3].any() and (acts[valid, 3] == -30).all()
+
+
+@pytest.mark.parametrize('share, n', [(.5, [2, 3, 1]), (.1, [1, 1, 1])])
+def test_a_share_of_each_breed(share, n):
+    train, targ = np.array([9, 8, 7, 6, 5, 4, 3, 2, 1, 0]), np.array([0]*4 + [1]*5 + [2])
+    some = training._share_of(train, targ, share, seed=0)
+    assert len(set(some)) == len(some) and list(np.bincount(targ[some])) == n
