@@ -17,7 +17,7 @@ def as_html(
 )->str: # HTML; what looks like a tag is shown as it stands
     "Markdown for a page"
     import mistune
-    return mistune.create_markdown(plugins=['math', 'table'])(str(text)).strip()
+    return str(mistune.create_markdown(plugins=['math', 'table'])(str(text))).strip()
 
 def _text_of(text=''):
     "A text of a form, which may be changed"

@@ -178,18 +178,16 @@ class Exercise:
         return Note(f"From lesson {about['notebook']}:\n\n```python\n{about['code']}\n```\n\n"
                     f"```\n{about['output']}\n```")
 
+    def choices(self)->list: # (letter, text, whether right, explanation)
+        "The choices under their letters, always in the same order"
+        shuffled = random.Random(self.id).sample(self.question.choices, len(self.question.choices))
+        return [(letter, *choice) for letter, choice in zip('abcdefgh', shuffled)]
+
+    def menu(self)->str: # a line for each
+        "The choices as text"
+        return '\n'.join(f'  {letter}) {text}' for letter, text, *_ in self.choices())
+
 # %% ../nbs/internals/quiz.ipynb #ask-def
-@patch
-def choices(self:Exercise)->list: # (letter, text, whether right, explanation)
-    "The choices under their letters, always in the same order"
-    shuffled = random.Random(self.id).sample(self.question.choices, len(self.question.choices))
-    return [(letter, *choice) for letter, choice in zip('abcdefgh', shuffled)]
-
-@patch
-def menu(self:Exercise)->str: # a line for each
-    "The choices as text"
-    return '\n'.join(f'  {letter}) {text}' for letter, text, *_ in self.choices())
-
 @patch
 def choose(self:Exercise, letter:str)->Result: # true if it is the right one
     "Judge a choice, and remember that it was tried. Raises KeyError for a letter that is not among them"
@@ -262,7 +260,7 @@ def take(
     from IPython.display import display
     from pet_breeds.forms import QuizForm
     lessons = {id: _answers()[id]['notebook'] for id in QUESTIONS}
-    form = QuizForm({id: _exercise(id) for id in QUESTIONS}, lessons, lesson and lessons[_asked_in(lesson)[0]])
+    form = QuizForm({id: _exercise(id) for id in QUESTIONS}, lessons, lessons[_asked_in(lesson)[0]] if lesson else None)
     text = 'Run this cell in Jupyter: the quiz needs a kernel.'
     display({**form.box._repr_mimebundle_(), 'text/plain': text}, raw=True)
 
