@@ -43,16 +43,22 @@ def read_cards(
     return found
 
 # %% ../nbs/internals/cards.ipynb #note-def
+def _picture(shown):
+    "(kind, Base64) of the picture in what a cell has shown, or of the still picture of a control; None if there is none"
+    for kind in ('png', 'jpeg'):
+        if data := shown.get(f'image/{kind}'): return kind, data[0]
+    still = re.search(r'<img src="data:image/(png|jpeg);base64,([^"]+)"', ''.join(shown.get('text/html', '')))
+    return still and still.groups()
+
 def _pictures(cards, nbs):
     "{id: (name in the deck, bytes)} of the cards' pictures. Raises ValueError if a cell shows none"
     pictures, lessons = {}, {card['lesson'] for card in cards.values() if card['picture']}
     cells = {(lesson, c['id']): c['shown'] for lesson in lessons for c in read_cells(Path(nbs)/f'{lesson}.ipynb')}
     for id, card in cards.items():
         if not card['picture']: continue
-        shown = cells.get((card['lesson'], card['picture']), {})
-        kind = next((kind for kind in ('image/png', 'image/jpeg') if kind in shown), None)
-        if not kind: raise ValueError(f'cards.yaml, {id}: no picture in {card["lesson"]}, cell {card["picture"]}')
-        pictures[id] = f'pet_breeds_{id}.{kind[6:]}', base64.b64decode(shown[kind][0])
+        found = _picture(cells.get((card['lesson'], card['picture']), {}))
+        if not found: raise ValueError(f'cards.yaml, {id}: no picture in {card["lesson"]}, cell {card["picture"]}')
+        pictures[id] = f'pet_breeds_{id}.{found[0]}', base64.b64decode(found[1])
     return pictures
 
 def _fields(id, card, pictures):

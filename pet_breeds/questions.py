@@ -288,8 +288,8 @@ def _two_of(id, answer, noun, which):
 @question('q4')
 def _judge_q4(answer): # names or methods, a list of them, or words
     verdict = _two_of('q4', answer, 'method', 'that L adds')
-    plain = verdict.ok is None and _count('q4', answer, TWO_OF['q4']) < 2 and not readable(words(answer))
-    return known('methods of list') if plain and _identifiers(words(answer)) & set(dir(list)) else verdict
+    names = _identifiers(words(answer)) - {'and', 'or', 'l'}
+    return known('methods of list') if verdict.ok is None and names and names <= {*dir(list)} else verdict
 
 # %% ../nbs/internals/questions.ipynb #q5
 @question('q5')
