@@ -120,7 +120,7 @@ def test_there_and_back(net, saved):
     assert not model.training
     assert about == dict(format='pet_breeds 2', arch='drawnet', head='fastai', vocab=['bright', 'dark'], bs=64,
                          mean=pytest.approx(imagenet_stats[0]), std=pytest.approx(imagenet_stats[1]),
-                         prep=Prep('stock', 64, 64, 1.))
+                         prep=Prep('stock', 64, 64, 1.), sha256=json.loads((saved/'model.json').read_text())['sha256'])
     assert sorted(os.listdir(saved)) == ['model.json', MODEL]
 
 
