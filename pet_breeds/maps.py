@@ -6,6 +6,7 @@
 __all__ = ['feature_grid', 'class_maps', 'heat']
 
 # %% ../nbs/internals/maps.ipynb #imports
+from typing import Any
 from .photos import read_photo
 from .figures import COLORS
 from .warp import crop_box
@@ -17,15 +18,16 @@ from torch import Tensor, nn
 # %% ../nbs/internals/maps.ipynb #maps-def
 @torch.no_grad()
 def feature_grid(
-    model:nn.Sequential, # body and head, from `make_model(..., head='linear')`, in eval mode
+    model:Any, # body and head, from `make_model(..., head='linear')`, in eval mode
     x:Tensor, # (n, 3, size, size): prepared photos
 )->Tensor: # (n, features, height, width): what is averaged before the linear layer
     "The features of each place in photos. Raises ValueError for a network whose features are no average of a grid"
-    body, n, grids = model[0], model[1][-1].in_features, []
+    body, head, grids = model[0], model[1], []
     def keep(module, args, out):
-        if isinstance(out, Tensor) and out.ndim == 4 and out.shape[1] == n and out[0, 0].numel() > 1: grids.append(out)
+        if isinstance(out, Tensor) and out.ndim == 4 and out.shape[1] == head[-1].in_features and out[0, 0].numel() > 1:
+            grids.append(out)
     hooks = [m.register_forward_hook(keep) for m in body.modules()]
-    try: feats = model[1][:-1](body(x))
+    try: feats = head[:-1](body(x))
     finally:
         for hook in hooks: hook.remove()
     same = [g for g in grids if torch.allclose(g.mean((2, 3)), feats, rtol=1e-3, atol=1e-4)]

@@ -88,7 +88,8 @@ def looked_at(
     "What spoke for the prediction and against the label, place by place"
     import torch
     from pet_breeds.maps import feature_grid
-    learn, vocab, grids = run.learn, list(run.learn.dls.vocab), []
+    learn, vocab = run.learn, list(run.learn.dls.vocab)
+    grids:list = []
     if learn.head != 'linear' or not len(rows): return [None]*len(rows)
     items = pd.DataFrame(dict(file=[run.folder/f for f in rows.file], label=list(rows.label)))
     for x, *_ in learn.dls.test_dl(items, bs=min(16, learn.dls.train.bs), num_workers=0):

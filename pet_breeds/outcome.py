@@ -141,3 +141,4 @@ def earlier_report(
             found = compare_reports(folder, run)
         except (OSError, ValueError): continue
         if found['n']: return folder, found
+    return None

@@ -245,6 +245,7 @@ def _confused_section(run, most=4):
     return ['How often two breeds were taken for each other, in either direction. Below, a mistake of each of the '
             'first pairs beside a photo that the model got right.', pairs.head(20), gallery(shown, 'pairs'), folded]
 
+# %% ../nbs/internals/report.ipynb #more-sections-def
 @section('Every breed')
 def _breeds_section(run):
     said = ['Worst first. n photos were measured; low and high are the ends of the 95% interval of the error rate.',
