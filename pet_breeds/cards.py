@@ -44,10 +44,11 @@ def read_cards(
 
 # %% ../nbs/internals/cards.ipynb #note-def
 def _picture(shown):
-    "(kind, Base64) of the picture in what a cell has shown, or of the still picture of a control; None if there is none"
+    "(kind, Base64) of the picture that a cell has shown, or of the still one of a control; None if there is none"
     for kind in ('png', 'jpeg'):
         if data := shown.get(f'image/{kind}'): return kind, data[0]
-    still = re.search(r'<img src="data:image/(png|jpeg);base64,([^"]+)"', ''.join(shown.get('text/html', '')))
+    html = ''.join(shown.get('text/html', ''))
+    still = re.search(r'<img src="data:image/(png|jpeg);base64,([^"]+)"', html)
     return still and still.groups()
 
 def _pictures(cards, nbs):

@@ -100,7 +100,6 @@ class Exercise:
     "A question: check an answer, get a hint, choose among answers, see the answer and its proof"
     def __init__(self, question:Question): # with its judge
         self.question, self.id = question, question.id
-
     def __repr__(self): return f'{self.id.upper()}. {self.question.text}'
     def _repr_markdown_(self): return f'**{self.id.upper()}.** {self.question.text}'
 
