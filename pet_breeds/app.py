@@ -26,7 +26,7 @@ def verdict(
     least:float, # below this the answer is "unsure"
 )->str: # one line
     "The answer in words"
-    breed = max(probs, key=probs.get)
+    breed = max(probs, key=lambda name: probs[name])
     if probs[breed] >= least: return f'{breed}: {100*probs[breed]:.0f}%'
     return f'Unsure. The most probable breed, {breed}, has only {100*probs[breed]:.0f}%.'
 
@@ -72,7 +72,7 @@ def make_page(
                 said = gr.Textbox(label='Answer', interactive=False)
                 five = gr.Label(label='Five breeds', num_top_classes=5, show_heading=False)
                 slider = gr.Slider(0, 1, least, step=.05, label='Answer "unsure" below this probability')
-        more = dict(api_visibility='private', show_progress='minimal')
+        more:dict = dict(api_visibility='private', show_progress='minimal')
         file.upload(tell, [file, slider], [file, photo, said, probs], **more).then(
             lambda probs: probs or None, probs, five, **more)
         slider.change(judge, [probs, slider], said, **more)
@@ -190,7 +190,7 @@ def upright(
     try: im = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError: raise ValueError('this is no photo in a known format') from None
     turn, halvings = im.getexif(), lambda: max(1, min(im.size)//item).bit_length()-1
-    im.draft(im.mode, tuple(side >> halvings() for side in im.size)) # a large JPEG is decoded smaller at once
+    im.draft(im.mode, (im.width >> halvings(), im.height >> halvings())) # a large JPEG is decoded smaller at once
     if im.has_transparency_data:
         im = im.convert('RGBA')
         im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
@@ -212,7 +212,8 @@ def write_space(
     require('pet_breeds_app --space', 'gradio', 'onnx', 'onnxscript', 'onnxruntime')
     dest = user_path(dest, '--space')
     _refuse_space(dest)
-    facts, functions = model_facts(report), '\n'.join(map(inspect.getsource, (verdict, take, make_page, upright)))
+    facts, parts = model_facts(report), (verdict, take, make_page, upright)
+    functions = '\n'.join(inspect.getsource(part) for part in parts)
     with hidden_beside(dest) as work:
         new = work/'new'
         new.mkdir()

@@ -81,7 +81,7 @@ def _decks(cards, pictures):
     fields = [dict(name=name) for name in ('Front', 'Back', 'Picture', 'Lesson')]
     model = genanki.Model(_MODEL, 'pet_breeds card', fields=fields,
                           templates=[dict(name='Card', qfmt='{{Front}}', afmt=back)], css=_CSS)
-    decks:dict = {}
+    decks = {}
     for id, card in cards.items():
         lesson = card['lesson']
         deck = decks.setdefault(lesson, genanki.Deck(_DECK + int(lesson[:2]), f'pet_breeds::{lesson}'))

@@ -10,7 +10,7 @@ __all__ = ['training_state', 'restore', 'is_checkpoint', 'remove_checkpoint', 'r
 import json, reprlib
 from collections import Counter
 from pathlib import Path
-from .core import count_of, one_line, refuse_foreign, refusing, say, visible, write_whole
+from .core import count_of, one_line, refuse_foreign, refusing, say, write_whole
 from .model import random_states, restore_random
 from .saving import check_entries, digest, plain
 from .weights import read_tensors
@@ -139,8 +139,8 @@ def _differences(was, now):
         before, after = was.get(k), now.get(k)
         if before == after: continue
         if isinstance(before, dict) and isinstance(after, dict): yield from _differences(before, after)
-        elif _is_lines(before) and _is_lines(after): yield f'{k} {_lines_differ(before, after)}'
-        else: yield visible(f'{k} {reprlib.repr(before)}, not {reprlib.repr(after)}')
+        elif _is_lines(before) and _is_lines(after): yield f'{one_line(k)} {_lines_differ(before, after)}'
+        else: yield one_line(f'{k} {reprlib.repr(before)}, not {reprlib.repr(after)}')
 
 def refuse_another_run(
     file:str|Path, # of the checkpoint, for the message

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 from .core import check_choice, count_of, nearest, one_line
+from .photos import photo_bytes
 from .tables import cell_text, file_names, filled_column, place_of_column, read_table, tidy_label
 import pandas as pd
 
@@ -81,7 +82,7 @@ def photo_digest(
     file, # a photo
 )->str: # 'sha256:' and 12 digits; '' for a file that can't be read
     "What a table says of a photo's bytes, in a form that a spreadsheet does not take for a number"
-    try: return f'sha256:{sha256(Path(file).read_bytes()).hexdigest()[:12]}'
+    try: return f'sha256:{sha256(photo_bytes(file)).hexdigest()[:12]}'
     except OSError: return ''
 
 def _written(files, top):

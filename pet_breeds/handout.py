@@ -263,7 +263,7 @@ def fill_folder(
 
 def _student_files(nbs, locked=False):
     "{name in the student folder: bytes} of all lessons, of their contents and of the pictures they show"
-    found:dict = {}
+    found = {}
     course = {nb.name: student_cells(nb, locked=locked) for nb in lessons(nbs)}
     course = {'index.ipynb': _index(course, locked), **course}
     for name, cells in course.items():

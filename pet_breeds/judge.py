@@ -8,11 +8,12 @@ __all__ = ['SHORT', 'LONGEST', 'NOT', 'REACH', 'Verdict', 'right', 'known', 'dif
            'Unreadable', 'call', 'first_to_work', 'within', 'numbers', 'numbers_in', 'number_of', 'near', 'known_near']
 
 # %% ../nbs/internals/judge.ipynb #imports
-import atexit, ctypes, importlib, io, re, sys, threading
+import ctypes, importlib, io, re, sys, threading
 from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from contextlib import redirect_stdout
 from copy import deepcopy
+from multiprocessing.util import Finalize
 from typing import NamedTuple
 
 # %% ../nbs/internals/judge.ipynb #verdict
@@ -252,7 +253,7 @@ def _start_pool(modules):
     wanted = _loaded | set(modules)
     if wanted != _loaded: _end_pool() # the pool ends a process that grows, so it imports before its first job
     if _learner_pool is None:
-        atexit.register(_end_pool)
+        Finalize(None, _end_pool, exitpriority=100) # before a process of ours, forked too, waits for its children
         _learner_pool = ProcessPoolExecutor(1, timeout=300, initializer=_import_all, initargs=(sorted(wanted),))
         _loaded.update(wanted)
     _learner_pool.submit(_import_all, modules).result(120)

@@ -219,7 +219,8 @@ def print_predictions(
 ):
     "Write a prediction for each photo, as CSV or JSON: file, breed, prob. How many are right is said at the end"
     _check_answers(top, unsure)
-    format, first, counts = _format_of(out, format), True, Counter()
+    counts:Counter = Counter()
+    format, first = _format_of(out, format), True
     with _writer(out) as write:
         photos = _from_input(photos)
         given, other = _listed(photos)

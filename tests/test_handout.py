@@ -256,7 +256,7 @@ def test_the_contents_have_times_and_a_cell_to_hand_in(student):
     text, rows = text_of(student/'index.ipynb'), {}
     for name, tasks, ids, minutes in re.findall(r'^\| \[(\w+)\]\(\1\.ipynb\) \| .+ \| (\d+) \| (.*) \| (\d+) \|$', text, re.M): rows[name] = int(tasks), ids, int(minutes)
     assert list(rows) == NAMES and all(tasks >= 5 and minutes >= 10 for tasks, _, minutes in rows.values())
-    assert rows['08_precision'][1] == 'Q23' and rows['12_quiz'][1] == 'all' and rows['05_loss'][1] == 'Q10, Q11, Q12, Q13, Q14, Q15'
+    assert rows['08_precision'][1] == 'Q23' and rows['12_quiz'][1] == '' and rows['05_loss'][1] == 'Q10, Q11, Q12, Q13, Q14, Q15'
     hours = sum(minutes for *_, minutes in rows.values())/60
     assert f'12 lessons, about {hours:.0f} hours' in text and 'hand_in(...)' in text
 

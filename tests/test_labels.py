@@ -109,7 +109,7 @@ def test_out_and_back_into_the_root_is_fine(photos):
 def test_labels_stay_text_in_a_long_table(tmp_path):
     "pandas guesses kinds half a million rows at a time, if it may"
     (tmp_path/'t.csv').write_text('file,label\n' + 'a,007\n'*600_000)
-    assert set(tables._read_table(tmp_path/'t.csv').iloc[:, 1]) == {'007'}
+    assert set(tables.read_table(tmp_path/'t.csv').iloc[:, 1]) == {'007'}
 
 
 def test_an_absolute_path_inside_the_root_is_fine(photos):

@@ -250,6 +250,16 @@ def test_numbers_and_words_load_no_torch():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_forked_process_that_ran_a_function_ends():
+    "As a worker of nbdev_test does: its exit waits for all of its children, so the learner's process must have ended before"
+    code = ("import multiprocessing, sys; from pet_breeds.judge import within\n"
+            "def work(): assert within(60, abs, -1, apart=True) == 1\n"
+            "process = multiprocessing.get_context('fork').Process(target=work)\n"
+            "process.start(); process.join(60); ended = process.exitcode; process.kill(); sys.exit(repr(ended) if ended else 0)")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_function_that_cannot_be_stopped_does_not_keep_the_process_alive():
     assert judge.within(9, lambda: threading.current_thread().daemon)
 

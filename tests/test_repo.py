@@ -34,7 +34,7 @@ MAY_IMPORT = {
     'precision': 'core',
     'sources': 'core drawn photos',
     'batches': 'core photos presize warp',
-    'fixes': 'core tables',
+    'fixes': 'core photos tables',
     'inventory': 'core fixes labels photos tables',
     'splits': 'copies core photos',
     'data': 'batches core inventory labels photos splits warp',
