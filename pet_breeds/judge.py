@@ -254,8 +254,7 @@ def _start_pool(modules):
     if wanted != _loaded: _end_pool() # the pool ends a process that grows, so it imports before its first job
     if _learner_pool is None:
         _learner_pool = ProcessPoolExecutor(1, timeout=300, initializer=_import_all, initargs=(sorted(wanted),))
-        # before this process, which may be a forked one, waits for its children
-        Finalize(None, _learner_pool.shutdown, kwargs=dict(kill_workers=True), exitpriority=100)
+        Finalize(None, _learner_pool.shutdown, kwargs=dict(kill_workers=True), exitpriority=100) # else a fork waits
         _loaded.update(wanted)
     _learner_pool.submit(_import_all, modules).result(120)
     return _learner_pool
