@@ -28,6 +28,15 @@ def pytest_collection_modifyitems(items):
         if item.path.stem not in LONG and not any(part in item.name for part in SLOW): item.add_marker('everyday')
 
 
+def refused(command, capsys, args, *words):
+    "A command ends with status 2 and one line that holds `words`; returns what it printed before"
+    with pytest.raises(SystemExit) as stop: command(list(map(str, args)))
+    out, err = capsys.readouterr()
+    assert stop.value.code == 2 and len(err.splitlines()) == 1, err
+    for word in words: assert word in err
+    return out
+
+
 @pytest.fixture(scope='session')
 def root(): return ROOT
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import refused
 from PIL import Image
 
 pytest.importorskip('gradio')
@@ -170,28 +171,21 @@ def test_photos_for_the_space_are_read_as_ours(turn):
     assert upright(data, 100).shape == ours.shape and np.abs(upright(data, 100).astype(int)-ours).mean() < 2
 
 
-def refused(capsys, args, *words):
-    with pytest.raises(SystemExit) as stop: main_app([str(a) for a in args])
-    err = capsys.readouterr().err
-    assert stop.value.code == 2 and len(err.splitlines()) == 1, err
-    for word in words: assert word in err
-
-
 def test_what_is_refused(report, space, tmp_path, capsys, monkeypatch):
     before = {f: f.read_bytes() for f in space.iterdir()}
     (tmp_path/'file').write_text('mine')
-    for dest in (space, tmp_path/'file'): refused(capsys, [report, '--space', dest], dest.name, 'I replace nothing')
+    for dest in (space, tmp_path/'file'): refused(main_app, capsys, [report, '--space', dest], dest.name, 'I replace nothing')
     assert {f: f.read_bytes() for f in space.iterdir()} == before and (tmp_path/'file').read_text() == 'mine'
-    refused(capsys, [tmp_path, '--space', tmp_path/'new'], 'model.safetensors')
-    refused(capsys, [tmp_path], 'model.safetensors')
-    for options in (['--port', '0'], ['--unsure', '2'], ['--host', ''], ['--space', '']): refused(capsys, [report, *options], options[0])
+    refused(main_app, capsys, [tmp_path, '--space', tmp_path/'new'], 'model.safetensors')
+    refused(main_app, capsys, [tmp_path], 'model.safetensors')
+    for options in (['--port', '0'], ['--unsure', '2'], ['--host', ''], ['--space', '']): refused(main_app, capsys, [report, *options], options[0])
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', 0))
         taken.listen()
-        refused(capsys, [report, '--port', taken.getsockname()[1]], str(taken.getsockname()[1]))
+        refused(main_app, capsys, [report, '--port', taken.getsockname()[1]], str(taken.getsockname()[1]))
     assert os.listdir(tmp_path) == ['file']
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    refused(capsys, [report], 'pip install gradio')
+    refused(main_app, capsys, [report], 'pip install gradio')
 
 
 def test_only_uploads_are_read_and_deleted(tmp_path, monkeypatch):

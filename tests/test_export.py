@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import refused
 from PIL import Image
 
 onnx = pytest.importorskip('onnx')
@@ -81,26 +82,19 @@ def test_a_new_file_replaces_ours_if_it_agrees(exported, report, tmp_path, monke
     assert '4 breeds' in capsys.readouterr().out
 
 
-def refused(capsys, args, *words):
-    with pytest.raises(SystemExit) as stop: main_export([str(a) for a in args])
-    err = capsys.readouterr().err
-    assert stop.value.code == 2 and len(err.splitlines()) == 1, err
-    for word in words: assert word in err
-
-
 def test_what_is_refused(report, drawn, tmp_path, capsys, monkeypatch):
     for name, data in (('other.onnx', onnx.helper.make_model(onnx.helper.make_graph([], 'g', [], [])).SerializeToString()),
                        ('text.onnx', b'my notes'), ('empty.onnx', b'')):
         (tmp_path/name).write_bytes(data)
-        refused(capsys, [report, tmp_path/name], name, "not ours")
+        refused(main_export, capsys, [report, tmp_path/name], name, "not ours")
         assert (tmp_path/name).read_bytes() == data
-    refused(capsys, [report, tmp_path/'pets.pt'], '.onnx')
-    refused(capsys, [tmp_path, tmp_path/'a.onnx'], 'no ', 'model.safetensors')
-    refused(capsys, [report, tmp_path/'no'/'a.onnx'], 'choose a folder')
+    refused(main_export, capsys, [report, tmp_path/'pets.pt'], '.onnx')
+    refused(main_export, capsys, [tmp_path, tmp_path/'a.onnx'], 'no ', 'model.safetensors')
+    refused(main_export, capsys, [report, tmp_path/'no'/'a.onnx'], 'choose a folder')
     stock = save_model(make_learner(pets_dls(drawn, bs=8, size=64, presize='stock')), tmp_path/'stock')
-    refused(capsys, [stock, tmp_path/'a.onnx'], '--presize stock')
+    refused(main_export, capsys, [stock, tmp_path/'a.onnx'], '--presize stock')
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    refused(capsys, [report, tmp_path/'a.onnx'], 'pip install onnx onnxscript onnxruntime')
+    refused(main_export, capsys, [report, tmp_path/'a.onnx'], 'pip install onnx onnxscript onnxruntime')
     assert sorted(os.listdir(tmp_path)) == ['empty.onnx', 'other.onnx', 'stock', 'text.onnx']
 
 

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import conftest
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,10 +147,7 @@ def test_a_list_with_a_missing_file_or_none(report, here, capsys, monkeypatch):
 
 
 def refused(capsys, args, *words):
-    with pytest.raises(SystemExit) as stop: main_predict(list(map(str, args)))
-    out, err = capsys.readouterr()
-    assert stop.value.code == 2 and out == '' and len(err.splitlines()) == 1, err
-    for word in words: assert word in err
+    assert conftest.refused(main_predict, capsys, args, *words) == ''
     assert not [f for f in os.listdir() if f.startswith('.')]
 
 
