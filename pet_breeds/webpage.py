@@ -6,26 +6,23 @@
 __all__ = ['photo', 'gallery', 'scale', 'details', 'render']
 
 # %% ../nbs/internals/webpage.ipynb #imports
-import base64
 from functools import cache
 from importlib.resources import files
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from .core import one_line
-from .figures import encoded, in_style
+from .figures import data_url, encoded, in_style
 from .photos import read_photo
 
 # %% ../nbs/internals/webpage.ipynb #data-url
-def _data_url(kind, data): return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
-
 @in_style()
-def _plot_url(fig): return _data_url(*encoded(fig))
+def _plot_url(fig): return data_url(*encoded(fig))
 
 def _photo_url(file, side=200):
     "A thumbnail of the pixels that the model saw"
     thumbnail = ImageOps.contain(Image.fromarray(read_photo(file, side)), (side, side))
-    return _data_url(*encoded(thumbnail, quality=80))
+    return data_url(*encoded(thumbnail, quality=80))
 
 # %% ../nbs/internals/webpage.ipynb #photo-def
 def photo(
@@ -38,7 +35,7 @@ def photo(
     "A photo with its caption"
     lines = [one_line(line, 60) for line in lines]
     alt = 'Photo: ' + '; '.join(lines)
-    other = over and _data_url(*encoded(over, quality=75))
+    other = over and data_url(*encoded(over, quality=75))
     return dict(src=_photo_url(file), alt=alt, lines=lines, right=right, file=one_line(name, 120), over=other)
 
 def gallery(
