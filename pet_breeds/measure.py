@@ -87,16 +87,16 @@ def looked_at(
 )->list: # for each an array (height, width), or None where there is no exact map
     "What spoke for the prediction and against the label, place by place"
     import torch
-    from pet_breeds.maps import feature_grid
+    from pet_breeds.maps import class_maps, feature_grid
     learn, vocab = run.learn, list(run.learn.dls.vocab)
     grids:list = []
     if learn.head != 'linear' or not len(rows): return [None]*len(rows)
     items = pd.DataFrame(dict(file=[run.folder/f for f in rows.file], label=list(rows.label)))
     for x, *_ in learn.dls.test_dl(items, bs=min(16, learn.dls.train.bs), num_workers=0):
-        try: grids.extend(feature_grid(learn.model.eval(), x.as_subclass(torch.Tensor)).cpu().numpy())
+        try: grids.extend(feature_grid(learn.model.eval(), x.as_subclass(torch.Tensor)).cpu())
         except ValueError: return [None]*len(rows)
     own = learn.model[1][-1].weight.detach().cpu().numpy()
     def weight_of(i): return next((weight for photos, weight in run.heads if i in photos), own)
     def difference(i, pred, label): return weight_of(i)[vocab.index(pred)] - weight_of(i)[vocab.index(label)]
     weights = map(difference, rows.index, rows.predicted, rows.label)
-    return [np.einsum('khw,k->hw', grid, weight) for grid, weight in zip(grids, weights)]
+    return [class_maps(grid[None], torch.as_tensor(weight)[None])[0, 0].numpy() for grid, weight in zip(grids, weights)]
