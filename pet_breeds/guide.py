@@ -23,15 +23,15 @@ def _hint(check):
     return getattr(tasks, check[2]).hint_text
 
 def _solution(source):
-    "The code of a folded solution, with its remark, and without its check unless that holds the answer"
-    first, *lines = source.splitlines()
-    remark, lines = first.partition('Solution: ')[2], [line for line in lines if not line.startswith('#|')]
+    "The code of a folded solution, without its check unless that holds the answer"
+    lines = [line for line in source.splitlines()[1:] if not line.startswith('#|')]
     body = ast.parse(source).body
     checks = [n for s in body if isinstance(s, ast.Assert) for n in ast.walk(s)
               if isinstance(n, ast.Call) and getattr(n.func, 'attr', '') == 'check']
     kept = [line for line in lines if not line.startswith('assert ')]
-    answer = [ast.unparse(n.args[0]) for n in checks if not (kept and isinstance(n.args[0], ast.Name))]
-    return '\n'.join([*[f'# {remark}']*bool(remark), *kept, *answer]).strip()
+    named = any(not isinstance(s, ast.Assert) for s in body) # the lines above tell what a name stands for
+    answer = [ast.unparse(n.args[0]) for n in checks if not (named and isinstance(n.args[0], ast.Name))]
+    return '\n'.join([*kept, *answer]).strip()
 
 def read_tasks(
     cells:list, # of a lesson, from `read_cells`

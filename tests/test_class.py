@@ -241,7 +241,7 @@ def test_what_is_there_is_left_alone(tmp_path, capsys):
     for words, says in ((['in', 'class'], 'no results here'), (['none', 'class'], 'no such folder'), (['in', 'full'], 'something already'),
                         (['in', 'class', '--seconds', '0'], 'expected a number'), (['in'], 'pet_breeds_gather --help')):
         args = [str(tmp_path/word) if word[0] != '-' and not word.isdigit() else word for word in words]
-        with pytest.raises(SystemExit) as e: run_command(gather, 'pet_breeds_gather', '', gather, args)
+        with pytest.raises(SystemExit) as e: run_command(gather, 'pet_breeds_gather', '', args)
         err = capsys.readouterr().err
         assert e.value.code == 2 and says in err and len(err.splitlines()) == 1, words
     assert sorted(f.name for f in tmp_path.rglob('*')) == ['full', 'in', 'mine']
@@ -267,7 +267,7 @@ def test_the_guide_says_what_the_lessons_and_the_questions_say(handed_out):
 
 
 def test_a_solution_is_its_code_and_what_its_check_holds():
-    for source, shown in (("# Solution\n#| fold\nassert tasks.x.check('pug', files[4])", "'pug'"), ('# Solution: all\n#| fold\nassert tasks.x.check(n, n)', '# all\nn'),
+    for source, shown in (("# Solution\n#| fold\nassert tasks.x.check('pug', files[4])", "'pug'"), ('# Solution\n#| fold\n# all\nassert tasks.x.check(n, n)', '# all\nn'),
                           ('# Solution\n#| fold\nf = 1 - 2\nassert tasks.x.check(f)', 'f = 1 - 2'), ('# Solution\n#| fold\ne = 2\nassert tasks.x.check(round(e*3), e)', 'e = 2\nround(e * 3)')):
         assert guide._solution(source) == shown
 
