@@ -224,7 +224,8 @@ def print_predictions(
     with _writer(out) as write:
         photos = _from_input(photos)
         given, other = _listed(photos)
-        predictor, known = Predictor(model, len(given)), _labels_of(photos, labels) if labels else None
+        known = _labels_of(photos, labels) if labels else None # before a model is loaded
+        predictor = Predictor(model, len(given))
         quiet = None if out or not sys.stdout.isatty() else True # None: a bar where the messages go to a terminal
         with tqdm(total=len(given), unit='photo', disable=quiet, leave=False) as bar:
             for preds, bad in _in_parts(predictor, given, other, known, top, unsure):
