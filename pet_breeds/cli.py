@@ -15,53 +15,48 @@ def main(
 ):
     "The command `pet_breeds`: `run_pets` with the fields of `Config` as options"
     run_command(pets.run_command_line, 'pet_breeds', 'Train a classifier of pet breeds, and write a report',
-                pets.Config, args, pets.left_behind)
+                args, pets.Config, pets.left_behind)
 
 def main_predict(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_predict MODEL PHOTOS...`: predictions as CSV or JSON"
-    run_command(predict.print_predictions, 'pet_breeds_predict', 'Print file,breed,prob for each photo, as CSV',
-                predict.print_predictions, args)
+    run_command(predict.print_predictions, 'pet_breeds_predict', 'Print file,breed,prob for each photo, as CSV', args)
 
 def main_export(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_export REPORT FILE.onnx`"
-    run_command(export.export_onnx, 'pet_breeds_export', 'Write a trained model as one ONNX file',
-                export.export_onnx, args)
+    run_command(export.export_onnx, 'pet_breeds_export', 'Write a trained model as one ONNX file', args)
 
 def main_app(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_app REPORT`"
-    run_command(app.run_app, 'pet_breeds_app', 'Open a page on which one can try a trained model',
-                app.run_app, args)
+    run_command(app.run_app, 'pet_breeds_app', 'Open a page on which one can try a trained model', args)
 
 def main_quiz(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_quiz [IDS...]`"
     run_command(quiz.take_quiz, 'pet_breeds_quiz', 'Questions about the chapter; what you have solved is remembered',
-                quiz.take_quiz, args)
+                args)
 
 def main_student(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_student DEST`"
-    run_command(guide.hand_out, 'pet_breeds_student', 'Write the lessons without the answers, for a class',
-                guide.hand_out, args)
+    run_command(guide.hand_out, 'pet_breeds_student', 'Write the lessons without the answers, for a class', args)
 
 def main_cards(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_cards DEST`"
-    run_command(cards.write_cards, 'pet_breeds_cards', 'Write the facts of the course as cards for Anki',
-                cards.write_cards, args)
+    run_command(cards.write_cards, 'pet_breeds_cards', 'Write the facts of the course as cards for Anki', args)
 
 def main_gather(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_gather HANDED_IN DEST`"
     run_command(results.gather, 'pet_breeds_gather', 'Check the results of a class again, and write them as a table',
-                results.gather, args)
+                args)

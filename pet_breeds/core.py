@@ -334,8 +334,8 @@ def run_command(
     func:Callable, # does the work; gets the options as keyword arguments
     prog:str, # the command's name
     about:str, # what it does, for `--help`
-    spec:Callable, # a function or dataclass whose parameters are the options
     args:list|None=None, # words of the command line; those of the process unless given
+    spec:Callable|None=None, # a function or dataclass whose parameters are the options; `func` unless given
     left:Callable=lambda **_: '', # from the options to what an interrupted command says it leaves
 ):
     "Run a command. A user's error ends in one line and status 2, an interrupt in 130 or 143"
@@ -347,7 +347,7 @@ def run_command(
         say(f'{prog}: {text}', file=sys.stderr)
         sys.exit(status)
     parser.error = lambda message: end(2, f'{one_line(message)}; see {prog} --help') # type: ignore[method-assign]
-    add_options(parser, spec)
+    add_options(parser, spec or func)
     _harden_streams()
     options = vars(parser.parse_args(args))
     try:

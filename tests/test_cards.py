@@ -201,7 +201,7 @@ def test_the_command_without_notebooks(tmp_path, capsys, monkeypatch):
     os.utime(package/'cards.yaml', (0, 1_700_000_123))
     monkeypatch.setattr(module, 'files', lambda _: package)
     monkeypatch.setattr('pet_breeds.handout.files', lambda _: package)
-    def command(*words): run_command(write_cards, 'write_cards', '', write_cards, [str(word) for word in words])
+    def command(*words): run_command(write_cards, 'write_cards', '', [str(word) for word in words])
     command(tmp_path/'deck.apkg')
     assert capsys.readouterr().out.startswith(f'{len(CARDS)} cards without pictures (no notebooks here): import ')
     assert {mod for _, _, mod, _ in notes(tmp_path/'deck.apkg', tmp_path)} == {1_700_000_123}

@@ -376,7 +376,7 @@ def test_ctrl_c_in_the_middle_of_a_fork(here):
             if os.fork() == 0: os._exit(0)
             time.sleep(50)
         os.register_at_fork(before=lambda: signal.raise_signal(signal.SIGINT))
-        run_command(work, 'pet_breeds', '', work, [])"""
+        run_command(work, 'pet_breeds', '', [])"""
     done = shell('python', '-c', code, cwd=here, timeout=40)
     assert done.returncode == 130 and done.stderr.strip().endswith('pet_breeds: interrupted') and 'Traceback' not in done.stderr, done.stderr
 

@@ -456,7 +456,7 @@ def test_student_notebook_runs(student, answers, tmp_path, name):
 
 # From the shell
 
-def command(func, *words): run_command(func, func.__name__, func.__doc__, func, list(map(str, words)))
+def command(func, *words): run_command(func, func.__name__, func.__doc__, list(map(str, words)))
 
 
 def fails(capsys, func, *words):

@@ -418,7 +418,7 @@ def test_one_lesson():
 # in a terminal
 
 COMMAND = """from pet_breeds import core, quiz
-core.run_command(quiz.take_quiz, 'pet_breeds_quiz', 'Questions', quiz.take_quiz)"""
+core.run_command(quiz.take_quiz, 'pet_breeds_quiz', 'Questions')"""
 
 
 def in_a_process(words, lines, **env):
@@ -435,7 +435,7 @@ def terminal(monkeypatch, capsys):
     def run(lines, *words):
         monkeypatch.setattr('sys.stdin', io.StringIO(lines))
         code = 0
-        try: core.run_command(quiz.take_quiz, 'pet_breeds_quiz', 'Questions', quiz.take_quiz, [*words])
+        try: core.run_command(quiz.take_quiz, 'pet_breeds_quiz', 'Questions', [*words])
         except SystemExit as e: code = e.code
         return subprocess.CompletedProcess(words, code, *capsys.readouterr())
     return run
