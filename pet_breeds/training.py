@@ -30,6 +30,7 @@ from fastprogress.fastprogress import progress_bar
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 
 # %% ../nbs/07_finetune.ipynb #as-it-was
 def _let_go(learn):
@@ -81,7 +82,10 @@ def balanced_loss(
     n = np.bincount([int(train[i]) for i in range(len(train))], minlength=len(dls.vocab)).clip(1)
     return CrossEntropyLossFlat(weight=torch.tensor(n.sum()/(len(n)*n), dtype=torch.float32, device=dls.device))
 
-def _regression(balance): return LogisticRegression(max_iter=1000, class_weight='balanced' if balance else None)
+def _regression(feats, targ, balance):
+    "A fitted regression. It takes one thread: its steps are so small that two threads would mostly wait for each other"
+    regression = LogisticRegression(max_iter=1000, class_weight='balanced' if balance else None)
+    with threadpool_limits(1): return regression.fit(feats, targ)
 
 def _as_linear(probe):
     "A weight and a bias for each class, as a linear layer has them; a regression has one row for two classes"
@@ -95,7 +99,7 @@ def probe_head(
 )->Learner: # the same
     "Fit the head to the body's features by logistic regression"
     feats, targ = features or body_features(learn, learn.dls.train.items)
-    probe, linear = _regression(balance).fit(feats, targ), learn.model[1][-1]
+    probe, linear = _regression(feats, targ, balance), learn.model[1][-1]
     weight, bias = _as_linear(probe)
     with torch.no_grad():
         linear.weight[probe.classes_] = torch.tensor(weight).to(linear.weight)
@@ -130,7 +134,7 @@ def cross_validate(
         warnings.simplefilter('ignore') # breeds with fewer photos than folds are measured as far as they can be
         for train, valid in split.split(feats, targ, groups):
             if share < 1: train = _share_of(train, targ, share, seed)
-            head = _regression(balance).fit(feats[train], targ[train])
+            head = _regression(feats[train], targ[train], balance)
             logp = torch.tensor(head.predict_log_proba(feats[valid]), dtype=torch.float32).clamp(-30)
             acts[np.ix_(valid, head.classes_)] = logp
             if keep is None: continue

@@ -653,6 +653,19 @@ def test_few_photos_are_cross_validated_in_few_numbers():
         assert np.allclose(weight[:3], want.coef_, atol=.01) and not weight[3].any() and (acts[valid, 3] == -30).all()
 
 
+def test_a_head_is_fitted_on_one_thread(monkeypatch):
+    "Two threads wait for each other in steps so small; afterwards everybody has the threads of before"
+    from threadpoolctl import threadpool_info, threadpool_limits
+    threads, fit = [], LogisticRegression.fit
+    def noting(self, *args): return threads.append({each['num_threads'] for each in threadpool_info()}) or fit(self, *args)
+    monkeypatch.setattr(LogisticRegression, 'fit', noting)
+    targ = np.arange(24) % 3
+    with threadpool_limits(2):
+        training.cross_validate((np.eye(24)[:, :9] + np.eye(3, 9)[targ], targ), range(24), 3, folds=3)
+        assert {each['num_threads'] for each in threadpool_info()} == {2}
+    assert threads == [{1}]*3
+
+
 @pytest.mark.parametrize('share, n', [(.5, [2, 3, 1]), (.1, [1, 1, 1])])
 def test_a_share_of_each_breed(share, n):
     train, targ = np.array([9, 8, 7, 6, 5, 4, 3, 2, 1, 0]), np.array([0]*4 + [1]*5 + [2])

@@ -10,7 +10,7 @@ at `--sizes`' first size. Ways in turn after a round to warm up; median over the
 children too). A ratio is the median of the rounds' ratios, before over after. On a busy machine the ratio of processor seconds is the
 steadier one.
 """
-import argparse, csv, io, json, os, subprocess, sys, tempfile
+import argparse, csv, io, json, subprocess, sys, tempfile
 from functools import partial
 from pathlib import Path
 
@@ -59,9 +59,10 @@ def body_part(args, files, tmp):
 
 def command(name, package, *args):
     "What a command of a package prints"
-    code = f'import sys; from pet_breeds.cli import {name}; sys.argv[0] = {name!r}; {name}()'
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(package), *filter(None, [os.environ.get('PYTHONPATH')])]))
-    return subprocess.run([sys.executable, '-c', code, *map(str, args)], env=env, capture_output=True, text=True, check=True).stdout
+    code = (f'import sys, pet_breeds; assert pet_breeds.__file__.startswith({str(package)!r}), pet_breeds.__file__; '
+            f'from pet_breeds.cli import {name}; sys.argv[0] = {name!r}; {name}()')
+    # the current folder is searched for packages first
+    return subprocess.run([sys.executable, '-c', code, *map(str, args)], cwd=package, capture_output=True, text=True, check=True).stdout
 
 def commands_part(args, files, tmp):
     photos, packages = files[0].parent, dict(before=args.before, after=ROOT)
@@ -82,12 +83,12 @@ def commands_part(args, files, tmp):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ('photos', 'before', 'json'): parser.add_argument(f'--{name}', type=Path)
+    for name in ('photos', 'before', 'json'): parser.add_argument(f'--{name}', type=lambda path: Path(path).resolve())
     parser.add_argument('--sizes', default=[224, 288], type=lambda s: [int(size) for size in s.split(',')])
     parser.add_argument('--ways', default=['plain', 'fold', 'engine'], type=lambda s: s.split(','))
     parser.add_argument('--rounds', type=int, default=3)
     args = parser.parse_args()
-    files, result = find_photos(args.photos or SHARED/'pets'), about()
+    files, result = find_photos((args.photos or SHARED/'pets').resolve()), about()
     try: result['versions']['openvino'] = features._openvino().__version__
     except ImportError: args.ways.remove('engine')
     with tempfile.TemporaryDirectory() as tmp:

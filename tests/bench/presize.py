@@ -316,9 +316,17 @@ def find(photos, tmp):
     real = SHARED/'pets'
     return photos or (real if real.is_dir() else get_pets('drawn', data=tmp, progress=False))
 
+def processor_name():
+    "Of this machine, and the ways to compute in 16 bits that it has and that `ONEDNN_MAX_CPU_ISA` leaves to it"
+    try: lines = dict(line.split(':', 1) for line in Path('/proc/cpuinfo').read_text().split('\n\n')[0].splitlines())
+    except (OSError, ValueError): return platform.processor()
+    lines = {name.strip(): value.strip() for name, value in lines.items()}
+    units = {'avx512_bf16', 'amx_bf16'}.intersection(lines.get('flags', '').split())
+    return ', '.join(filter(None, [lines.get('model name', platform.processor()), *sorted(units), os.environ.get('ONEDNN_MAX_CPU_ISA')]))
+
 def about():
     versions = {m.__name__: m.__version__ for m in (torch, fastai, cv2, PIL, simplejpeg, np, scipy)}
-    return dict(versions=versions, python=platform.python_version(), machine=platform.machine(), cpus=cores(),
+    return dict(versions=versions, python=platform.python_version(), machine=platform.machine(), processor=processor_name(), cpus=cores(),
                 threads=torch.get_num_threads(), load=os.getloadavg(), seed=0)
 
 def arguments():

@@ -15,8 +15,8 @@ logistic regression on the pretrained body's pooled features, photos prepared as
 freeze_epochs=3)`, batches of 16, stock presizing, float32; `ours`, the command's recipe for so few photos (`probe_head`) with
 test-time augmentation over 8 views. epoch: drawnet, then resnet18, with random weights, batches of 64, 224 pixels,
 training only (no validation), ways in turn after a round to warm up; ours with a cache, built before, the book's with
-as many workers as fastai takes, and without. Processor time: user and system, children too. A ratio is the median of the rounds'
-ratios, the book's over ours. Then the errors of both after `--error-epochs` from scratch on drawn photos of 8 breeds. gpu: resnet50 with random weights,
+as many workers as fastai takes, and without; `one batch` is ours without a loader: the limit. Processor time: user and system,
+children too. A ratio is the median of the rounds' ratios, the book's over ours. Then the errors of both after `--error-epochs` from scratch on drawn photos of 8 breeds. gpu: resnet50 with random weights,
 7,390 drawn photos, 20% of them set aside, training only, the book's `to_fp16` with up to 16 workers beside ours with photos kept on the
 card, and beside the same model fed one batch again and again; peak memory is what a way adds to what was allocated before, photos kept
 included.
@@ -185,17 +185,21 @@ def one_epoch(arch, args, tmp):
     dls = {'book': make('stock', workers=None), 'book, no workers': make('stock', workers=0)}
     dls['ours'], build = timed(partial(quietly, make, 'composed', cache=tmp/'epoch'))
     learners = {name: make_learner(each, arch, 'none') for name, each in dls.items()}
-    precision = mixed_precision(learners['ours'], 'auto')
+    learners['one batch'] = make_learner(dls['ours'], arch, 'none')
+    precision, _ = (mixed_precision(learners[name], 'auto') for name in ('ours', 'one batch'))
+    one_batch(learners['one batch'])
     seconds = alternate({name: epoch_of(learn) for name, learn in learners.items()}, args.rounds)
-    n, names, middle = dls['ours'].train.n, list(dls), np.median(seconds, 0)
-    ratio, alone = (np.median(seconds[:, i]/seconds[:, 2], 0) for i in (0, 1))
+    n, names, middle = dls['ours'].train.n, list(learners), np.median(seconds, 0)
+    ratio, alone, limit = (np.median(seconds[:, i]/seconds[:, 2], 0) for i in (0, 1, 3))
     table = pd.DataFrame(middle, names, ['wall_s', 'cpu_s'])
     show(f'epoch: n={n} {kind} photos to train on, {args.size} px, bs {args.bs}, {arch}, no validation, median of {args.rounds} rounds',
          table, 2)
-    print(f'book over ours: wall {ratio[0]:.2f}, processor time {ratio[1]:.2f}; without workers {alone[0]:.2f}, {alone[1]:.2f}\n'
+    print(f'book over ours: wall {ratio[0]:.2f}, processor time {ratio[1]:.2f}; without workers {alone[0]:.2f}, {alone[1]:.2f}; '
+          f'the model alone takes {limit[0]:.2f} of our time, {limit[1]:.2f} of our processor time\n'
           f'ours in {precision.name}: {precision.why}; its cache took {build[0]:.1f} s to make')
-    return dict(epoch_ratio=ratio[0], epoch_ratio_cpu=ratio[1], epoch_ratio_no_workers=alone[0], n=n, photos=kind, rounds=args.rounds, build_s=build[0],
-                precision=precision, table=table.to_dict('index'), seconds=seconds.tolist())
+    return dict(epoch_ratio=ratio[0], epoch_ratio_cpu=ratio[1], epoch_ratio_no_workers=alone[0], limit=limit[0], limit_cpu=limit[1],
+                n=n, photos=kind, rounds=args.rounds, build_s=build[0], precision=precision, table=table.to_dict('index'),
+                seconds=seconds.tolist())
 
 def epoch_errors(args, tmp):
     "Error rates of both ways after the same epochs from scratch"
