@@ -71,8 +71,8 @@ def _cell_text(value):
 
 def _block(block, heading):
     "A dict that the template knows"
-    if isinstance(block, Figure): return dict(kind='picture', src=_plot_url(block), alt=heading)
-    if isinstance(block, list): return dict(kind='list', lines=list(map(str, block)))
+    if isinstance(block, Figure): return dict(kind='picture', src=_plot_url(block), alt=block.get_label() or heading)
+    if isinstance(block, list): return dict(kind='list', title='', lines=list(map(str, block)))
     if isinstance(block, pd.DataFrame):
         rows = [list(map(_cell_text, row)) for row in block.itertuples(index=False, name=None)]
         return dict(kind='table', columns=list(map(str, block.columns)), rows=rows, label=heading)

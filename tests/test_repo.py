@@ -56,7 +56,8 @@ MAY_IMPORT = {
     'maps': 'figures photos warp',
     'outcome': 'core fixes interpret tables',
     'measure': 'distributed features interpret maps outcome training',
-    'report': 'core figures fixes interpret lrs maps measure outcome webpage',
+    'advice': 'core outcome',
+    'report': 'advice core figures fixes interpret lrs maps measure outcome webpage',
     'pets': 'checkpoint core data distributed features fixes interpret loss measure model outcome plan precision report saving sources training warp weights',
     'predict': 'batches core features interpret inventory loss photos saving tables',
     'export': 'core predict',
@@ -72,7 +73,7 @@ MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
                   'tables', 'inventory', 'splits', 'effects', 'compare', 'digits', 'export', 'app', 'cards', 'guide',
-                  'results', 'progress', 'forms', 'fixes', 'maps', 'outcome', 'measure')
+                  'results', 'progress', 'forms', 'fixes', 'maps', 'outcome', 'measure', 'advice')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
                  'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare', 'export', 'app', 'cards', 'guide',
                  'results', 'progress', 'forms', 'fixes')

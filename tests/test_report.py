@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pet_breeds.advice import suggestions
 from pet_breeds.fixes import fix_labels, fix_lines, photo_digest, read_fixes
 from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, mistakes, paired_difference, predictions
 from pet_breeds.pets import run_pets
-from pet_breeds.report import suggestions
 
 VOCAB = ['beagle', 'boxer', 'pug']
 
@@ -46,28 +46,58 @@ def test_the_first_five_of_many_breeds():
     assert row.file[0] == 'b/c.jpg' and row.breed_1[0] == 'x3' and 'breed_5' in row and 'breed_6' not in row
 
 
+# What to do next
+
+NOTHING = pd.DataFrame(columns=['file', 'problem', 'detail', 'usable'])
+
+
+def advice(preds=PREDS, photos='real', epochs=None, findings=NOTHING, **metrics):
+    return suggestions(SimpleNamespace(predictions=preds, photos=photos, epochs=epochs, findings=findings, metrics=metrics))
+
+
 def epochs(train, valid): return pd.DataFrame(dict(train_loss=train, valid_loss=valid))
 
 
 @pytest.mark.parametrize('table, words', [
     (None, 'does not apply to a fitted head'), (epochs([1], [1]), 'One epoch shows no trend'),
     (epochs([1, .9], [1.2, 1.]), 'a longer training may help'), (epochs([.4, .2], [1., 1.]), 'more photos will help'),
-    (epochs([1, .9], [1., 1.]), 'more likely to help')])
-def test_what_would_help(table, words): assert words in suggestions(SimpleNamespace(predictions=PREDS, epochs=table, metrics={}))[2]
+    (epochs([1, .9], [1., 1.]), 'probably not help much')])
+def test_what_would_help(table, words): assert words in advice(epochs=table)[-1]
 
 
 @pytest.mark.parametrize('low, difference, high, word', [(-.2, -.1, -.01, 'will help'), (-.2, -.1, .01, 'may help'), (-.1, 0., .1, 'will hardly help')])
 def test_a_curve_comes_before_the_epochs(low, difference, high, word):
     curve = dict(n_half=50, n_all=100, before=.3, after=.3+difference, low=low, difference=difference, high=high)
-    said = suggestions(SimpleNamespace(predictions=PREDS, epochs=None, metrics=dict(curve=curve)))[2]
-    assert word in said and 'fitted to 50 photos, the head is wrong on 30 of 100' in said
+    said = advice(curve=curve)[-1]
+    assert word in said and 'trained on 50 photos, the model gets 30 of 100' in said and ('may be chance' in said) == (word == 'may help')
 
 
-def test_what_to_check_and_to_collect():
-    pair, labels, _ = suggestions(SimpleNamespace(predictions=PREDS, epochs=None, metrics={}))
-    assert 'beagle and pug: 2 of the 3 mistakes' in pair and 'Check 1 label' in labels
-    pair, labels, _ = suggestions(SimpleNamespace(predictions=PREDS[:1], epochs=None, metrics={}))
-    assert 'no mistake' in pair and 'No label' in labels
+def mixed(*pairs): return preds_of([(label, [.8 if breed == said else .1 for breed in VOCAB]) for label, said, n in pairs for _ in range(n)])
+
+
+@pytest.mark.parametrize('preds, words', [
+    (PREDS, 'beagle is part of 3 of the 3 mistakes'),
+    (mixed(('pug', 'boxer', 3), ('beagle', 'pug', 1)), 'Most often mixed up: boxer and pug (3 of the 4 mistakes).'),
+    (mixed(('pug', 'boxer', 2), ('boxer', 'pug', 2), ('beagle', 'pug', 4)), 'beagle and pug; boxer and pug (4 of the 8 mistakes each)'),
+    (mixed(('pug', 'boxer', 1)), 'The only mistake is between boxer and pug.'),
+    (mixed(('pug', 'boxer', 1), ('beagle', 'pug', 1)), 'The mistakes are spread: no breed is part of more than 2 of the 2.')])
+def test_no_breed_is_named_because_of_the_alphabet(preds, words): assert words in advice(preds)[0]
+
+
+@pytest.mark.parametrize('photos', ['real', 'drawn'])
+def test_nobody_is_told_to_do_what_cannot_be_done(photos):
+    "Drawn pets have right labels, and more of them are no photos; without a mistake there is nothing to check"
+    said = ' '.join(advice(photos=photos))
+    assert ('collect' in said) == ('Check 1 label' in said) == (photos == 'real') and ('photos of your own' in said) == (photos == 'drawn')
+    said = advice(PREDS[:1], photos)
+    assert said[0].startswith('No mistake on 1 photo.') and not any('label stands out' in s or 'Check' in s for s in said)
+
+
+def test_a_folder_out_of_order_comes_first():
+    rows = [('a.jpg', 'two labels', '', True), ('b.jpg', 'two labels', '', True), ('c.jpg', 'turned', '', True), ('d.jpg', 'empty', '', False)]
+    found = pd.DataFrame(rows, columns=NOTHING.columns)
+    assert advice(findings=found)[0] == 'Look at the folder first: 2 photos with two labels, 1 file that could not be used. See "What looks wrong".'
+    assert advice(findings=found[2:3]) == advice()
 
 
 def test_the_surer_the_fewer():
