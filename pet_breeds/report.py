@@ -34,8 +34,8 @@ def _doubts(m):
     if m['error_rate'] >= m['baseline_error']: yield 'So the model is no better than that.'
     elif m['error_high'] > m['baseline_error']: yield 'So the model may be no better than that.'
     if m['mean_breed_error'] > 1.5*m['error_rate'] and not m.get('balance'):
-        yield (f"The mean over the breeds is {m['mean_breed_error']:.3f}, so some do much worse than others; --balance "
-               'lets each weigh the same.')
+        yield (f"Averaged over the breeds, {of_100(m['mean_breed_error'])} of 100 are wrong: some do much worse than "
+               'others. --balance lets each weigh the same.')
     if m['n_different'] < m['n_measured']:
         yield f"In the error rate, the copies of a photo count once: {m['n_different']} photos are different."
     if m['not_measured']: yield f"Not measured, without a validation photo: {_some(m['not_measured'])}."
@@ -111,10 +111,11 @@ def earlier_line(
     if not run.earlier: return []
     folder, e = run.earlier
     was, now = round(e['before']*e['n']), round(e['after']*e['n'])
-    chance = '' if e['high'] < 0 or e['low'] > 0 else ' That may be chance.'
+    chance = ' That may be chance.' if was != now and e['low'] <= 0 <= e['high'] else ''
     diff, low, high = (f'{100*e[name]:+.1f}' for name in ('difference', 'low', 'high'))
+    said = 'No difference' if was == now else f'That is {diff} of 100'
     return [f"The report {one_line(folder.name, 60)!r} measured {e['n']:,} of these photos, too: {was} wrong there, "
-            f'{now} here. That is {diff} of 100 (95% interval {low} to {high}).{chance}']
+            f'{now} here. {said} (95% interval {low} to {high}).{chance}']
 
 def plan_line(
     m:dict, # the metrics of a run, as far as they are known before training
@@ -130,7 +131,7 @@ def plan_line(
             f"{m['device']}{processes}, seed {m['seed']}.")
 
 # %% ../nbs/internals/report.ipynb #sections-def
-def _named(figure, words):
+def _with_words(figure, words):
     "A figure with words for those who can't see it"
     figure.set_label(words)
     return figure
@@ -170,11 +171,11 @@ def first_screen(
 )->list: # of blocks
     "How good the model is, in words and as a bar; some photos; what to do next"
     m, preds = run.metrics, run.predictions
-    how = ('Each photo was judged by a model that was trained on other photos only (cross-validation).' if m['folds'] else
-           'The model was not trained on them.')
+    how = ('Each photo was judged by a model that was trained on other photos only (cross-validation).'
+           if m['folds'] else 'The model was not trained on them.')
     low, high = of_100(m['error_low']), of_100(m['error_high'])
-    said = (f"That is {of_100(m['error_rate'])} of 100. {how} With many more photos like these, between {low} and {high} "
-            f"of 100 should be wrong (95% interval). Always answering {one_line(m['baseline'], 40)} would get "
+    said = (f"That is {of_100(m['error_rate'])} of 100. {how} With many more photos like these, between {low} and "
+            f"{high} of 100 should be wrong (95% interval). Always answering {one_line(m['baseline'], 40)} would get "
             f"{of_100(m['baseline_error'])} of 100 wrong.")
     fixed = [' '.join(lines)] if (lines := fix_lines(m['fix'], run.learn.dls.vocab)) else []
     marks = [(m['baseline_error'], f"always answering {one_line(m['baseline'], 40)}")]
@@ -193,7 +194,7 @@ def _mistakes_section(run, most=15):
     photos = [_captioned(r, run.folder, None if m is None else heat(run.folder/r.file, m, run.prep.fit))
               for r, m in zip(wrong[:most].itertuples(), maps)]
     if all(m is None for m in maps): return [*said, gallery(photos)]
-    said.append('Where the model looked: orange parts of a photo speak for the predicted breed, blue ones for the label.')
+    said.append('Where the model looked: orange parts of a photo speak for the prediction, blue ones for the label.')
     return [*said, gallery(photos, switch='Show where the model looked')]
 
 def _pair(run, one, other):
@@ -209,15 +210,17 @@ def _confused_section(run, most=4):
     if not len(pairs): return []
     shown = [p for r in pairs[:most].itertuples() for p in _pair(run, r.one, r.other)]
     folded = details('The whole table: true breeds in rows, predictions in columns',
-                     [_named(interpret.plot_confusion(run.confusion), 'True and predicted breeds; predictions.csv has them')])
+                     [_with_words(interpret.plot_confusion(run.confusion), 'The numbers are in predictions.csv')])
     return ['How often two breeds were taken for each other, in either direction. Below, a mistake of each of the '
             'first pairs beside a photo that the model got right.',
-            pairs.head(20).rename(columns=dict(one='breed', other='and', n='mistakes')), gallery(shown, 'pairs'), folded]
+            pairs.head(20).rename(columns=dict(one='breed', other='and', n='mistakes')),
+            gallery(shown, 'pairs'), folded]
 
 # %% ../nbs/internals/report.ipynb #more-sections-def
 @section('Every breed')
 def _breeds_section(run):
-    said = [f"Worst first. Counted alike, the breeds have {of_100(run.metrics['mean_breed_error'])} of 100 photos wrong."]
+    mean = of_100(run.metrics['mean_breed_error'])
+    said = [f'Worst first. Averaged over the breeds, {mean} of 100 photos are wrong.']
     if left := run.metrics['not_measured']: said.append(f'Not measured, without a validation photo: {", ".join(left)}.')
     table = interpret.per_class(run.confusion)
     ends = [f'{of_100(r.low)} to {of_100(r.high)}' for r in table.itertuples()]
@@ -253,7 +256,8 @@ def _findings_section(run):
 def _doubtful_section(run, most=30):
     table = doubtful(run.predictions).drop(columns=['fix', 'new_label', 'digest'])
     if not len(table): return []
-    shown = pd.DataFrame(dict(file=table.file, label=[f'{r.label}, {_percent(r.prob_label)}' for r in table.itertuples()],
+    shown = pd.DataFrame(dict(file=table.file,
+                              label=[f'{r.label}, {_percent(r.prob_label)}' for r in table.itertuples()],
                               suggested=[f'{r.suggested}, {_percent(r.prob_suggested)}' for r in table.itertuples()]))
     return ['Photos whose label the model finds least probable. A wrong label looks like this, and so does a difficult '
             'photo: look before you change anything. All are in doubtful.csv.',
@@ -302,7 +306,7 @@ def _training_section(run):
     batch = details('Ten photos of the training set, as the model sees them', [_batch_figure(run)])
     if run.epochs is None:
         return [plan_line(m), speed, 'Only the last layer of the network was trained.', batch]
-    plot = _named(interpret.plot_training(run.epochs), 'Loss and error by epoch; the table below has the numbers')
+    plot = _with_words(interpret.plot_training(run.epochs), 'Loss and error by epoch; the table below has the numbers')
     return [plan_line(m), f"{speed} Precision: {m['why']}.", plot, run.epochs, *_rate_blocks(run), batch]
 
 
