@@ -134,7 +134,6 @@ class Run:
         refuse_unknown('a run', options, _DEFAULTS)
         self.config = c = config or Config(**options)
         self.start, self.out, self.fixes = time.perf_counter(), check_out(c.out), read_fixes(c.fix)
-        self.command = self.shown_command = None # text, once the architecture is known
         self.table:Any = None # file and label of each photo
         self.test:Any = None # the same of the photos that are only measured at the end
         self.findings:Any = None # a DataFrame of what looks wrong: file, problem, detail, usable
@@ -167,6 +166,16 @@ class Run:
         "Where the run is kept until it is finished"
         return _checkpoint_of(self.out)
 
+    @property
+    def command(self)->str|None: # a line for a shell; None if there is none
+        "Repeats the run, once its photos are known"
+        return command(self.config)
+
+    @property
+    def shown_command(self)->str|None: # a line for a shell; None if there is none
+        "The same without the folders above the current one and above home"
+        return command(self.config, short_path)
+
     def _check_model(self):
         """Settle the architecture once it is known, find its weights and make the network, so that a mistake shows
         before any photo is read, or before training where only the photos tell the architecture"""
@@ -176,7 +185,6 @@ class Run:
         arch = choose_arch(self.config, self.photos, self.resumed)
         if self.prep or not arch: return
         self.config = c = replace(self.config, arch=arch)
-        self.command, self.shown_command = command(c), command(c, short_path)
         aug = {} if c.flip else dict(do_flip=False)
         self.prep = Prep(c.presize, size=c.size or model.default_size(arch), aug=aug, fit=c.fit)
         if c.weights == 'download': model.make_model(arch, 2, None, self.prep.size) # before anything is fetched
@@ -207,6 +215,7 @@ def check(self:Run):
     from pet_breeds import report
     c = self.config
     self.folder, self.table, self.test, self.findings, self.photos = on_main(lambda: _photos_of(c, self.fixes))
+    if c.path == 'auto': self.config = replace(c, path='drawn' if self.photos == 'drawn' else 'full') # as it was chosen
     self._check_model()
     fixed = fix_lines(self.table.attrs['fixed'], self.table.label.unique())
     for line in [*fixed, *report.data_lines(self.table, self.findings)]: say(line)

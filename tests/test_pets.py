@@ -413,6 +413,20 @@ def test_a_checkpoint_of_somebody_else_stays(photos):
     assert open('.report-run.safetensors').read() == 'mine'
 
 
+# The photos that were chosen
+
+@pytest.mark.parametrize('kind, path', [('drawn', 'drawn'), ('real', 'full')])
+@pytest.mark.parametrize('arch', ['auto', 'stub'])
+def test_a_command_names_the_photos_that_auto_chose(photos, monkeypatch, kind, path, arch):
+    "With other photos on the disk tomorrow, it still repeats this run"
+    from pet_breeds import sources
+    monkeypatch.setattr(sources, 'get_pets', lambda source: photos/'names')
+    monkeypatch.setattr(sources, 'is_drawn', lambda top: kind == 'drawn')
+    run = Run(arch=arch)
+    run.check()
+    assert f'--path={path} ' in run.command and f'--path={path} ' in run.shown_command
+
+
 # Which body, and what it costs
 
 def arch_of(path, **options):
