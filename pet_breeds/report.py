@@ -18,6 +18,7 @@ from .lrs import plot_suggest
 from .maps import heat
 from .measure import looked_at
 from .outcome import confused_pairs, coverage, doubtful, mistakes
+from .photos import read_photo
 from .webpage import details, gallery, photo, render, scale
 import pandas as pd
 from matplotlib.figure import Figure
@@ -221,8 +222,8 @@ def _mistakes_section(run, most=15):
     said = [f'{count_of(len(wrong), "mistake")}, the surest first. The number in parentheses is the probability that '
             'the model gave. All are in predictions.csv.']
     maps = looked_at(run, wrong[:most])
-    photos = [_captioned(r, run.folder, None if m is None else heat(run.folder/r.file, m, run.prep.fit))
-              for r, m in zip(wrong[:most].itertuples(), maps)]
+    def over(file, m): return None if m is None else heat(read_photo(run.folder/file, 200), m, run.prep.fit)
+    photos = [_captioned(r, run.folder, over(r.file, m)) for r, m in zip(wrong[:most].itertuples(), maps)]
     if all(m is None for m in maps): return [*said, gallery(photos)]
     said.append('Where the model looked: red parts of a photo speak for the predicted breed, blue ones for the label. '
                 'The map is exact, and it is of the classifier that made the mistake.')
@@ -290,7 +291,7 @@ def _doubtful_section(run, most=30):
             'the column fix. relabel gives a photo the suggested label, or the one that you write under new_label. '
             'Then run the command of this report again with'
             f'  --fix {one_line(run.out.name, 60)}/doubtful.csv and another --out. The photos stay as '
-            'they are.']
+            f"they are. In a notebook, clean_labels('{one_line(run.out.name, 60)}') shows each photo with a menu."]
 
 @section('Changed labels')
 def _changed_section(run, most=100):
@@ -371,6 +372,8 @@ def tables(
 )->dict: # {file name: DataFrame}
     "The tables that are written beside the page"
     known = {f: photo_digest(run.folder/f) for f in run.findings.file.unique()}
-    digests = list(map(known.get, run.findings.file))
+    photos = pd.concat([run.table, run.test])
+    labels = {one_line(os.path.relpath(f, run.folder)): label for f, label in zip(photos.file, photos.label)}
+    digests, given = ([of.get(f, '') for f in run.findings.file] for of in (known, labels))
     return {'predictions.csv': run.predictions, 'doubtful.csv': doubtful(run.predictions),
-            'looks_wrong.csv': run.findings.assign(fix='', new_label='', digest=digests)}
+            'looks_wrong.csv': run.findings.assign(label=given, fix='', new_label='', digest=digests)}
