@@ -11,6 +11,7 @@ from .drawn import BREEDS, Traits, contact_sheet, draw_pet, draw_pets
 from .figures import explore
 from .labels import folder_label, name_label, try_regex
 from .sources import get_pets
+from .fixes import clean_labels
 from .photos import check_photos, find_photos
 from .warp import Prep
 from .presize import presize

@@ -7,6 +7,7 @@ __all__ = ['AGREE', 'onnx_model', 'export_onnx']
 
 # %% ../nbs/internals/export.ipynb #imports
 import json
+from copy import deepcopy
 from pathlib import Path
 from .core import count_of, one_line, refuse_foreign, require, say, user_path, write_whole
 from .predict import Predictor
@@ -91,27 +92,49 @@ def _preparation(prep, mean, std):
 # %% ../nbs/internals/export.ipynb #export-onnx
 AGREE = 1e-3 # the largest difference of a probability between the graph and `predict`
 
-def _whole_graph(predictor):
-    "Preparation, network and softmax as one ONNX model"
+def _with_maps(net, x):
+    "A network that gives probabilities and `class_maps` of one photo. Raises ValueError where those are not exact"
+    import torch
+    from pet_breeds.maps import class_maps, feature_grid
+    module, grids = feature_grid(net, x)[1], []
+    module.register_forward_hook(lambda module, args, out: grids.append(out))
+    class WithMaps(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+        def forward(self, x): return self.net(x).softmax(1)[0], class_maps(grids.pop(), self.net[1][-1].weight)[0]
+    return WithMaps()
+
+def _whole_graph(predictor, maps):
+    "Preparation, network and softmax as one ONNX model, with a second output for maps if there are any"
     import torch
     from onnx.compose import add_prefix, merge_models
     from onnx.inliner import inline_local_functions
-    side, about = predictor.prep.size, predictor.about
-    net = torch.nn.Sequential(predictor.net.net, torch.nn.Softmax(1), torch.nn.Flatten(0)).eval()
-    net = torch.onnx.export(net, (torch.zeros(1, 3, side, side),), dynamo=True, input_names=['x'],
-                            output_names=['probs'], opset_version=18, verbose=False).model_proto
+    side, about, net, names = predictor.prep.size, predictor.about, deepcopy(predictor.net.net), ['probs', 'maps']
+    x = torch.linspace(-2, 2, 3*side**2).reshape(1, 3, side, side)
+    try:
+        if not maps or about['head'] != 'linear': raise ValueError
+        net = _with_maps(net, x)
+    except ValueError: net, names = torch.nn.Sequential(net, torch.nn.Softmax(1), torch.nn.Flatten(0)), names[:1]
+    net = torch.onnx.export(net.eval(), (x,), dynamo=True, input_names=['x'], output_names=names, opset_version=18,
+                            verbose=False).model_proto
     before = inline_local_functions(_preparation(predictor.prep, about['mean'], about['std']))
     before.ir_version = net.ir_version
     net = add_prefix(net, 'net/', rename_inputs=False, rename_outputs=False)
     return merge_models(before, net, io_map=[(before.graph.output[0].name, 'x')])
 
 def _difference(data, predictor):
-    "The largest difference of a probability between an ONNX model and `predict`, for a large photo of colored clouds"
+    """The largest difference of a probability between an ONNX model and `predict`, for a large photo of colored clouds;
+    or of a map's mean, from which a probability comes"""
     import cv2
     from onnxruntime import InferenceSession
     noise, side = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8), 2*predictor.prep.item
     photo = cv2.resize(noise, (side+151, side+33), interpolation=cv2.INTER_CUBIC)
-    return float(np.abs(InferenceSession(data).run(None, dict(photo=photo))[0] - predictor([photo])[0]).max())
+    probs, *maps = InferenceSession(data).run(None, dict(photo=photo))
+    want = predictor([photo])[0]
+    if not maps: return float(np.abs(probs-want).max())
+    acts = maps[0].mean((1, 2)) + predictor.net.net[1][-1].bias.detach().numpy()
+    return float(np.abs([probs-want, np.exp(acts-acts.max())/np.exp(acts-acts.max()).sum()-want]).max())
 
 def _is_onnx_of_ours(file):
     from onnx import load
@@ -120,6 +143,7 @@ def _is_onnx_of_ours(file):
 
 def onnx_model(
     report:str, # a folder that `pet_breeds --out` wrote
+    maps:bool=False, # give also the maps of `class_maps`, (breeds, height, width), if they are exact
 )->tuple: # the content of an ONNX file, and the `Predictor` with which it agrees
     "A model as ONNX, preparation included. Raises ValueError for one that can't be exported, and as `load_model`"
     require('pet_breeds_export', 'onnx', 'onnxscript', 'onnxruntime')
@@ -128,7 +152,7 @@ def onnx_model(
     if predictor.prep.presize != 'composed':
         raise ValueError(f'{one_line(report)} was trained with --presize stock, which has no graph: train with '
                          '--presize composed')
-    graph, about = _whole_graph(predictor), predictor.about
+    graph, about = _whole_graph(predictor, maps), predictor.about
     set_model_props(graph, dict(format='pet_breeds onnx 1', labels=json.dumps(about['vocab']), sha256=about['sha256'],
                                 arch=about['arch'], input='photo: (height, width, 3) uint8, RGB, upright'))
     data = graph.SerializeToString()

@@ -7,12 +7,10 @@ __all__ = ['feature_grid', 'class_maps', 'heat']
 
 # %% ../nbs/internals/maps.ipynb #imports
 from typing import Any
-from .photos import read_photo
 from .figures import COLORS
 from .warp import crop_box
 import numpy as np, torch
-from matplotlib.colors import to_rgb
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 from torch import Tensor, nn
 
 # %% ../nbs/internals/maps.ipynb #maps-def
@@ -20,17 +18,17 @@ from torch import Tensor, nn
 def feature_grid(
     model:Any, # body and head, from `make_model(..., head='linear')`, in eval mode
     x:Tensor, # (n, 3, size, size): prepared photos
-)->Tensor: # (n, features, height, width): what is averaged before the linear layer
+)->tuple: # (n, features, height, width), what is averaged before the linear layer; and the module that gives it
     "The features of each place in photos. Raises ValueError for a network whose features are no average of a grid"
     body, head, grids = model[0], model[1], []
     def keep(module, args, out):
         if isinstance(out, Tensor) and out.ndim == 4 and out.shape[1] == head[-1].in_features and out[0, 0].numel() > 1:
-            grids.append(out)
+            grids.append((out, module))
     hooks = [m.register_forward_hook(keep) for m in body.modules()]
     try: feats = head[:-1](body(x))
     finally:
         for hook in hooks: hook.remove()
-    same = [g for g in grids if torch.allclose(g.mean((2, 3)), feats, rtol=1e-3, atol=1e-4)]
+    same = [(g, module) for g, module in grids if torch.allclose(g.mean((2, 3)), feats, rtol=1e-3, atol=1e-4)]
     if not same: raise ValueError('the features of this network are no average of a grid, so it has no exact map')
     return same[-1]
 
@@ -43,18 +41,18 @@ def class_maps(
 
 # %% ../nbs/internals/maps.ipynb #heat-def
 def heat(
-    file, # the photo, as `read_photo` takes it
-    values, # (height, width): from a map, or the difference of two
+    photo:np.ndarray, # (height, width, 3), as from `read_photo`
+    values:np.ndarray, # (height, width): from a map, or the difference of two
     fit:str='crop', # how the photo became a square, as for `crop_box`
     side:int=200, # of the picture, in pixels
-)->Image.Image: # the photo in gray, red where `values` are high, blue where they are low
+)->Image.Image: # the photo in gray, orange where `values` are high, blue where they are low
     "A map over its photo"
-    photo = ImageOps.contain(Image.fromarray(read_photo(file, side)), (side, side))
-    left, top, sides = crop_box(photo.height, photo.width, fit=fit)
+    small = ImageOps.contain(Image.fromarray(photo), (side, side))
+    left, top, sides = crop_box(small.height, small.width, fit=fit)
     whole = Image.fromarray(np.asarray(values, np.float32)).resize(np.broadcast_to(sides, 2), Image.Resampling.BICUBIC)
-    canvas = Image.new('F', photo.size)
+    canvas = Image.new('F', small.size)
     canvas.paste(whole, (left, top))
-    v = np.asarray(canvas)/max(np.abs(values).max(), 1e-9)
-    gray, strong = np.asarray(photo.convert('L'))[..., None]/255, np.abs(v).clip(0, 1)[..., None]*.75
-    color = np.where(v[..., None] > 0, to_rgb(COLORS['red']), to_rgb(COLORS['blue']))
-    return Image.fromarray(((gray*(1-strong) + color*strong)*255).astype(np.uint8))
+    v = np.asarray(canvas)[..., None]/max(np.abs(values).max(), 1e-9)
+    gray, strong = np.asarray(small.convert('L'))[..., None], np.abs(v).clip(0, 1)*.75
+    red, blue = (np.array(ImageColor.getrgb(COLORS[name])) for name in ('red', 'blue'))
+    return Image.fromarray((gray*(1-strong) + np.where(v > 0, red, blue)*strong).astype(np.uint8))

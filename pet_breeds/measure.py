@@ -93,7 +93,7 @@ def looked_at(
     if learn.head != 'linear' or not len(rows): return [None]*len(rows)
     items = pd.DataFrame(dict(file=[run.folder/f for f in rows.file], label=list(rows.label)))
     for x, *_ in learn.dls.test_dl(items, bs=min(16, learn.dls.train.bs), num_workers=0):
-        try: grids.extend(feature_grid(learn.model.eval(), x.as_subclass(torch.Tensor)).cpu())
+        try: grids.extend(feature_grid(learn.model.eval(), x.as_subclass(torch.Tensor))[0].cpu())
         except ValueError: return [None]*len(rows)
     own = learn.model[1][-1].weight.detach().cpu().numpy()
     def weight_of(i): return next((weight for photos, weight in run.heads if i in photos), own)

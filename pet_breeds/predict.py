@@ -10,6 +10,7 @@ import errno, json, os, sys
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from .core import check_choice, check_number, count_of, hidden_beside, one_line, say, user_path, writing
 from .inventory import labeled_photos
 from .photos import any_photo, find_photos, inspect_photos, left_out
@@ -31,16 +32,32 @@ class Predictor:
         net.to(memory_format=torch.channels_last) # 1.3 to 1.7 times as fast on a CPU
         self.net = features.QuickNet(net, n).eval()
 
+    def _batches(self, photos):
+        from pet_breeds.batches import photo_dl
+        return photo_dl(photos, self.prep, self.about['mean'], self.about['std'], self.about['bs'])
+
     def __call__(self,
         photos:list, # paths, or arrays (height, width, 3) of uint8, all of which can be read
     )->np.ndarray: # (photos, breeds): probabilities
         "The probability of each breed for each photo. Raises ValueError if they are not finite"
         import torch
-        from pet_breeds import batches, loss
-        dl = batches.photo_dl(photos, self.prep, self.about['mean'], self.about['std'], self.about['bs'])
-        with torch.no_grad(): probs = torch.cat([loss.softmax(self.net(x), dim=1) for x, in dl])
+        from pet_breeds import loss
+        with torch.no_grad(): probs = torch.cat([loss.softmax(self.net(x), dim=1) for x, in self._batches(photos)])
         if probs.isfinite().all(): return probs.double().numpy()
         raise ValueError(f'{one_line(self.model)}: its probabilities are not finite: train again')
+
+    def maps(self,
+        photo, # a path or an array, as above
+    )->np.ndarray|None: # (breeds, height, width); None for a network without exact maps
+        "How much each place of a photo speaks for each breed: `class_maps`"
+        import torch
+        from pet_breeds.maps import class_maps, feature_grid
+        net:Any = self.net.net
+        if self.about['head'] != 'linear': return None
+        [x], = self._batches([photo])
+        try: grid, _ = feature_grid(net, x.as_subclass(torch.Tensor))
+        except ValueError: return None
+        return class_maps(grid, net[1][-1].weight.detach())[0].numpy()
 
 # %% ../nbs/internals/predict.ipynb #listed
 def _as_list(photos):

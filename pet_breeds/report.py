@@ -19,6 +19,7 @@ from .lrs import plot_suggest
 from .maps import heat
 from .measure import looked_at
 from .outcome import confused_pairs, coverage, doubtful, mistakes
+from .photos import read_photo
 from .webpage import details, gallery, photo, render, scale
 import pandas as pd
 from matplotlib.figure import Figure
@@ -191,8 +192,8 @@ def _mistakes_section(run, most=15):
     some = f'The {most} surest of {n}.' if len(wrong) > most else f'{n}, the surest first.'
     said = [f'{some} The percentages are the probabilities that the model gave. predictions.csv lists every photo.']
     maps = looked_at(run, wrong[:most])
-    photos = [_captioned(r, run.folder, None if m is None else heat(run.folder/r.file, m, run.prep.fit))
-              for r, m in zip(wrong[:most].itertuples(), maps)]
+    def over(file, m): return None if m is None else heat(read_photo(run.folder/file, 200), m, run.prep.fit)
+    photos = [_captioned(r, run.folder, over(r.file, m)) for r, m in zip(wrong[:most].itertuples(), maps)]
     if all(m is None for m in maps): return [*said, gallery(photos)]
     said.append('Where the model looked: orange parts of a photo speak for the prediction, blue ones for the label.')
     return [*said, gallery(photos, switch='Show where the model looked')]
@@ -265,7 +266,8 @@ def _doubtful_section(run, most=30):
             'To correct labels, open doubtful.csv in a spreadsheet and write into the column fix: relabel, which takes '
             'the suggested label or the one that you write under new_label; or drop. In looks_wrong.csv, relabel needs '
             'a new_label. Then run the command of this report again, with another --out and with',
-            dict(kind='code', text=f'--fix {one_line(run.out.name, 60)}/doubtful.csv'), 'The photos stay as they are.']
+            dict(kind='code', text=f'--fix {one_line(run.out.name, 60)}/doubtful.csv'), 'The photos stay as they are. '
+            f"In a notebook, clean_labels('{one_line(run.out.name, 60)}') shows each photo with a menu."]
 
 @section('Changed labels')
 def _changed_section(run, most=100):
@@ -349,6 +351,8 @@ def tables(
 )->dict: # {file name: DataFrame}
     "The tables that are written beside the page"
     known = {f: photo_digest(run.folder/f) for f in run.findings.file.unique()}
-    digests = list(map(known.get, run.findings.file))
+    photos = pd.concat([run.table, run.test])
+    labels = {one_line(os.path.relpath(f, run.folder)): label for f, label in zip(photos.file, photos.label)}
+    digests, given = ([of.get(f, '') for f in run.findings.file] for of in (known, labels))
     return {'predictions.csv': run.predictions, 'doubtful.csv': doubtful(run.predictions),
-            'looks_wrong.csv': run.findings.assign(fix='', new_label='', digest=digests)}
+            'looks_wrong.csv': run.findings.assign(label=given, fix='', new_label='', digest=digests)}

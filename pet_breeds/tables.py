@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'split_names', 'part_names', 'tidy_label', 'one_spelling',
-           'shown_value', 'cell_text', 'plain_cells', 'csv_text', 'read_table', 'place_of_column', 'filled_column',
-           'own_split', 'table_labels']
+           'shown_value', 'cell_text', 'from_cell', 'plain_cells', 'csv_text', 'read_table', 'place_of_column',
+           'filled_column', 'own_split', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
 import os, unicodedata
@@ -50,6 +50,12 @@ def cell_text(
 )->str: # the same; behind a quote if it starts as a formula does
     "A text as a cell of a table, so that no text is a formula for a spreadsheet"
     return f"'{text}" if text[:1] in ('=', '+', '-', '@', '\t', '\r') else text
+
+def from_cell(
+    cell:str, # from a table of ours
+)->str: # the text itself
+    "What `cell_text` was given"
+    return cell[1:] if cell[:1] == "'" and cell_text(cell[1:]) == cell else cell
 
 def plain_cells(
     table, # a DataFrame

@@ -1,4 +1,5 @@
 "The page that takes a photo, and the Space, in a real browser: what they answer, what they keep, and whom they ask."
+import base64
 import io
 import json
 import os
@@ -23,7 +24,7 @@ from pet_breeds.cli import main_app
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner
 from pet_breeds.photos import any_photo
-from pet_breeds.predict import predict_pets
+from pet_breeds.predict import Predictor, predict_pets
 from pet_breeds.saving import save_model
 
 CHROMIUM = next(filter(None, map(shutil.which, ('google-chrome', 'chromium'))), None)
@@ -33,7 +34,7 @@ METRICS = dict(error_rate=.125, error_low=.02, error_high=.47, baseline='pug', b
 
 @pytest.fixture(scope='module')
 def report(drawn, tmp_path_factory):
-    learn = make_learner(pets_dls(drawn, bs=8, size=64, seed=1))
+    learn = make_learner(pets_dls(drawn, bs=8, size=64, seed=1), head='linear')
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, 2e-3)
     report = save_model(learn, tmp_path_factory.mktemp('app')/'report')
     (report/'metrics.json').write_text(json.dumps(METRICS))
@@ -51,6 +52,7 @@ def uploads(drawn, tmp_path_factory):
     "A photo; the same one lying on its side, and how to turn it; 100 megapixels; a text; 32 MB"
     folder = tmp_path_factory.mktemp('uploads')
     photo = Image.open(drawn/'images'/'pug_1.jpg')
+    photo = photo.crop((0, 0, photo.width, photo.height*2//3))
     photo.save(folder/'plain.png')
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -83,11 +85,11 @@ def asked(monkeypatch):
 
 
 def try_page(browser, address, uploads, names):
-    "What the page answers to each file, the size of the picture that it shows, and which hosts the browser asked"
+    "What the page answers to each file, the size of the picture that it shows, its map, and which hosts the browser asked"
     tab, hosts, said = browser.new_page(), [], {}
     tab.on('request', lambda r: hosts.append(re.sub(r'^\w+://([^/]*)/.*', r'\1', r.url) if '://' in r.url else r.url[:5]))
     tab.goto(address)
-    answer, photo = tab.get_by_label('Answer', exact=True), tab.locator('img[alt="Your photo"]')
+    answer, photo, over = tab.get_by_label('Answer', exact=True), *(tab.locator(f'img[alt="{alt}"]') for alt in ('Your photo', 'Where the model looked'))
     answer.wait_for()
     state = "() => document.querySelector('textarea').value + document.querySelector('img[alt=\"Your photo\"]')?.src"
     for name in names: # no two neighbors may get the same answer
@@ -95,10 +97,14 @@ def try_page(browser, address, uploads, names):
         tab.set_input_files('input[type=file]', uploads/name)
         if name == 'heavy.jpg': tab.get_by_text('maximum allowed size').first.wait_for()
         else: tab.wait_for_function(f'was => ({state})() != was', arg=before)
-        size = photo.evaluate('e => e.decode().then(() => [e.naturalWidth, e.naturalHeight])') if photo.count() else None
-        said[name] = answer.input_value(), size
+        size, above = (im.evaluate('e => e.decode().then(() => [e.naturalWidth, e.naturalHeight])') if im.count() else None for im in (photo, over))
+        assert size == above
+        said[name] = answer.input_value(), size, over.get_attribute('src') if size else None
     tab.close()
     return said, hosts
+
+
+def pixels_of(url): return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(',')[2]))), float)
 
 
 def temporary(): return {f for f in os.listdir(tempfile.gettempdir()) if f.startswith('pet_breeds_app_')}
@@ -115,8 +121,10 @@ def test_the_page(browser, report, uploads, drawn, asked, capsys):
     for name, row in zip(('plain.png', 'turned.png', 'huge.jpg'), want.to_dict('records')):
         probs = {k.removeprefix('prob_'): v for k, v in row.items() if k.startswith('prob_')}
         assert said[name][0] == verdict(probs, .3), name
-    assert said['plain.png'] == said['turned.png'] and said['huge.jpg'][1] == [240, 240]
-    assert said['text.jpg'] == ('No answer: a photo cannot be read: it is in no format that Pillow knows', None)
+    assert said['plain.png'] == said['turned.png'] and said['plain.png'][1] == [240, 120] and said['huge.jpg'][1] == [240, 240]
+    assert said['text.jpg'] == ('No answer: a photo cannot be read: it is in no format that Pillow knows', None, None)
+    own = app.answerer(report)((uploads/'turned.png').read_bytes())
+    assert np.abs(pixels_of(said['turned.png'][2])-np.asarray(own[2], float)).mean() < 6 # a JPEG of it
     assert kept == [] and temporary() == before
     assert set(hosts) <= {address.split('/')[2], 'data:', 'blob:'} and asked == []
     assert address.startswith('http://127.0.0.1:') and capsys.readouterr().out == ''
@@ -132,7 +140,7 @@ def test_the_space_in_a_browser(browser, space, uploads, asked, monkeypatch, tmp
         address = page.launch(prevent_thread_lock=True, quiet=True, **names['QUIET'])[1]
         said, hosts = try_page(browser, address, uploads, ['plain.png', 'text.jpg', 'turned.png', 'huge.jpg'])
     finally: page.close(verbose=False)
-    assert said['plain.png'] == said['turned.png'] and '%' in said['huge.jpg'][0]
+    assert said['plain.png'] == said['turned.png'] and said['plain.png'][2] and '%' in said['huge.jpg'][0]
     assert said['text.jpg'][0] == 'No answer: this is no photo in a known format'
     assert set(hosts) <= {address.split('/')[2], 'data:', 'blob:'} and asked == []
     assert [f for f in (tmp_path/'uploads').rglob('*') if f.is_file()] == []
@@ -143,12 +151,39 @@ def test_the_space_answers_as_predict(space, report, drawn):
     answer = runpy.run_path(str(space/'app.py'))['answer']
     photos = sorted((drawn/'images').iterdir())
     want = predict_pets(report, photos, top=0)[0]
+    ours = app.answerer(report)
     for file, row in zip(photos, want.to_dict('records')):
-        for breed, p in answer(file.read_bytes())[1].items(): assert p == pytest.approx(row[f'prob_{breed}'], abs=1e-3)
+        _, probs, over = answer(file.read_bytes())
+        for breed, p in probs.items(): assert p == pytest.approx(row[f'prob_{breed}'], abs=1e-3)
+        assert np.abs(np.asarray(over, float)-np.asarray(ours(file.read_bytes())[2])).mean() < 3 # a JPEG is decoded in another way
     card = (space/'README.md').read_text()
     assert card.startswith('---\n') and model_facts(report) in card and 'Error rate 0.125 (95% interval 0.020 to 0.470) on 8 drawn' in card
     assert 'samoyed' in card and sorted(os.listdir(space)) == ['README.md', 'app.py', 'model.onnx', 'requirements.txt']
     assert re.fullmatch(r'(\w+==[\w.]+\n){4}', (space/'requirements.txt').read_text())
+
+
+def test_a_map_is_exact(report, uploads):
+    "Its mean and the bias are the logit; and it lies on the photo as it was turned"
+    predictor, files = Predictor(report), [uploads/name for name in ('plain.png', 'turned.png')]
+    plain, turned = map(predictor.maps, files)
+    np.testing.assert_array_equal(plain, turned)
+    acts = plain.mean((1, 2)) + predictor.net.net[1][-1].bias.detach().numpy()
+    np.testing.assert_allclose(np.exp(acts)/np.exp(acts).sum(), predictor(files[:1])[0], atol=1e-5)
+    assert plain.shape[0] == 4 and plain[0].size > 1
+
+
+def test_without_an_exact_map_there_is_none(drawn, tmp_path):
+    "A head of two layers; and names of breeds stay text"
+    report = save_model(make_learner(pets_dls(drawn, bs=8, size=64)), tmp_path/'report')
+    pixels, probs, over = app.answerer(report)((drawn/'images'/'pug_1.jpg').read_bytes())
+    assert over is None and len(probs) == 4
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as m:
+        m.setenv('GRADIO_TEMP_DIR', folder)
+        def shown(over):
+            (Path(folder)/'a.jpg').write_bytes(b'')
+            return app.take(Path(folder)/'a.jpg', lambda data: (pixels, {'<b>"&': .7, 'pug': .3}, over), .5)[0]
+        assert shown(None).count('<img') == 1 and 'looked' not in shown(None)
+        assert shown(Image.new('RGB', (9, 9))).endswith('red parts speak for &lt;b&gt;&quot;&amp;, blue ones for pug. The map is exact.</p>')
 
 
 def encoded(im, format, **kw):
