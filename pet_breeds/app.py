@@ -63,7 +63,7 @@ def take(
     if over is not None:
         one, other = map(html.escape, two_best(probs))
         shown += picture(over, 'Where the model looked')
-        shown += f'<p>Where the model looked: orange parts speak for {one}, blue ones for {other}. The map is exact.</p>'
+        shown += f'<p>Where the model looked: orange parts speak for {one}, blue ones for {other}.</p>'
     return shown, verdict(probs, least), probs
 
 def make_page(

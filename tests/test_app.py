@@ -183,7 +183,7 @@ def test_without_an_exact_map_there_is_none(drawn, tmp_path):
             (Path(folder)/'a.jpg').write_bytes(b'')
             return app.take(Path(folder)/'a.jpg', lambda data: (pixels, {'<b>"&': .7, 'pug': .3}, over), .5)[0]
         assert shown(None).count('<img') == 1 and 'looked' not in shown(None)
-        assert shown(Image.new('RGB', (9, 9))).endswith('red parts speak for &lt;b&gt;&quot;&amp;, blue ones for pug. The map is exact.</p>')
+        assert shown(Image.new('RGB', (9, 9))).endswith('orange parts speak for &lt;b&gt;&quot;&amp;, blue ones for pug.</p>')
 
 
 def encoded(im, format, **kw):
