@@ -91,7 +91,7 @@ def adapt(app, docname, source):
     else:
         nb = adapt_notebook(json.loads(source[0]), docname)
         module = re.search(r'#\| default_exp (\w+)', source[0])[1]
-        if Path(app.srcdir, 'api', f'{module}.md').exists():
+        if docname != 'index' and Path(app.srcdir, 'api', f'{module}.md').exists():
             nb['cells'].insert(2, markdown('module', f'What it exports: [pet_breeds.{module}](api/{module}.md)'))
         if docname == 'index': nb['cells'] += contents(Path(app.srcdir))
         if docname == '12_quiz': nb['cells'].insert(2, markdown('take', TAKE))

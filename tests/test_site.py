@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlparse
 import nbformat
 import pytest
 from conftest import ROOT
+from PIL import Image, ImageChops, ImageOps
 
 NOTEBOOKS = sorted(f for f in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in f.parts)
 INTERNALS = [f.stem for f in NOTEBOOKS if f.parent.name == 'internals']
@@ -364,6 +365,66 @@ def test_search_finds(site, browser, words, wanted):
     page.wait_for_timeout(500)
     assert wanted in [a.get_attribute('href').partition('#')[0] for a in page.locator('#search-results li a').all()[:5]]
     page.close()
+
+
+# Pictures that the project shows of itself
+
+@pytest.fixture(scope='module')
+def pictures():
+    "site/pictures.py, which makes them"
+    sys.path.insert(0, str(ROOT/'site'))
+    try: return importlib.import_module('pictures')
+    finally: sys.path.remove(str(ROOT/'site'))
+
+
+@pytest.fixture(scope='module')
+def looks(pictures): return json.loads(pictures.LOOKS.read_text(encoding='utf-8'))
+
+
+@pytest.fixture(scope='module')
+def report_html(pictures): return pictures.report_page()
+
+
+def test_the_project_looks_as_it_was_pictured(site, browser, pictures, looks, tmp_path):
+    found = {view: pictures.differences(looks[view], now) for view, _, now in pictures.views(browser, site, tmp_path/'report.html')}
+    assert {view: faults for view, faults in found.items() if faults} == {}, 'look at it; if it is as it should be, run: python site/pictures.py'
+
+
+def test_the_picture_of_a_report_is_that_of_the_run_in_the_readme(pictures, looks):
+    from pet_breeds.report import result_line
+    readme, said = ((ROOT/'README.md').read_text(encoding='utf-8'), json.loads(pictures.OUTCOME.read_text(encoding='utf-8'))['metrics'])
+    [headline] = [part['words'] for part in looks['report']['parts'] if part['kind'] == 'h1']
+    [words] = re.findall(r'!\[([^\]]+)\]\(images/report.webp\)', readme)
+    assert result_line(said) in readme and headline in words
+
+
+def pixels_differ(pictures, look, shot): return pictures.differences(look, pictures.with_pixels(shot, look['width'], look['parts']))
+
+
+def test_a_stale_or_broken_picture_is_found(pictures, looks):
+    look, shot = looks['report'], Image.open(pictures.PICTURE).convert('RGB')
+    assert pixels_differ(pictures, look, shot) == [] and pictures.PICTURE.stat().st_size < 80_000
+    half = Image.new('RGB', shot.size, 'white')
+    half.paste(shot.crop((0, 0, shot.width, shot.height//2)))
+    shifted, night = ImageChops.offset(shot, 0, shot.height//20), ImageOps.invert(shot)
+    found = [' '.join(pixels_differ(pictures, look, other)) for other in (half, shifted, night)]
+    assert 'hardly be seen' in found[0] and 'another picture' in found[1] and 'another background' in found[2]
+
+
+@pytest.mark.parametrize('changes, faults', [
+    ({'</style>': 'body { font-family: "DejaVu Serif" } </style>'}, []), ({'</style>': 'body { font-family: "Liberation Sans Narrow" } </style>'}, []),
+    ({'class="scale"': 'class="scale" hidden', 'What to do next': 'What to do then'}, ["gone: ('scale'", "new: ('p', 'What to do then:')"]),
+    ({'data:image/jpeg;base64,': 'data:image/jpeg;base64,AA', '</style>': 'main { width: 60rem } li { opacity: .1 } </style>'}, ['cannot be shown', 'cut off', 'hardly be seen']),
+    ({'class="gallery strip"': 'class="gallery"', '--paper:#fff': '--paper:#888'}, ['moved', 'another background']),
+    ({'</style>': '.strip img { object-position: 0 6rem } </style>'}, ['another picture'])])
+def test_a_fault_of_a_page_is_found_and_another_font_is_none(browser, pictures, looks, report_html, tmp_path, changes, faults):
+    html = report_html
+    for old, new in changes.items():
+        assert old in html
+        html = html.replace(old, new, 1)
+    (tmp_path/'report.html').write_text(html, encoding='utf-8')
+    found = ' '.join(pictures.differences(looks['report'], pictures.taken(browser, (tmp_path/'report.html').as_uri(), 'report')[1]))
+    assert all(fault in found for fault in faults) and bool(found) == bool(faults), found
 
 
 @pytest.fixture(scope='module')
