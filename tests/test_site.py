@@ -178,9 +178,16 @@ def test_every_picture_has_words(pages):
 
 
 def test_dense_plots_are_not_shrunk(pages, site):
-    large = pages[site/'09_mistakes.html'].select('img.large')
+    large = pages[site/'09_mistakes.html'].select('.cell_output[tabindex="0"] > img.large') # in a box that is moved by keys, too
     assert [img['alt'][:28] for img in large] == ['Figure: The confusion matrix']
     assert 'img.large' in (site/'_static'/'site.css').read_text()
+
+
+def test_folded_code_says_what_it_holds_and_a_finished_bar_leaves_nothing(pages, site):
+    folds = {name: [s.get_text(' ', strip=True) for s in pages[site/f'{name}.html'].select('details summary')] for name in ('01_start', '06_rates')}
+    assert folds['01_start'][:3] == ['Imports', 'Solution', 'Code of the picture'] and 'Code of linear' in folds['06_rates']
+    shown = [(f.name, box) for f, soup in pages.items() for box in soup.select('.text_html') if not (box.get_text().strip() or box.find('img'))]
+    assert shown == [] and pages[site/'01_start.html'].select('table.dataframe th')[0].get_text() == 'epoch'
 
 
 def test_search_knows_its_words(site):
@@ -237,7 +244,7 @@ def test_a_widget_leaves_its_picture(monkeypatch):
 
 # In a browser
 
-AXE_PAGES = ('index', '05_loss', '08_precision', 'glossary', 'search', 'api/loss') # all if PET_BREEDS_LONG is set
+AXE_PAGES = ('index', '05_loss', '08_precision', '09_mistakes', 'model', 'glossary', 'search', 'take_quiz', 'api/loss') # all if PET_BREEDS_LONG is set
 CUT = '''() => [...document.querySelectorAll('article :not(pre *), .prev-next-area *')].filter(e => {
   const style = getComputedStyle(e), box = e.getBoundingClientRect()
   if (!box.width || e.closest('math, svg, .visually-hidden, .picture') || e.matches('input')) return false
@@ -427,29 +434,56 @@ def test_a_fault_of_a_page_is_found_and_another_font_is_none(browser, pictures, 
     assert all(fault in found for fault in faults) and bool(found) == bool(faults), found
 
 
-@pytest.fixture(scope='module')
-def axe(tmp_path_factory):
-    "The script of axe-core, which finds faults of accessibility; fetched by npm for this test only"
-    if not (npm := shutil.which('npm')): pytest.skip('no npm here')
-    folder = tmp_path_factory.mktemp('axe')
-    try: done = subprocess.run([npm, 'pack', 'axe-core'], cwd=folder, capture_output=True, timeout=60)
-    except subprocess.TimeoutExpired: pytest.skip('npm does not answer')
-    if done.returncode: pytest.skip('npm cannot fetch axe-core')
-    shutil.unpack_archive(next(folder.glob('axe-core-*.tgz')), folder)
-    return (folder/'package'/'axe.min.js').read_text(encoding='utf-8')
-
-
 def test_no_serious_fault_of_accessibility(site, browser, axe):
+    "By day; at night, where only colors change; on a telephone, where more boxes are moved sideways"
     pages = [f.relative_to(site).with_suffix('') for f in sorted(site.rglob('*.html')) if '_static' not in f.parts]
-    page, faults = browser.new_page(viewport=dict(width=1200, height=900)), []
+    page, faults = browser.new_page(), []
     for name in pages if os.environ.get('PET_BREEDS_LONG') else AXE_PAGES:
+        page.set_viewport_size(dict(width=1200, height=900))
         page.goto((site/f'{name}.html').as_uri())
-        page.evaluate(axe)
         page.add_style_tag(content='* { transition: none !important }')
-        for theme in ('light', 'dark'):
+        for theme, width, *rules in (('light', 1200), ('dark', 1200, 'color-contrast'), ('dark', 420, 'scrollable-region-focusable')):
+            page.set_viewport_size(dict(width=width, height=900))
             page.evaluate(f'document.documentElement.dataset.theme = "{theme}"')
-            rules = {} if theme == 'light' else dict(runOnly=dict(type='rule', values=['color-contrast'])) # the rest is the same at night
-            found = page.evaluate('options => axe.run(options)', dict(resultTypes=['violations'], **rules))['violations']
-            faults += [(str(name), theme, v['id'], v['nodes'][0]['html'][:100]) for v in found if v['impact'] in ('serious', 'critical')]
+            faults += [(str(name), theme, width, *fault) for fault in axe(page, *rules)]
     page.close()
     assert faults == []
+
+
+REACHABLE = '''() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')]
+  .filter(e => !e.disabled && e.tabIndex >= 0 && e.checkVisibility({visibilityProperty: true})).map((e, i) => { e.dataset.at = i; return e.outerHTML.slice(0, 80) })'''
+AT = '''() => { // the number of what has the focus, and whether that can be seen
+  const e = document.activeElement, {outlineStyle, outlineWidth, boxShadow} = getComputedStyle(e), box = e.getBoundingClientRect()
+  const marked = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 || boxShadow.replace(/rgba\\(0, 0, 0, 0\\)[^,]*/g, '').includes('rgb')
+  return [Number(e.dataset.at ?? -1), marked && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth]
+}'''
+
+
+@pytest.mark.parametrize('name, width', [('06_rates', 1200), ('take_quiz', 420)])
+def test_keys_reach_every_control_in_order_and_show_where_they_are(site, browser, name, width):
+    page = browser.new_page(viewport=dict(width=width, height=900))
+    page.goto((site/f'{name}.html').as_uri())
+    page.add_style_tag(content='*, *::before { transition: none !important }')
+    controls, seen = page.evaluate(REACHABLE), []
+    for _ in controls:
+        page.keyboard.press('Tab')
+        seen.append(page.evaluate(AT))
+    assert [at for at, _ in seen] == [*range(len(controls))] and [controls[at] for at, shown in seen if not shown] == []
+    page.keyboard.press('Tab')
+    page.evaluate('scrollTo(0, 0)')
+    page.locator('#pst-skip-link a').press('Enter')
+    page.keyboard.press('Tab')
+    assert page.evaluate('document.activeElement.closest("main") !== null')
+    page.close()
+
+
+def test_the_contents_open_by_key_on_a_telephone(site, browser):
+    page = browser.new_page(viewport=dict(width=420, height=900))
+    page.goto((site/'06_rates.html').as_uri())
+    page.locator('button.primary-toggle:visible').press('Enter')
+    page.locator('a:text-is("07 Fine-tuning"):visible').wait_for()
+    page.keyboard.press('Tab')
+    assert page.evaluate('document.activeElement.closest("dialog") !== null')
+    page.keyboard.press('Escape')
+    page.locator('a:text-is("07 Fine-tuning")').wait_for(state='hidden')
+    page.close()
