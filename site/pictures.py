@@ -48,7 +48,8 @@ def report_page(outcome=OUTCOME):
     kept = json.loads(outcome.read_text(encoding='utf-8'))
     tables = {name: pd.DataFrame(kept[name]) for name in ('predictions', 'epochs')}
     learn = SimpleNamespace(dls=SimpleNamespace(vocab=[]))
-    run = SimpleNamespace(metrics=kept['metrics'], learn=learn, folder='', earlier=None, **tables)
+    findings = pd.DataFrame(columns=['file', 'problem', 'detail', 'usable'])
+    run = SimpleNamespace(metrics=kept['metrics'], photos='drawn', findings=findings, learn=learn, folder='', earlier=None, **tables)
     with patch.object(webpage, 'read_photo', draw), patch.dict(report.SECTIONS, clear=True): return report.page(run)
 
 
