@@ -1,4 +1,5 @@
 "The site, offline: `python site/build.py [--out _site]`. Notebooks are shown as they were kept, not run."
+import re
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,8 @@ NAMED = {' aria-label="Toggle hidden content"': '', # a fold is called what is w
          ' aria-label="Search" data-bs-placement="bottom" data-bs-toggle="tooltip"': '',
          '<table border="1" class="dataframe">': '<table border="1" class="dataframe" tabindex="0">', # a table that scrolls, also by keys
          '<summary><span class="toctree-toggle"': '<summary aria-label="Pages below"><span class="toctree-toggle"'}
+# the box in which a picture is moved sideways
+SIDEWAYS = re.compile(r'(<div class="cell_output docutils container")(>(?:(?!<div class="cell_output)(?!</details>).)*?<img[^>]*class="[^"]*\b(?:large|wide)\b)', re.S)
 
 
 def mend(out):
@@ -38,6 +41,7 @@ def mend(out):
     for page in Path(out).rglob('*.html'):
         text = mended = page.read_text(encoding='utf-8')
         for old, new in NAMED.items(): mended = mended.replace(old, new)
+        mended = SIDEWAYS.sub(r'\1 tabindex="0"\2', mended)
         if mended != text: page.write_text(mended, encoding='utf-8')
 
 

@@ -21,7 +21,6 @@ html_js_files = [('search.js', {'priority': 10})]
 html_show_copyright = html_show_sphinx = False
 html_math_renderer = 'mathml'
 nb_execution_mode = 'off'
-nb_code_prompt_show, nb_code_prompt_hide = 'Show the code', 'Hide the code'
 nb_render_markdown_format = 'myst'
 nb_ipywidgets_js = {}
 myst_enable_extensions = ['dollarmath', 'amsmath']
@@ -47,10 +46,28 @@ def plain(text):
 
 
 def plot_class(outputs):
-    "How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little"
-    plots = [out['data']['image/png'] for out in outputs if 'image/png' in out.get('data', {})]
-    sizes = [Image.open(BytesIO(b64decode(''.join(plot)))).size for plot in plots]
-    return 'large' if any(height > 600 for _, height in sizes) else 'wide' if any(width > 500 for width, _ in sizes) else ''
+    "How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little; 'full', to its width"
+    sizes = [(kind, *Image.open(BytesIO(b64decode(''.join(data)))).size) for out in outputs for kind, data in out.get('data', {}).items() if kind in ('image/png', 'image/jpeg')]
+    if any(kind == 'image/png' and height > 600 for kind, _, height in sizes): return 'large'
+    if any(kind == 'image/png' and width > 660 for kind, width, _ in sizes): return 'wide'
+    return 'full' if any(width > (500 if kind == 'image/png' else 640) for kind, width, _ in sizes) else ''
+
+
+def fold_name(source):
+    "What is written on a folded cell: its first comment, or what it defines"
+    line = next((line for line in source.splitlines() if line.strip()), '')
+    if found := re.match(r'# *(.+?)[.:]?$', line): return textwrap.shorten(found[1], 60, placeholder=' ...')
+    if found := re.search(r'^(?:def|class) (\w+)', source, re.M): return f'Code of {found[1]}'
+    return 'Imports' if re.match(r'(from|import) ', line) else 'Code'
+
+
+def tidy_output(out, source):
+    "None for an output that shows nothing, as a progress bar that is done. The table that it leaves is one as any other; text that its cell wrapped is wrapped by the page"
+    if 'print(fill(' in source and 'text' in out: return {**out, 'text': ' '.join(''.join(out['text']).split())}
+    html = ''.join(out.get('data', {}).get('text/html', '-'))
+    if not re.sub(r'<style>.*?</style>', '', html, flags=re.S).strip(): return None
+    if 'class="fastprogress"' in html: out['data']['text/html'] = html.replace('<table class="fastprogress">', '<table border="1" class="dataframe">')
+    return out
 
 
 def adapt_notebook(nb, docname):
@@ -63,13 +80,16 @@ def adapt_notebook(nb, docname):
             heading, before = (re.findall(r'^#+ (.+)', source, re.M) or [heading])[-1], source
             cell['source'] = links(source, docname)
         if cell['cell_type'] == 'code':
-            if re.search(r'^#\|\s*fold\b', source, re.M): cell['metadata']['tags'] = ['hide-input']
+            is_folded = re.search(r'^#\|\s*fold\b', source, re.M)
             cell['source'] = re.sub(r'^#\|.*\n*', '', source, flags=re.M)
             if re.search(r'^#\|\s*hide\b', source, re.M) or not cell['source']: continue
-            alt = textwrap.shorten(f'Figure: {plain(heading)}. {plain(before)}', 300, placeholder=' ...')
+            alt = textwrap.shorten(f'Figure: {plain(heading)}. {plain(before)}'.replace('?.', '?'), 300, placeholder=' ...')
             plot = plot_class(cell['outputs'])
             cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': plot} if plot else {})}}
-            cell['outputs'] = [out for out in cell['outputs'] if not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
+            if is_folded:
+                cell['metadata']['tags'], name = ['hide-input'], fold_name(cell['source'])
+                cell['metadata']['mystnb'].update(code_prompt_show=name, code_prompt_hide=name)
+            cell['outputs'] = [out for out in (tidy_output(out, source) for out in cell['outputs']) if out and not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
         cells += [markdown(f'{cell["id"]}-name', f'({docname}.{cell["id"]})='), cell]
     return {**nb, 'cells': cells, 'metadata': {'language_info': {'name': 'python', 'pygments_lexer': 'ipython3'}}}
 
@@ -91,10 +111,10 @@ def adapt(app, docname, source):
     else:
         nb = adapt_notebook(json.loads(source[0]), docname)
         module = re.search(r'#\| default_exp (\w+)', source[0])[1]
-        if Path(app.srcdir, 'api', f'{module}.md').exists():
+        if docname != 'index' and Path(app.srcdir, 'api', f'{module}.md').exists():
             nb['cells'].insert(2, markdown('module', f'What it exports: [pet_breeds.{module}](api/{module}.md)'))
         if docname == 'index': nb['cells'] += contents(Path(app.srcdir))
-        if docname == '12_quiz': nb['cells'].insert(2, markdown('take', TAKE))
+        if docname == '12_quiz': nb['cells'].insert(2, markdown('take-here', TAKE))
         source[0] = json.dumps(nb)
 
 

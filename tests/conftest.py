@@ -1,5 +1,6 @@
 "What several tests share: where the repo is, drawn photos, and real ones where there are any."
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -65,3 +66,21 @@ def small_disk(tmp_path):
         return disk
     yield mount
     if disk.is_mount(): subprocess.run(['umount', disk], check=True)
+
+
+@pytest.fixture(scope='session')
+def axe(tmp_path_factory):
+    "A function that lists the serious faults of accessibility that axe-core finds in a page; its script is fetched by npm for this"
+    if not (npm := shutil.which('npm')): pytest.skip('no npm here')
+    folder = tmp_path_factory.mktemp('axe')
+    try: done = subprocess.run([npm, 'pack', 'axe-core'], cwd=folder, capture_output=True, timeout=60)
+    except subprocess.TimeoutExpired: pytest.skip('npm does not answer')
+    if done.returncode: pytest.skip('npm cannot fetch axe-core')
+    shutil.unpack_archive(next(folder.glob('axe-core-*.tgz')), folder)
+    script = (folder/'package'/'axe.min.js').read_text(encoding='utf-8')
+    def faults(page, *rules):
+        if not page.evaluate('!!window.axe'): page.evaluate(script)
+        only = dict(runOnly=dict(type='rule', values=rules)) if rules else {}
+        found = page.evaluate('options => axe.run(options)', dict(resultTypes=['violations'], **only))['violations']
+        return [(v['id'], v['nodes'][0]['html'][:100]) for v in found if v['impact'] in ('serious', 'critical')]
+    return faults

@@ -135,6 +135,20 @@ def move(figure):
     return before, figure.screenshot()
 
 
+CELLS = "[...document.querySelectorAll('.jp-Notebook .jp-Cell')].map(cell => cell.matches('.jp-mod-active'))" # which of them is selected
+
+
+def press_keys(figure):
+    "Give keys to the first control of a figure: its values, whether it kept the focus, and the cells, before and after keys that move or cut a selected cell"
+    control, page = figure.locator('input[type=range], select').first, figure.page
+    control.focus()
+    cells, values = page.evaluate(CELLS), []
+    for key in ('Home', 'ArrowDown', 'ArrowUp', 'ArrowUp', 'ArrowRight', 'j', 'x'):
+        control.press(key)
+        values.append(control.input_value())
+    return values, control.evaluate('e => e === document.activeElement'), cells, page.evaluate(CELLS)
+
+
 def choose(page, number):
     "Click on a letter of the quiz: the text beside it, what is said to it, and which letters can still be clicked"
     shown = page.locator('.jp-OutputArea-output:has(button:text-is("a"))').first
@@ -150,16 +164,17 @@ def visit(lab, name, shots):
         run_all(page)
         page.locator('.jp-Notebook .jp-Cell').first.scroll_into_view_if_needed()
         page.screenshot(path=shots/f'{name}.png')
-        stderr, moved, answered = page.locator(STDERR).all_inner_texts(), [], []
+        stderr, moved, keyed, answered = page.locator(STDERR).all_inner_texts(), [], [], []
         for i in range(0 if stderr else SLIDERS.get(name, 0)):
             shown = page.locator('figure.pet-explore').nth(i)
             moved.append(move(shown))
             shown.screenshot(path=shots/f'{name}_slider_{i+1}.png')
+            keyed.append(press_keys(shown))
         if name == 'quiz' and not stderr:
             *answered, shown = choose(page, [ok for _, _, ok, _ in quiz.q7.choices()].index(False))
             shown.screenshot(path=shots/f'{name}_wrong.png')
-        return SimpleNamespace(stderr=stderr, moved=moved, answered=answered, elsewhere=elsewhere,
-                               page_errors=page_errors)
+        return SimpleNamespace(stderr=stderr, moved=moved, keyed=keyed, answered=answered,
+                               elsewhere=elsewhere, page_errors=page_errors)
 
 
 @pytest.fixture(scope='module')
@@ -187,6 +202,12 @@ def test_a_notebook_runs(visits, name):
 def test_a_slider_moves_its_picture(visits, name):
     moved = visits[name].result().moved
     assert len(moved) == SLIDERS[name] and all(before != after for before, after in moved)
+
+
+@pytest.mark.parametrize('name', SLIDERS)
+def test_keys_move_a_control_and_not_the_cells(visits, name):
+    for values, is_focused, before, after in visits[name].result().keyed:
+        assert len(set(values)) > 1 and is_focused and before == after and sum(before) == 1
 
 
 @pytest.mark.parametrize('name', ['quiz'])

@@ -225,3 +225,14 @@ def test_the_page_in_a_browser(folder, width, scheme):
         assert (sum(map(int, back[4:-1].split(','))) > 384) == (scheme == 'light') != (sum(map(int, ink[4:-1].split(','))) > 384)
         assert [u for u in asked if not u.startswith(('file:', 'data:'))] == [] and said == []
         browser.close()
+
+
+def test_a_report_has_no_serious_fault_of_accessibility(folder, axe):
+    sync = pytest.importorskip('playwright.sync_api')
+    if not (chromium := shutil.which('chromium') or shutil.which('google-chrome')): pytest.skip('no Chromium here')
+    with sync.sync_playwright() as p, p.chromium.launch(executable_path=chromium, args=['--no-sandbox']) as browser:
+        for width, scheme in ((1200, 'light'), (420, 'dark')):
+            page = browser.new_page(viewport=dict(width=width, height=900), color_scheme=scheme)
+            page.goto((folder/'index.html').as_uri())
+            page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            assert axe(page) == []

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlparse
 import nbformat
 import pytest
 from conftest import ROOT
+from PIL import Image, ImageChops, ImageOps
 
 NOTEBOOKS = sorted(f for f in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in f.parts)
 INTERNALS = [f.stem for f in NOTEBOOKS if f.parent.name == 'internals']
@@ -177,9 +178,16 @@ def test_every_picture_has_words(pages):
 
 
 def test_dense_plots_are_not_shrunk(pages, site):
-    large = pages[site/'09_mistakes.html'].select('img.large')
+    large = pages[site/'09_mistakes.html'].select('.cell_output[tabindex="0"] > img.large') # in a box that is moved by keys, too
     assert [img['alt'][:28] for img in large] == ['Figure: The confusion matrix']
     assert 'img.large' in (site/'_static'/'site.css').read_text()
+
+
+def test_folded_code_says_what_it_holds_and_a_finished_bar_leaves_nothing(pages, site):
+    folds = {name: [s.get_text(' ', strip=True) for s in pages[site/f'{name}.html'].select('details summary')] for name in ('01_start', '06_rates')}
+    assert folds['01_start'][:3] == ['Imports', 'Solution', 'Code of the picture'] and 'Code of linear' in folds['06_rates']
+    shown = [(f.name, box) for f, soup in pages.items() for box in soup.select('.text_html') if not (box.get_text().strip() or box.find('img'))]
+    assert shown == [] and pages[site/'01_start.html'].select('table.dataframe th')[0].get_text() == 'epoch'
 
 
 def test_search_knows_its_words(site):
@@ -236,7 +244,7 @@ def test_a_widget_leaves_its_picture(monkeypatch):
 
 # In a browser
 
-AXE_PAGES = ('index', '05_loss', '08_precision', 'glossary', 'search', 'api/loss') # all if PET_BREEDS_LONG is set
+AXE_PAGES = ('index', '05_loss', '08_precision', '09_mistakes', 'model', 'glossary', 'search', 'take_quiz', 'api/loss') # all if PET_BREEDS_LONG is set
 CUT = '''() => [...document.querySelectorAll('article :not(pre *), .prev-next-area *')].filter(e => {
   const style = getComputedStyle(e), box = e.getBoundingClientRect()
   if (!box.width || e.closest('math, svg, .visually-hidden, .picture') || e.matches('input')) return false
@@ -366,29 +374,116 @@ def test_search_finds(site, browser, words, wanted):
     page.close()
 
 
+# Pictures that the project shows of itself
+
 @pytest.fixture(scope='module')
-def axe(tmp_path_factory):
-    "The script of axe-core, which finds faults of accessibility; fetched by npm for this test only"
-    if not (npm := shutil.which('npm')): pytest.skip('no npm here')
-    folder = tmp_path_factory.mktemp('axe')
-    try: done = subprocess.run([npm, 'pack', 'axe-core'], cwd=folder, capture_output=True, timeout=60)
-    except subprocess.TimeoutExpired: pytest.skip('npm does not answer')
-    if done.returncode: pytest.skip('npm cannot fetch axe-core')
-    shutil.unpack_archive(next(folder.glob('axe-core-*.tgz')), folder)
-    return (folder/'package'/'axe.min.js').read_text(encoding='utf-8')
+def pictures():
+    "site/pictures.py, which makes them"
+    sys.path.insert(0, str(ROOT/'site'))
+    try: return importlib.import_module('pictures')
+    finally: sys.path.remove(str(ROOT/'site'))
+
+
+@pytest.fixture(scope='module')
+def looks(pictures): return json.loads(pictures.LOOKS.read_text(encoding='utf-8'))
+
+
+@pytest.fixture(scope='module')
+def report_html(pictures): return pictures.report_page()
+
+
+def test_the_project_looks_as_it_was_pictured(site, browser, pictures, looks, tmp_path):
+    found = {view: pictures.differences(looks[view], now) for view, _, now in pictures.views(browser, site, tmp_path/'report.html')}
+    assert {view: faults for view, faults in found.items() if faults} == {}, 'look at it; if it is as it should be, run: python site/pictures.py'
+
+
+def test_the_picture_of_a_report_is_that_of_the_run_in_the_readme(pictures, looks):
+    from pet_breeds.report import result_line
+    readme, said = ((ROOT/'README.md').read_text(encoding='utf-8'), json.loads(pictures.OUTCOME.read_text(encoding='utf-8'))['metrics'])
+    [headline] = [part['words'] for part in looks['report']['parts'] if part['kind'] == 'h1']
+    [words] = re.findall(r'!\[([^\]]+)\]\(images/report.webp\)', readme)
+    assert result_line(said) in readme and headline in words
+
+
+def pixels_differ(pictures, look, shot): return pictures.differences(look, pictures.with_pixels(shot, look['width'], look['parts']))
+
+
+def test_a_stale_or_broken_picture_is_found(pictures, looks):
+    look, shot = looks['report'], Image.open(pictures.PICTURE).convert('RGB')
+    assert pixels_differ(pictures, look, shot) == [] and pictures.PICTURE.stat().st_size < 80_000
+    half = Image.new('RGB', shot.size, 'white')
+    half.paste(shot.crop((0, 0, shot.width, shot.height//2)))
+    shifted, night = ImageChops.offset(shot, 0, shot.height//20), ImageOps.invert(shot)
+    found = [' '.join(pixels_differ(pictures, look, other)) for other in (half, shifted, night)]
+    assert 'hardly be seen' in found[0] and 'another picture' in found[1] and 'another background' in found[2]
+
+
+@pytest.mark.parametrize('changes, faults', [
+    ({'</style>': 'body { font-family: "DejaVu Serif" } </style>'}, []), ({'</style>': 'body { font-family: "Liberation Sans Narrow" } </style>'}, []),
+    ({'class="scale"': 'class="scale" hidden', 'What to do next': 'What to do then'}, ["gone: ('scale'", "new: ('p', 'What to do then:')"]),
+    ({'data:image/jpeg;base64,': 'data:image/jpeg;base64,AA', '</style>': 'main { width: 60rem } li { opacity: .1 } </style>'}, ['cannot be shown', 'cut off', 'hardly be seen']),
+    ({'class="gallery strip"': 'class="gallery"', '--paper:#fff': '--paper:#888'}, ['moved', 'another background']),
+    ({'</style>': '.strip img { object-position: 0 6rem } </style>'}, ['another picture'])])
+def test_a_fault_of_a_page_is_found_and_another_font_is_none(browser, pictures, looks, report_html, tmp_path, changes, faults):
+    html = report_html
+    for old, new in changes.items():
+        assert old in html
+        html = html.replace(old, new, 1)
+    (tmp_path/'report.html').write_text(html, encoding='utf-8')
+    found = ' '.join(pictures.differences(looks['report'], pictures.taken(browser, (tmp_path/'report.html').as_uri(), 'report')[1]))
+    assert all(fault in found for fault in faults) and bool(found) == bool(faults), found
 
 
 def test_no_serious_fault_of_accessibility(site, browser, axe):
+    "By day; at night, where only colors change; on a telephone, where more boxes are moved sideways"
     pages = [f.relative_to(site).with_suffix('') for f in sorted(site.rglob('*.html')) if '_static' not in f.parts]
-    page, faults = browser.new_page(viewport=dict(width=1200, height=900)), []
+    page, faults = browser.new_page(), []
     for name in pages if os.environ.get('PET_BREEDS_LONG') else AXE_PAGES:
+        page.set_viewport_size(dict(width=1200, height=900))
         page.goto((site/f'{name}.html').as_uri())
-        page.evaluate(axe)
         page.add_style_tag(content='* { transition: none !important }')
-        for theme in ('light', 'dark'):
+        for theme, width, *rules in (('light', 1200), ('dark', 1200, 'color-contrast'), ('dark', 420, 'scrollable-region-focusable')):
+            page.set_viewport_size(dict(width=width, height=900))
             page.evaluate(f'document.documentElement.dataset.theme = "{theme}"')
-            rules = {} if theme == 'light' else dict(runOnly=dict(type='rule', values=['color-contrast'])) # the rest is the same at night
-            found = page.evaluate('options => axe.run(options)', dict(resultTypes=['violations'], **rules))['violations']
-            faults += [(str(name), theme, v['id'], v['nodes'][0]['html'][:100]) for v in found if v['impact'] in ('serious', 'critical')]
+            faults += [(str(name), theme, width, *fault) for fault in axe(page, *rules)]
     page.close()
     assert faults == []
+
+
+REACHABLE = '''() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')]
+  .filter(e => !e.disabled && e.tabIndex >= 0 && e.checkVisibility({visibilityProperty: true})).map((e, i) => { e.dataset.at = i; return e.outerHTML.slice(0, 80) })'''
+AT = '''() => { // the number of what has the focus, and whether that can be seen
+  const e = document.activeElement, {outlineStyle, outlineWidth, boxShadow} = getComputedStyle(e), box = e.getBoundingClientRect()
+  const marked = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 || boxShadow.replace(/rgba\\(0, 0, 0, 0\\)[^,]*/g, '').includes('rgb')
+  return [Number(e.dataset.at ?? -1), marked && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth]
+}'''
+
+
+@pytest.mark.parametrize('name, width', [('06_rates', 1200), ('take_quiz', 420)])
+def test_keys_reach_every_control_in_order_and_show_where_they_are(site, browser, name, width):
+    page = browser.new_page(viewport=dict(width=width, height=900))
+    page.goto((site/f'{name}.html').as_uri())
+    page.add_style_tag(content='*, *::before { transition: none !important }')
+    controls, seen = page.evaluate(REACHABLE), []
+    for _ in controls:
+        page.keyboard.press('Tab')
+        seen.append(page.evaluate(AT))
+    assert [at for at, _ in seen] == [*range(len(controls))] and [controls[at] for at, shown in seen if not shown] == []
+    page.keyboard.press('Tab')
+    page.evaluate('scrollTo(0, 0)')
+    page.locator('#pst-skip-link a').press('Enter')
+    page.keyboard.press('Tab')
+    assert page.evaluate('document.activeElement.closest("main") !== null')
+    page.close()
+
+
+def test_the_contents_open_by_key_on_a_telephone(site, browser):
+    page = browser.new_page(viewport=dict(width=420, height=900))
+    page.goto((site/'06_rates.html').as_uri())
+    page.locator('button.primary-toggle:visible').press('Enter')
+    page.locator('a:text-is("07 Fine-tuning"):visible').wait_for()
+    page.keyboard.press('Tab')
+    assert page.evaluate('document.activeElement.closest("dialog") !== null')
+    page.keyboard.press('Escape')
+    page.locator('a:text-is("07 Fine-tuning")').wait_for(state='hidden')
+    page.close()
