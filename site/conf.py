@@ -16,7 +16,8 @@ project = html_title = 'pet_breeds'
 author = 'The pet_breeds contributors'
 extensions = ['myst_nb']
 html_theme = 'sphinx_book_theme'
-html_theme_options = {'show_toc_level': 2, 'use_fullscreen_button': False, 'pygments_light_style': 'a11y-light', 'pygments_dark_style': 'github-dark'}
+# a header with a search field would hold the first button for the contents, the only one that the theme's script knows, out of sight
+html_theme_options = {'show_toc_level': 2, 'use_fullscreen_button': False, 'navbar_persistent': [], 'pygments_light_style': 'a11y-light', 'pygments_dark_style': 'github-dark'}
 html_context = {'default_mode': 'auto'}
 html_static_path, html_css_files = ['static'], ['site.css']
 html_js_files = [('search.js', {'priority': 10}), ('page.js', {'defer': 'defer'})]

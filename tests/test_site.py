@@ -215,6 +215,14 @@ def test_the_questionnaire_shows_pictures_and_leads_to_each_question(pages, site
     assert len(ways) == 25 and all(page.find(id=a['href'][1:]).find(['h2', 'h3']).get_text().startswith(f'{a.get_text()}. ') for a in ways)
 
 
+def test_a_term_leads_to_where_it_is_explained(pages, site):
+    "To a heading or a cell whose text has the term (1cycle is fastai's fit_one_cycle), and that by more than the lesson's name"
+    for row in pages[site/'glossary.html'].select('article tbody tr'):
+        term, lesson, cell = row.td.get_text(), *row.a['href'].split('.html#')
+        source = next(c.source for c in nbformat.read(ROOT/'nbs'/f'{lesson}.ipynb', 4).cells if f"{lesson.split('_')[1]}-{c.id}" == cell)
+        assert re.search(term.replace('1cycle', 'one.cycle'), source, re.I), term
+
+
 def test_search_knows_its_words(site):
     text = (site/'searchindex.js').read_text(encoding='utf-8')
     index = json.loads(text.removeprefix('Search.setIndex(').rstrip(';').removesuffix(')'))
@@ -269,7 +277,7 @@ def test_a_widget_leaves_its_picture(monkeypatch):
 
 # In a browser
 
-AXE_PAGES = ('index', '05_loss', '08_precision', '09_mistakes', 'model', 'glossary', 'search', 'take_quiz', 'api/loss') # all if PET_BREEDS_LONG is set
+AXE_PAGES = ('index', '05_loss', '08_precision', '09_mistakes', 'glossary', 'search', 'take_quiz', 'api/loss') # all if PET_BREEDS_LONG is set
 CUT = '''() => [...document.querySelectorAll('article :not(pre *), .prev-next-area *')].filter(e => {
   const style = getComputedStyle(e), box = e.getBoundingClientRect()
   if (!box.width || e.closest('math, svg, .visually-hidden, .picture') || e.matches('input')) return false
@@ -378,21 +386,16 @@ def test_without_a_script_a_picture_remains(site, browser):
     page.close()
 
 
-@pytest.mark.parametrize('width, kind, name, shown', [(420, 'primary', 'Menu', '07 Fine-tuning'), (420, 'secondary', 'On this page', 'Where to read it'),
-                                                      (1200, 'primary', 'Menu', '07 Fine-tuning')])
-def test_the_buttons_at_the_top_show_and_hide_a_panel(site, browser, width, kind, name, shown):
-    page = browser.new_page(viewport=dict(width=width, height=900))
+def test_the_menu_can_be_put_away_and_its_button_has_a_name(site, browser):
+    page = browser.new_page(viewport=dict(width=1200, height=900))
     page.goto((site/'06_rates.html').as_uri())
-    link, button = page.locator(f'a:text-is("{shown}")').locator('visible=true').first, page.get_by_role('button', name=name, exact=True)
-    in_view = lambda: link.count() and link.bounding_box()['x'] >= 0
-    assert bool(in_view()) == (width == 1200)
-    button.click()
-    page.wait_for_timeout(500)
-    assert bool(in_view()) == (width == 420)
-    if width == 420: page.keyboard.press('Escape')
-    else: button.click()
-    page.wait_for_timeout(500)
-    assert bool(in_view()) == (width == 1200)
+    link, button = page.locator('nav a:text-is("07 Fine-tuning")'), page.get_by_role('button', name='Menu', exact=True)
+    for shown in (True, False, True):
+        page.wait_for_timeout(500)
+        assert (link.bounding_box()['x'] >= 0) == shown
+        button.click()
+    page.set_viewport_size(dict(width=420, height=900))
+    assert page.get_by_role('button', name='On this page', exact=True).is_visible()
     page.close()
 
 
@@ -488,10 +491,10 @@ def test_no_serious_fault_of_accessibility(site, browser, axe):
     pages = [f.relative_to(site).with_suffix('') for f in sorted(site.rglob('*.html')) if '_static' not in f.parts]
     page, faults = browser.new_page(), []
     for name in pages if os.environ.get('PET_BREEDS_LONG') else AXE_PAGES:
-        page.set_viewport_size(dict(width=1200, height=900))
+        page.set_viewport_size(dict(width=420, height=900))
         page.goto((site/f'{name}.html').as_uri())
         page.add_style_tag(content='* { transition: none !important }')
-        for theme, width, *rules in (('light', 1200), ('dark', 1200, 'color-contrast'), ('dark', 420, 'scrollable-region-focusable')):
+        for theme, width, *rules in (('light', 420, 'scrollable-region-focusable'), ('light', 1200), ('dark', 1200, 'color-contrast')):
             page.set_viewport_size(dict(width=width, height=900))
             page.evaluate(f'document.documentElement.dataset.theme = "{theme}"')
             faults += [(str(name), theme, width, *fault) for fault in axe(page, *rules)]
@@ -526,13 +529,17 @@ def test_keys_reach_every_control_in_order_and_show_where_they_are(site, browser
     page.close()
 
 
-def test_the_contents_open_by_key_on_a_telephone(site, browser):
+@pytest.mark.parametrize('which, link', [('primary', '07 Fine-tuning'), ('secondary', 'Where to read it')])
+def test_the_contents_open_on_a_telephone(site, browser, which, link):
+    "By key and by touch; Escape closes them"
     page = browser.new_page(viewport=dict(width=420, height=900))
     page.goto((site/'06_rates.html').as_uri())
-    page.locator('button.primary-toggle:visible').press('Enter')
-    page.locator('a:text-is("07 Fine-tuning"):visible').wait_for()
-    page.keyboard.press('Tab')
-    assert page.evaluate('document.activeElement.closest("dialog") !== null')
-    page.keyboard.press('Escape')
-    page.locator('a:text-is("07 Fine-tuning")').wait_for(state='hidden')
+    button, inside = page.locator(f'button.{which}-toggle:visible'), page.locator('dialog').get_by_role('link', name=link)
+    for press in (lambda: button.press('Enter'), button.click):
+        assert not inside.is_visible()
+        press()
+        inside.wait_for()
+        assert page.evaluate('document.activeElement.closest("dialog") !== null')
+        page.keyboard.press('Escape')
+        inside.wait_for(state='hidden')
     page.close()
