@@ -23,6 +23,7 @@ html_static_path, html_css_files = ['static'], ['site.css']
 html_js_files = [('search.js', {'priority': 10}), ('page.js', {'defer': 'defer'})]
 html_show_copyright = html_show_sphinx = False
 html_math_renderer = 'mathml'
+highlight_language = 'text' # of a block that names none, as what a command prints
 nb_execution_mode = 'off'
 nb_render_markdown_format = 'myst'
 nb_ipywidgets_js = {}
@@ -50,11 +51,13 @@ def plain(text):
 
 
 def plot_class(outputs):
-    "How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little; 'full', to its width"
+    """How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little; 'full', to its width.
+    And 'lines' for plots whose colors may be turned at night; photos may not, nor a matrix, which is darker where it holds more."""
     sizes = [(kind, *Image.open(BytesIO(b64decode(''.join(data)))).size) for out in outputs for kind, data in out.get('data', {}).items() if kind in ('image/png', 'image/jpeg')]
+    lines = ' lines' if sizes and all(kind == 'image/png' and width > height for kind, width, height in sizes) else ''
     if any(kind == 'image/png' and height > 600 for kind, _, height in sizes): return 'large'
-    if any(kind == 'image/png' and width > 660 for kind, width, _ in sizes): return 'wide'
-    return 'full' if any(width > (500 if kind == 'image/png' else 640) for kind, width, _ in sizes) else ''
+    if any(kind == 'image/png' and width > 660 for kind, width, _ in sizes): return 'wide' + lines
+    return ('full' if any(width > (500 if kind == 'image/png' else 640) for kind, width, _ in sizes) else '') + lines
 
 
 def fold_name(source):
@@ -88,7 +91,16 @@ def is_joined(cell, before):
     return len(folds) == 2 and not before['outputs']
 
 
-def adapt_notebook(nb, docname):
+def terms(folder):
+    "{name of a cell: the terms that it explains}, from the links of the glossary; the search leads to them"
+    source = ''.join(line for cell in json.loads((folder/'glossary.ipynb').read_text(encoding='utf-8'))['cells'] for line in cell['source'])
+    found = {}
+    for term, notebook, cell in re.findall(r'^\| ([^|\n]+) \| [^|\n]+ \| \[\w+\]\((\w+)\.ipynb#cell-id=([\w-]+)\)', source, re.M):
+        found.setdefault(f'{notebook}.{cell}', []).append(term)
+    return found
+
+
+def adapt_notebook(nb, docname, terms={}):
     "Without hidden cells, directives, and widgets that need a kernel; each cell with a name, each picture with an alternative text"
     cells, heading, before = [], docname, ''
     for cell in nb['cells']:
@@ -103,10 +115,10 @@ def adapt_notebook(nb, docname):
             if re.search(r'^#\|\s*hide\b', source, re.M) or not cell['source']: continue
             alt = textwrap.shorten(f'Figure: {plain(heading)}. {plain(before)}'.replace('?.', '?'), 300, placeholder=' ...')
             plot = plot_class(cell['outputs'])
-            cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': plot} if plot else {})}}
+            cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': plot.strip()} if plot else {})}}
             if is_folded: fold(cell)
             cell['outputs'] = [out for out in (tidy_output(out, source) for out in cell['outputs']) if out and not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
-        name = f'({docname}.{cell["id"]})='
+        name = ''.join(f'```{{index}} !{term}\n```\n' for term in terms.get(f'{docname}.{cell["id"]}', [])) + f'({docname}.{cell["id"]})='
         if cells and is_joined(cell, cells[-1]):
             cell['source'] = cells.pop()['source'].rstrip() + '\n\n\n' + cell['source']
             name = f'{cells.pop()["source"]}\n{name}'
@@ -133,7 +145,7 @@ def contents(folder):
 def adapt(app, docname, source):
     if app.env.doc2path(docname).suffix == '.md': source[0] = links(source[0], docname)
     else:
-        nb = adapt_notebook(json.loads(source[0]), docname)
+        nb = adapt_notebook(json.loads(source[0]), docname, terms(Path(app.srcdir)))
         module = re.search(r'#\| default_exp (\w+)', source[0])[1]
         if docname != 'index' and Path(app.srcdir, 'api', f'{module}.md').exists():
             nb['cells'].insert(2, markdown('module', f'What it exports: [pet_breeds.{module}](api/{module}.md)'))

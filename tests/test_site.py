@@ -215,6 +215,19 @@ def test_the_questionnaire_shows_pictures_and_leads_to_each_question(pages, site
     assert len(ways) == 25 and all(page.find(id=a['href'][1:]).find(['h2', 'h3']).get_text().startswith(f'{a.get_text()}. ') for a in ways)
 
 
+def test_lines_are_turned_at_night_photos_and_the_matrix_are_not(pages):
+    plots = [(f.stem, img) for f, soup in pages.items() for img in soup.select('.cell_output img')]
+    turned = [(name, img) for name, img in plots if 'lines' in img.get('class', [])]
+    assert {name for name, _ in turned} >= {'05_loss', '06_rates', '07_finetune', '10_improve'} and len(turned) > 25
+    assert [name for name, img in turned if not img['src'].endswith('.png') or 'large' in img['class']] == []
+    assert {name for name, img in plots if img not in [t for _, t in turned]} >= {'01_start', '09_mistakes'}
+
+
+def test_what_a_command_prints_is_not_colored_as_python(pages, site):
+    [printed] = [pre for pre in pages[site/'index.html'].select('.highlight-text pre') if 'Open' in pre.get_text()]
+    assert printed.select('span[class]') == []
+
+
 def test_a_term_leads_to_where_it_is_explained(pages, site):
     "To a heading or a cell whose text has the term (1cycle is fastai's fit_one_cycle), and that by more than the lesson's name"
     for row in pages[site/'glossary.html'].select('article tbody tr'):
@@ -330,6 +343,15 @@ def test_nothing_is_cut_off(visits):
     assert {name: v['cut'] for name, v in visits.items() if any(v['cut'].values())} == {}
 
 
+def test_the_tables_of_the_start_page_fit_a_telephone(site, browser):
+    page = browser.new_page(viewport=dict(width=420, height=900))
+    page.goto((site/'index.html').as_uri())
+    widths = page.evaluate('[...document.querySelectorAll("article table")].map(t => [t.scrollWidth, t.parentElement.clientWidth, ...[...t.rows].at(-1).cells].map(w => w.clientWidth ?? w))')
+    assert len(widths) == 4 and all(table <= around for table, around, *_ in widths)
+    assert min(words for _, _, _, words, *_ in widths[:1]) > 110 # of the contents: what happens in a lesson
+    page.close()
+
+
 def test_no_error_in_the_console(visits): assert {name: v['errors'] for name, v in visits.items() if v['errors']} == {}
 
 
@@ -406,7 +428,7 @@ def test_a_link_shows_what_it_leads_to(site, browser, question):
     page.goto((site/'questionnaire.html').as_uri())
     page.locator(f'article section:has(> h2:text("Q{question}.")) a[href*="05_loss.html#"]').click()
     page.wait_for_timeout(500)
-    heading = page.locator(f'h4:text("Q{question}.")')
+    heading = page.locator(f':is(h3, h4):text("Q{question}.")')
     assert page.evaluate('scrollY') > 1000 and 0 <= heading.bounding_box()['y'] < 400
     proof = page.locator(f'[id="loss-q{question}-proof"]')
     assert not proof.locator('pre').first.is_visible()
@@ -416,13 +438,17 @@ def test_a_link_shows_what_it_leads_to(site, browser, question):
     page.close()
 
 
-@pytest.mark.parametrize(('words', 'wanted'), [('early stopping', '07_finetune.html'), ('softmax', '05_loss.html'), ('question 11', '05_loss.html')])
+@pytest.mark.parametrize(('words', 'wanted'), [('early stopping', '07_finetune.html#index-'), ('softmax', '05_loss.html#index-'), ('question 11', '05_loss.html')])
 def test_search_finds(site, browser, words, wanted):
     page = browser.new_page()
     page.goto(f'{(site/"search.html").as_uri()}?q={words.replace(" ", "+")}')
     page.wait_for_selector('#search-results li a')
     page.wait_for_timeout(500)
-    assert wanted in [a.get_attribute('href').partition('#')[0] for a in page.locator('#search-results li a').all()[:5]]
+    [found, *_] = [a for a in page.locator('#search-results li a').all()[:5] if a.get_attribute('href').startswith(wanted)]
+    if '#' in wanted: # a term of the glossary leads to the cell that explains it
+        found.click()
+        page.wait_for_timeout(500)
+        assert page.evaluate('scrollY') > 1000 and words in page.evaluate('document.elementsFromPoint(600, 200).map(e => e.closest("section")?.textContent ?? "").join()').lower()
     page.close()
 
 
