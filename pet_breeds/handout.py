@@ -9,6 +9,7 @@ __all__ = ['IDS', 'GONE', 'read_cells', 'visible_lines', 'is_task', 'minutes', '
 # %% ../nbs/internals/handout.ipynb #imports
 import json, re
 from contextlib import suppress
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from .core import count_of, hidden_beside, put_in_place, say, user_path, writing
@@ -98,11 +99,12 @@ def _answer(nb, section, heading):
     shown, code = proof[-1]['shown'], '\n\n'.join(_DIRECTIVES.sub('', c['source']) for c in proof)
     if not shown:
         raise ValueError(f'{where}: the proof of {heading[1]}, cell {proof[-1]["id"]}, shows nothing; run it, and save')
-    picture = any(kind.startswith('image/') for kind in shown)
+    picture = next((kind for kind in shown if kind.startswith('image/')), None)
     html = re.sub(r'<style.*?</style>\s*', '', '\n'.join(shown.get('text/html', [])), flags=re.S)
+    if picture: html += f'<img alt="{escape(heading[2])}" src="data:{picture};base64,{"".join(shown[picture][0].split())}">'
     return dict(title=heading[2], answer='\n\n'.join(text).strip(), code=code,
                 output='[a picture]' if picture else '\n'.join(shown.get('text/plain', [])), html=html or None,
-                notebook=Path(nb).stem, cell=proof[-1]['id'])
+                notebook=Path(nb).stem, question=section[0]['id'], cell=proof[-1]['id'])
 
 # %% ../nbs/internals/handout.ipynb #lessons-def
 def lessons(nbs:str|Path)->list: # the folder of the notebooks
@@ -116,7 +118,7 @@ IDS = list(QUESTIONS) # the chapter's 23 questions, and its two for further rese
 
 def read_answers(
     nbs:str|Path, # the folder of the notebooks
-)->dict: # by id, in the chapter's order: dicts of title, answer (Markdown), code, output, html or None, notebook, cell
+)->dict: # by id, in the chapter's order: dicts of title, answer (Markdown), code, output, html or None, notebook, and the ids of two cells: question, and cell, its proof
     "The 25 answers, each proven; raises ValueError if one is missing or double, FileNotFoundError for no lessons"
     found:dict = {}
     for nb in lessons(nbs):

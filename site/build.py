@@ -1,4 +1,5 @@
 "The site, offline: `python site/build.py [--out _site]`. Notebooks are shown as they were kept, not run."
+import json
 import re
 import shutil
 import sys
@@ -12,13 +13,23 @@ ROOT = HERE.parent
 NEEDED = ('sphinx', 'myst_nb', 'sphinx_book_theme')
 
 
+def internals_page(notebooks):
+    "A page that lists the notebooks of the package; the menu has them below it"
+    titles = {nb.stem: ''.join(json.loads(nb.read_text(encoding='utf-8'))['cells'][1]['source']) for nb in sorted(notebooks)}
+    named = [(name, *re.match(r'# ([^:\n]+).*\n\n> (.+)', text).groups()) for name, text in titles.items()]
+    intro = '# How it is made\n\nHow the package is made: notebooks too, with the same tests, but you need none of them to follow the lessons.'
+    tree = ['```{toctree}', ':hidden:', '', *(f'{name}: {title} <{name}>' for name, title, _ in named), '```']
+    return '\n'.join([intro, '', *(f'- [{name}]({name}.ipynb): {promise}' for name, _, promise in named), '', *tree, ''])
+
+
 def collect(src):
     "All that Sphinx reads, in one folder"
     sys.path.insert(0, str(ROOT))
     from api import MODULES, api_page
     from take_quiz import take_quiz_page
     shutil.copytree(ROOT/'nbs', src, ignore=shutil.ignore_patterns('.*', 'report', 'internals'))
-    for nb in (ROOT/'nbs'/'internals').glob('*.ipynb'): shutil.copy(nb, src)
+    internals = [Path(shutil.copy(nb, src)) for nb in (ROOT/'nbs'/'internals').glob('*.ipynb')]
+    (src/'internals.md').write_text(internals_page(internals), encoding='utf-8')
     shutil.copytree(ROOT/'images', src/'images')
     for name in ('LICENSE', 'NOTICE', 'CONTRIBUTING.md'): shutil.copy(ROOT/name, src)
     (src/'take_quiz.md').write_text(take_quiz_page(), encoding='utf-8')
@@ -31,6 +42,8 @@ def collect(src):
 NAMED = {' aria-label="Toggle hidden content"': '', # a fold is called what is written on it, and so is a button
          ' aria-label="Search" data-bs-placement="bottom" data-bs-toggle="tooltip"': '',
          '<table border="1" class="dataframe">': '<table border="1" class="dataframe" tabindex="0">', # a table that scrolls, also by keys
+         'title="Toggle primary sidebar"': 'title="Menu" aria-label="Menu"',
+         'title="Toggle secondary sidebar"': 'title="On this page" aria-label="On this page"',
          '<summary><span class="toctree-toggle"': '<summary aria-label="Pages below"><span class="toctree-toggle"'}
 # the box in which a picture is moved sideways
 SIDEWAYS = re.compile(r'(<div class="cell_output docutils container")(>(?:(?!<div class="cell_output)(?!</details>).)*?<img[^>]*class="[^"]*\b(?:large|wide)\b)', re.S)

@@ -10,6 +10,8 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from PIL import Image
 
+from pet_breeds.handout import is_task
+
 project = html_title = 'pet_breeds'
 author = 'The pet_breeds contributors'
 extensions = ['myst_nb']
@@ -18,9 +20,10 @@ html_theme = 'sphinx_book_theme'
 html_theme_options = {'show_toc_level': 2, 'use_fullscreen_button': False, 'navbar_persistent': [], 'pygments_light_style': 'a11y-light', 'pygments_dark_style': 'github-dark'}
 html_context = {'default_mode': 'auto'}
 html_static_path, html_css_files = ['static'], ['site.css']
-html_js_files = [('search.js', {'priority': 10})]
+html_js_files = [('search.js', {'priority': 10}), ('page.js', {'defer': 'defer'})]
 html_show_copyright = html_show_sphinx = False
 html_math_renderer = 'mathml'
+highlight_language = 'text' # of a block that names none, as what a command prints
 nb_execution_mode = 'off'
 nb_render_markdown_format = 'myst'
 nb_ipywidgets_js = {}
@@ -28,6 +31,7 @@ myst_enable_extensions = ['dollarmath', 'amsmath']
 myst_heading_anchors = 4
 suppress_warnings = ['mystnb.unknown_mime_type', 'myst.header']
 TAKE = '[Take the quiz on this site](take_quiz.md), without Python. What follows is the notebook, which judges tables and functions too.'
+TRY = '<a href="_sources/{}.ipynb" download>In the notebook</a> you can try this.'
 WIDGET = 'application/vnd.jupyter.widget-view+json'
 
 
@@ -47,18 +51,21 @@ def plain(text):
 
 
 def plot_class(outputs):
-    "How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little; 'full', to its width"
+    """How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little; 'full', to its width.
+    And 'lines' for plots whose colors may be turned at night; photos may not, nor a matrix, which is darker where it holds more."""
     sizes = [(kind, *Image.open(BytesIO(b64decode(''.join(data)))).size) for out in outputs for kind, data in out.get('data', {}).items() if kind in ('image/png', 'image/jpeg')]
+    lines = ' lines' if sizes and all(kind == 'image/png' and width > height for kind, width, height in sizes) else ''
     if any(kind == 'image/png' and height > 600 for kind, _, height in sizes): return 'large'
-    if any(kind == 'image/png' and width > 660 for kind, width, _ in sizes): return 'wide'
-    return 'full' if any(width > (500 if kind == 'image/png' else 640) for kind, width, _ in sizes) else ''
+    if any(kind == 'image/png' and width > 660 for kind, width, _ in sizes): return 'wide' + lines
+    return ('full' if any(width > (500 if kind == 'image/png' else 640) for kind, width, _ in sizes) else '') + lines
 
 
 def fold_name(source):
-    "What is written on a folded cell: its first comment, or what it defines"
+    "What is written on a folded cell: its first comment, or the functions and classes that it defines"
     line = next((line for line in source.splitlines() if line.strip()), '')
     if found := re.match(r'# *(.+?)[.:]?$', line): return textwrap.shorten(found[1], 60, placeholder=' ...')
-    if found := re.search(r'^(?:def|class) (\w+)', source, re.M): return f'Code of {found[1]}'
+    names = re.findall(r'^(?:def|class) (\w+)', source, re.M)
+    if names: return textwrap.shorten('Code of ' + ', '.join([name for name in names if name[0] != '_'] or names[:1]), 70, placeholder=' ...')
     return 'Imports' if re.match(r'(from|import) ', line) else 'Code'
 
 
@@ -71,7 +78,29 @@ def tidy_output(out, source):
     return out
 
 
-def adapt_notebook(nb, docname):
+def fold(cell):
+    "Fold the code of a cell; of a solution, all of it"
+    name = fold_name(cell['source'])
+    cell['metadata']['tags'] = ['hide-cell' if name.startswith('Solution') else 'hide-input']
+    cell['metadata']['mystnb'].update(code_prompt_show=name, code_prompt_hide=name)
+
+
+def is_joined(cell, before):
+    "Whether a folded cell may stand in one fold with the folded cell before it, which shows nothing; one with a name of its own stays alone"
+    folds = [c for c in (before, cell) if c['metadata'].get('tags') == ['hide-input'] and not c['source'].startswith('# ')]
+    return len(folds) == 2 and not before['outputs']
+
+
+def terms(folder):
+    "{name of a cell: the terms that it explains}, from the links of the glossary; the search leads to them"
+    source = ''.join(line for cell in json.loads((folder/'glossary.ipynb').read_text(encoding='utf-8'))['cells'] for line in cell['source'])
+    found = {}
+    for term, notebook, cell in re.findall(r'^\| ([^|\n]+) \| [^|\n]+ \| \[\w+\]\((\w+)\.ipynb#cell-id=([\w-]+)\)', source, re.M):
+        found.setdefault(f'{notebook}.{cell}', []).append(term)
+    return found
+
+
+def adapt_notebook(nb, docname, terms={}):
     "Without hidden cells, directives, and widgets that need a kernel; each cell with a name, each picture with an alternative text"
     cells, heading, before = [], docname, ''
     for cell in nb['cells']:
@@ -86,12 +115,18 @@ def adapt_notebook(nb, docname):
             if re.search(r'^#\|\s*hide\b', source, re.M) or not cell['source']: continue
             alt = textwrap.shorten(f'Figure: {plain(heading)}. {plain(before)}'.replace('?.', '?'), 300, placeholder=' ...')
             plot = plot_class(cell['outputs'])
-            cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': plot} if plot else {})}}
-            if is_folded:
-                cell['metadata']['tags'], name = ['hide-input'], fold_name(cell['source'])
-                cell['metadata']['mystnb'].update(code_prompt_show=name, code_prompt_hide=name)
+            cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': plot.strip()} if plot else {})}}
+            if is_folded: fold(cell)
             cell['outputs'] = [out for out in (tidy_output(out, source) for out in cell['outputs']) if out and not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
-        cells += [markdown(f'{cell["id"]}-name', f'({docname}.{cell["id"]})='), cell]
+        name = ''.join(f'```{{index}} !{term}\n```\n' for term in terms.get(f'{docname}.{cell["id"]}', [])) + f'({docname}.{cell["id"]})='
+        if cells and is_joined(cell, cells[-1]):
+            cell['source'] = cells.pop()['source'].rstrip() + '\n\n\n' + cell['source']
+            name = f'{cells.pop()["source"]}\n{name}'
+            fold(cell)
+        cells += [markdown(f'{cell["id"]}-name', name), cell]
+        if docname[0].isdigit() and is_task({**cell, 'source': source}) and cell['outputs']: # they say that nothing is answered
+            cell['outputs'] = []
+            cells.append(markdown(f'{cell["id"]}-try', TRY.format(docname)))
     return {**nb, 'cells': cells, 'metadata': {'language_info': {'name': 'python', 'pygments_lexer': 'ipython3'}}}
 
 
@@ -102,15 +137,15 @@ def contents(folder):
     "The whole site in reading order; lessons by number and the first words of their titles"
     title = re.compile(r'"# ([^:"\\]+)')
     def entry(f, name): return f'{name} {title.search(f.read_text(encoding="utf-8"))[1]} <{f.stem}>'.strip()
-    lessons = [*(entry(f, f.stem.split('_')[0]) for f in sorted(folder.glob('[0-9]*.ipynb'))), 'Take the quiz <take_quiz>']
-    internals = [entry(f, f'{f.stem}:') for f in sorted(folder.glob('[a-z]*.ipynb')) if f.stem not in ('index', 'glossary', 'questionnaire')]
-    return [toctree('Lessons', lessons), toctree('How it is made', internals), toctree('Look up', ['glossary', 'questionnaire', 'api/index', 'CONTRIBUTING'])]
+    lessons = [entry(f, f.stem.split('_')[0]) for f in sorted(folder.glob('[0-9]*.ipynb'))]
+    lessons[-1:] = [lessons[-1].replace(' <', ' (notebook) <'), 'Take the quiz here <take_quiz>']
+    return [toctree('Lessons', lessons), toctree('Look up', ['glossary', 'questionnaire', 'api/index', 'internals', 'CONTRIBUTING'])]
 
 
 def adapt(app, docname, source):
     if app.env.doc2path(docname).suffix == '.md': source[0] = links(source[0], docname)
     else:
-        nb = adapt_notebook(json.loads(source[0]), docname)
+        nb = adapt_notebook(json.loads(source[0]), docname, terms(Path(app.srcdir)))
         module = re.search(r'#\| default_exp (\w+)', source[0])[1]
         if docname != 'index' and Path(app.srcdir, 'api', f'{module}.md').exists():
             nb['cells'].insert(2, markdown('module', f'What it exports: [pet_breeds.{module}](api/{module}.md)'))

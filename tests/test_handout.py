@@ -76,9 +76,12 @@ def test_one_command_writes_both(tmp_path):
 def test_questionnaire_has_all_in_order_with_links():
     cells = read_cells(NBS/'questionnaire.ipynb')
     assert [c['id'] for c in cells if c['id'] in IDS] == IDS
+    straight = next(c['source'] for c in cells if c['id'] == 'straight')
     for c in cells[-25:]:
-        notebook, proof = re.search(r'\]\((\w+\.ipynb)#cell-id=([\w-]+)\)$', c['source']).groups()
-        assert proof in [p['id'] for p in read_cells(NBS/notebook)]
+        notebook, question = re.search(r'\]\((\w+\.ipynb)#cell-id=([\w-]+)\)$', c['source']).groups()
+        [heading] = [q['source'] for q in read_cells(NBS/notebook) if q['id'] == question]
+        assert f'#### {c["id"].upper()}. ' in heading
+        assert f'](#cell-id={c["id"]})' in straight
         assert '\n```python\n' in c['source'] and c['cell_type'] == 'markdown'
 
 
@@ -99,7 +102,7 @@ def test_an_answer_in_two_cells_and_a_proof_with_a_helper(tmp_path):
     got = read_answers(write_nb(tmp_path, '01_a.ipynb', *cells))['q1']
     assert got == dict(title='Why?', answer='One.\n\nTwo.', code='def f(): return 1\n\nassert f() == 1\nf()',
                        output='1', html=None,
-                       notebook='01_a', cell='proof')
+                       notebook='01_a', question='q1', cell='proof')
 
 
 def test_a_table_is_kept_without_its_styling(tmp_path):
@@ -111,6 +114,15 @@ def test_a_table_is_kept_without_its_styling(tmp_path):
     got = read_answers(nbs)['q1']
     assert (got['output'], got['html']) == ('a\nb', '<table></table>')
     assert '<table></table>' in questionnaire.questionnaire(read_answers(nbs))
+
+
+def test_a_picture_is_kept_with_words(tmp_path):
+    proof = code('q1-proof', 'draw()')
+    proof['outputs'] = [dict(output_type='display_data', metadata={}, data={'text/plain': '<Figure>', 'image/png': 'iVBO\nRw0='})]
+    nbs = write_nb(tmp_path, '01_a.ipynb', md('q1', '#### Q1. Is "a" < b?\n\nSo.'), proof, *all_answers(but=['q1']))
+    got = read_answers(nbs)['q1']
+    assert got['output'] == '[a picture]' and got['html'] in questionnaire.questionnaire(read_answers(nbs)).replace('\\"', '"')
+    assert got['html'] == '<img alt="Is &quot;a&quot; &lt; b?" src="data:image/png;base64,iVBORw0=">'
 
 
 @pytest.mark.parametrize('but, more, says', [

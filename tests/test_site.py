@@ -107,9 +107,16 @@ def test_lessons_and_internals_lead_to_each_other(pages, site):
     assert 'batches.html' in links_of(pages[site/'scale.html'])
     assert '04_presize.html' in links_of(pages[site/'warp.html'])
     assert 'warp.html' in links_of(pages[site/'batches.html']) # and internals to each other
-    captions = [p.get_text().strip() for p in pages[site/'index.html'].select('nav p.caption')]
-    menu = {a['href'] for a in pages[site/'index.html'].select('nav li a[href]')}
-    assert 'How it is made' in captions and menu >= {f'{name}.html' for name in INTERNALS}
+
+
+def test_the_menu_is_short_and_has_every_page(pages, site):
+    menu = pages[site/'index.html'].select_one('nav.bd-links')
+    assert [p.get_text().strip() for p in menu.select('p.caption')] == ['Lessons', 'Look up']
+    top = {a['href']: a.get_text() for a in menu.select('ul.bd-sidenav > li > a')}
+    assert len(top) < 20 and list(top)[-4:] == ['questionnaire.html', 'api/index.html', 'internals.html', 'CONTRIBUTING.html']
+    assert (top['12_quiz.html'], top['take_quiz.html']) == ('12 The quiz (notebook)', 'Take the quiz here')
+    assert {a['href'] for a in menu.select('details a')} >= {f'{name}.html' for name in INTERNALS}
+    assert links_of(pages[site/'internals.html']) >= {f'{name}.html' for name in INTERNALS}
 
 
 @pytest.mark.parametrize('module', MODULES)
@@ -184,10 +191,49 @@ def test_dense_plots_are_not_shrunk(pages, site):
 
 
 def test_folded_code_says_what_it_holds_and_a_finished_bar_leaves_nothing(pages, site):
-    folds = {name: [s.get_text() for s in pages[site/f'{name}.html'].select('summary .collapsed')] for name in ('01_start', '06_rates')}
-    assert folds['01_start'][:3] == ['Imports', 'Solution', 'Code of the picture'] and 'Code of linear' in folds['06_rates']
+    folds = {name: [p.get_text() for p in pages[site/f'{name}.html'].select('article summary .collapsed')] for name in ('01_start', '06_rates')}
+    assert folds['01_start'][:3] == ['Imports', 'Solution', 'Code of the picture'] and 'Code of linear, exponential, range_test' in folds['06_rates']
     shown = [(f.name, box) for f, soup in pages.items() for box in soup.select('.text_html') if not (box.get_text().strip() or box.find('img'))]
     assert shown == [] and pages[site/'01_start.html'].select('table.dataframe th')[0].get_text() == 'epoch'
+
+
+def test_a_task_says_where_to_do_it_and_folds_its_solution(pages, site):
+    asked = re.compile('is not answered yet|A ... is left')
+    assert [f.name for f, soup in pages.items() if soup.find('pre', string=asked) or soup.find(class_='text_markdown', string=asked)] == []
+    for lesson in [f.stem for f in NOTEBOOKS if '01' <= f.stem[:2] <= '11']:
+        page = pages[site/f'{lesson}.html']
+        assert len(page.select(f'article a[download][href="_sources/{lesson}.ipynb"]')) >= 4 and '...' in page.select_one('article').get_text()
+        solutions = [d for d in page.select('details') if d.summary.get_text().strip().startswith('Solution')]
+        assert len(solutions) >= 4 and [s for s in solutions if s.find_next_sibling(class_='cell_output')] == [], lesson
+    assert pages[site/'06_rates.html'].select('details .cell_output')[0].get_text().strip() == '0.0832'
+
+
+def test_the_questionnaire_shows_pictures_and_leads_to_each_question(pages, site):
+    page = pages[site/'questionnaire.html']
+    assert '[a picture]' not in page.get_text() and page.select('img[alt^="Which call shows"]')
+    ways = next(p for p in page.select('article p') if p.get_text().startswith('Straight to')).select('a')
+    assert len(ways) == 25 and all(page.find(id=a['href'][1:]).find(['h2', 'h3']).get_text().startswith(f'{a.get_text()}. ') for a in ways)
+
+
+def test_lines_are_turned_at_night_photos_and_the_matrix_are_not(pages):
+    plots = [(f.stem, img) for f, soup in pages.items() for img in soup.select('.cell_output img')]
+    turned = [(name, img) for name, img in plots if 'lines' in img.get('class', [])]
+    assert {name for name, _ in turned} >= {'05_loss', '06_rates', '07_finetune', '10_improve'} and len(turned) > 25
+    assert [name for name, img in turned if not img['src'].endswith('.png') or 'large' in img['class']] == []
+    assert {name for name, img in plots if img not in [t for _, t in turned]} >= {'01_start', '09_mistakes'}
+
+
+def test_what_a_command_prints_is_not_colored_as_python(pages, site):
+    [printed] = [pre for pre in pages[site/'index.html'].select('.highlight-text pre') if 'Open' in pre.get_text()]
+    assert printed.select('span[class]') == []
+
+
+def test_a_term_leads_to_where_it_is_explained(pages, site):
+    "To a heading or a cell whose text has the term (1cycle is fastai's fit_one_cycle), and that by more than the lesson's name"
+    for row in pages[site/'glossary.html'].select('article tbody tr'):
+        term, lesson, cell = row.td.get_text(), *row.a['href'].split('.html#')
+        source = next(c.source for c in nbformat.read(ROOT/'nbs'/f'{lesson}.ipynb', 4).cells if f"{lesson.split('_')[1]}-{c.id}" == cell)
+        assert re.search(term.replace('1cycle', 'one.cycle'), source, re.I), term
 
 
 def test_search_knows_its_words(site):
@@ -297,6 +343,15 @@ def test_nothing_is_cut_off(visits):
     assert {name: v['cut'] for name, v in visits.items() if any(v['cut'].values())} == {}
 
 
+def test_the_tables_of_the_start_page_fit_a_telephone(site, browser):
+    page = browser.new_page(viewport=dict(width=420, height=900))
+    page.goto((site/'index.html').as_uri())
+    widths = page.evaluate('[...document.querySelectorAll("article table")].map(t => [t.scrollWidth, t.parentElement.clientWidth, ...[...t.rows].at(-1).cells].map(w => w.clientWidth ?? w))')
+    assert len(widths) == 4 and all(table <= around for table, around, *_ in widths)
+    assert min(words for _, _, _, words, *_ in widths[:1]) > 110 # of the contents: what happens in a lesson
+    page.close()
+
+
 def test_no_error_in_the_console(visits): assert {name: v['errors'] for name, v in visits.items() if v['errors']} == {}
 
 
@@ -353,24 +408,47 @@ def test_without_a_script_a_picture_remains(site, browser):
     page.close()
 
 
-def test_a_link_opens_its_cell(site, browser):
-    page = browser.new_page(viewport=dict(width=420, height=900))
-    page.goto((site/'questionnaire.html').as_uri())
-    href = page.locator('article a[href*="05_loss.html#"]').first.get_attribute('href')
-    page.goto(f'{site.as_uri()}/{href}')
-    page.wait_for_timeout(500)
-    top = page.locator(f'[id="{href.partition("#")[2]}"]').bounding_box()['y']
-    assert page.evaluate('scrollY') > 1000 and 0 <= top < 200
+def test_the_menu_can_be_put_away_and_its_button_has_a_name(site, browser):
+    page = browser.new_page(viewport=dict(width=1200, height=900))
+    page.goto((site/'06_rates.html').as_uri())
+    link, button = page.locator('nav a:text-is("07 Fine-tuning")'), page.get_by_role('button', name='Menu', exact=True)
+    for shown in (True, False, True):
+        page.wait_for_timeout(500)
+        assert (link.bounding_box()['x'] >= 0) == shown
+        button.click()
+    page.set_viewport_size(dict(width=420, height=900))
+    assert page.get_by_role('button', name='On this page', exact=True).is_visible()
     page.close()
 
 
-@pytest.mark.parametrize(('words', 'wanted'), [('early stopping', '07_finetune.html'), ('softmax', '05_loss.html'), ('question 11', '05_loss.html')])
+@pytest.mark.parametrize('question', ['10', '11'])
+def test_a_link_shows_what_it_leads_to(site, browser, question):
+    "The heading of a question, and a folded proof, opened"
+    page = browser.new_page(viewport=dict(width=420, height=900))
+    page.goto((site/'questionnaire.html').as_uri())
+    page.locator(f'article section:has(> h2:text("Q{question}.")) a[href*="05_loss.html#"]').click()
+    page.wait_for_timeout(500)
+    heading = page.locator(f':is(h3, h4):text("Q{question}.")')
+    assert page.evaluate('scrollY') > 1000 and 0 <= heading.bounding_box()['y'] < 400
+    proof = page.locator(f'[id="loss-q{question}-proof"]')
+    assert not proof.locator('pre').first.is_visible()
+    page.evaluate(f'location.hash = "loss-q{question}-proof"')
+    page.wait_for_timeout(300)
+    assert proof.locator('pre').first.is_visible() and 0 <= proof.bounding_box()['y'] < 200
+    page.close()
+
+
+@pytest.mark.parametrize(('words', 'wanted'), [('early stopping', '07_finetune.html#index-'), ('softmax', '05_loss.html#index-'), ('question 11', '05_loss.html')])
 def test_search_finds(site, browser, words, wanted):
     page = browser.new_page()
     page.goto(f'{(site/"search.html").as_uri()}?q={words.replace(" ", "+")}')
     page.wait_for_selector('#search-results li a')
     page.wait_for_timeout(500)
-    assert wanted in [a.get_attribute('href').partition('#')[0] for a in page.locator('#search-results li a').all()[:5]]
+    [found, *_] = [a for a in page.locator('#search-results li a').all()[:5] if a.get_attribute('href').startswith(wanted)]
+    if '#' in wanted: # a term of the glossary leads to the cell that explains it
+        found.click()
+        page.wait_for_timeout(500)
+        assert page.evaluate('scrollY') > 1000 and words in page.evaluate('document.elementsFromPoint(600, 200).map(e => e.closest("section")?.textContent ?? "").join()').lower()
     page.close()
 
 
