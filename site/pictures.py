@@ -66,7 +66,9 @@ def taken(browser, address, view):
     width, scheme = VIEWS[view]
     page = browser.new_page(viewport=dict(width=width, height=1500), color_scheme=scheme, device_scale_factor=1.5 if view == 'report' else 1)
     page.route('**/verdicts.webp', still)
-    page.goto(address)
+    page.goto(address, wait_until='networkidle')
+    page.add_style_tag(content='* { transition: none !important }') # colors that are still on their way
+    page.evaluate('new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')
     page.evaluate('Promise.all([...document.images].map(image => image.decode().catch(() => null)))')
     parts = page.evaluate(PARTS)
     bottom = max(part['box'][1] + part['box'][3] for part in parts if part['kind'] != 'div') + 16
