@@ -7,7 +7,6 @@ __all__ = ['WHICH', 'NONE_LEFT', 'as_html', 'choice_form', 'QuestionForm', 'Quiz
 
 # %% ../nbs/internals/forms.ipynb #imports
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from .progress import is_due, is_solved, read_progress
 
@@ -69,7 +68,7 @@ class QuestionForm:
         self.buttons = widgets.HBox([
             _button('Check', self.check, button_style='primary'), _button('Hint', self.hint, once=True),
             _button('Show choices', self.choices, once=True)], layout=widgets.Layout(flex_flow='row wrap'))
-        asked = _text_of(exercise._repr_markdown_())
+        asked = _text_of(exercise.asked())
         self.box = widgets.VBox([asked, self.answer, self.buttons, self.more, self.verdict])
 
     def hint(self): self.more.children = [*self.more.children, _text_of(f'*Hint:* {self.exercise.hint()}')]
@@ -84,10 +83,10 @@ class QuestionForm:
 
     def check(self):
         result = self.exercise.check_typed(self.answer.value)
-        call = f'To compare it yourself: `quiz.{self.exercise.id}.points()`.'
-        self.verdict.children = [_text_of(replace(result, points=()).told().replace(call, ''))]
-        if result.points: self.points()
-        if result.answered: self.tried()
+        self.verdict.children = [_text_of(result.told('Say it in another way, or compare it yourself.'))]
+        if result.ok is None and result.answered:
+            self.verdict.children += (_button('Compare with the points', self.points),)
+        if result.answered or self.exercise.given_up(self.answer.value): self.tried()
 
     def points(self):
         "The points of a full answer, to be ticked"
@@ -95,6 +94,9 @@ class QuestionForm:
         ticks = [widgets.HBox([widgets.Checkbox(indent=False, layout=widgets.Layout(width='2em')), _text_of(point)])
                  for point in self.exercise.question.points]
         enough = _button('I made these points: count it as solved', self.solved)
+        boxes, enough.disabled = [row.children[0] for row in ticks], True
+        def allow(_): enough.disabled = not any(box.value for box in boxes)
+        for box in boxes: box.observe(allow, 'value')
         self.verdict.children = [*self.verdict.children[:1], _text_of('Tick what you said:'), *ticks, enough]
 
     def solved(self):

@@ -50,6 +50,7 @@ MAY_IMPORT = {
     'progress': 'core',
     'forms': 'progress',
     'quiz': 'core forms judge progress questions',
+    'terminal': 'core judge progress questions quiz',
     'tasks': 'judge labels quiz',
     'handout': 'core questions',
     'webpage': 'core figures photos',
@@ -64,7 +65,7 @@ MAY_IMPORT = {
     'cards': 'core handout',
     'guide': 'core handout questions tasks',
     'results': 'core handout judge questions quiz tables',
-    'cli': 'app cards core export guide pets predict quiz results',
+    'cli': 'app cards core export guide pets predict results terminal',
     'course': 'core data model sources',
     'compare': '',
     'effects': 'compare core figures'}
