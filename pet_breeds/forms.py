@@ -63,7 +63,7 @@ class QuestionForm:
     ):
         import ipywidgets as widgets
         self.exercise, self.after, wide = exercise, after, widgets.Layout(width='98%', max_width='52em')
-        self.answer = widgets.Textarea(placeholder='Your answer', layout=wide, rows=2)
+        self.answer = widgets.Textarea(placeholder='Your answer', layout=wide, rows=4)
         self.verdict, self.more = widgets.VBox(), widgets.VBox()
         self.buttons = widgets.HBox([
             _button('Check', self.check, button_style='primary'), _button('Hint', self.hint, once=True),
@@ -82,6 +82,8 @@ class QuestionForm:
         self.after()
 
     def check(self):
+        for part in self.more.children: # what was said of a choice
+            if hasattr(part, 'children'): part.children[-1].value = ''
         result = self.exercise.check_typed(self.answer.value)
         self.verdict.children = [_text_of(result.told('Say it in another way, or compare it yourself.'))]
         if result.ok is None and result.answered:
@@ -131,11 +133,13 @@ class QuizForm:
         self.bar = widgets.IntProgress(max=len(exercises), layout=widgets.Layout(width='10em'))
         self.said, self.place, self.body = widgets.Label(), widgets.Label(), widgets.VBox()
         self.back, self.next = _button('Back', lambda: self.go(-1)), _button('Next', lambda: self.go(1))
-        self.turn = widgets.HBox([self.back, self.place, self.next])
+        self.jump = choice('Question', [], None)
+        self.turn = widgets.HBox([self.back, self.place, self.next, self.jump])
         wrap = widgets.Layout(flex_flow='row wrap')
         self.box = widgets.VBox([widgets.HBox([self.lesson, self.which, self.shown], layout=wrap),
                                  widgets.HBox([self.bar, self.said], layout=wrap), self.body, self.turn])
         for control in (self.lesson, self.which, self.shown): control.observe(lambda _: self.select(), 'value')
+        self.jump.observe(lambda change: self.go((self.at if change.new is None else change.new) - self.at), 'value')
         self.select()
 
     def count(self):
@@ -152,6 +156,7 @@ class QuizForm:
         self.ids = [id for id in self.exercises if self.lesson.value in ('All lessons', self.lessons[id])
                     and WHICH[self.which.value](kept.get(id, {}))]
         self.at = 0
+        self.jump.options = [(id.upper(), i) for i, id in enumerate(self.ids)]
         self.go(0)
 
     def go(self, steps):
@@ -160,7 +165,9 @@ class QuizForm:
         shown = self.ids[self.at:self.at+1] if one else self.ids
         self.body.children = ([self.form(id, self.which.value).box for id in shown]
                               or [_text_of(NONE_LEFT.get(self.which.value, ''))])
-        self.place.value = f'{self.at+1} of {len(self.ids)}'
+        solved = is_solved(read_progress().get(self.ids[self.at], {})) if self.ids else False
+        self.place.value = f'{self.at+1} of {len(self.ids)}' + (', solved' if solved else '')
+        if self.ids: self.jump.value = self.at
         self.back.disabled, self.next.disabled = self.at == 0, self.at >= len(self.ids)-1
         self.turn.layout.display = None if one and self.ids else 'none'
         self.count()

@@ -167,9 +167,9 @@ def _share(xs): return [x/sum(xs) for x in xs]
 def _exps(xs): return list(map(math.exp, xs))
 
 def _softmax_rows(column):
-    "A softmax as it may be given: alone, after the exps, and row by row beside them"
+    "A softmax as it may be given: alone, after the exps, after their sum, too, and row by row beside them"
     exps = _exps(BEAR)
-    return [column, exps + column, [v for row in zip(exps, column) for v in row]]
+    return [column, exps + column, [*exps, sum(exps), *column], [v for row in zip(exps, column) for v in row]]
 
 _SMALL_NET, _LARGE_NET = [3, 4, 6, 3], [3, 4, 23, 3] # blocks of resnet50 and resnet101
 _HEAD_RATE = r'\b(?:(?:new|last|final) )*head\b|\blast\b|\bfinal\b|\bthird\b'
@@ -183,8 +183,8 @@ NUMBERS:dict = { # {id: {within: how far off a number may be; right: lists of nu
         aside=r'(?:its|photos?|squares?|pixels?|frames?|empty|area|fraction|share)|turn|45 ?degrees',
         otherwise='draw a square, and over it the same square turned by 45 degrees; which part of the first does the '
                   'second leave uncovered?'),
-    'q13': dict(within=.01, many=[3, 6], shares=True, right=_softmax_rows(_share(_exps(BEAR))),
-        aside=r'exps?|softmax|activations?|outputs?|columns?|sums?|probabilities',
+    'q13': dict(within=.01, many=[3, 6, 7], shares=True, right=_softmax_rows(_share(_exps(BEAR))),
+        aside=r'their|exps?|softmax|activations?|outputs?|columns?|sums?|probabilities',
         otherwise='take exp of each activation, and divide each by the sum of the three',
         mistakes={name: _softmax_rows(column) for name, column in {
             'softmax of exp': _share(_exps(_exps(BEAR))), 'softmax twice': _share(_exps(_share(_exps(BEAR)))),
@@ -419,7 +419,7 @@ def _judge_q12(answer): # four losses, or words
 def _judge_q13(answer): # a table, numbers, or a function of a tensor
     exps, [soft, *_], wrong = _exps(BEAR), NUMBERS['q13']['right'], NUMBERS['q13']['mistakes']
     if isinstance(answer, str) and (verdict := readable(words(answer))): return verdict
-    if isinstance(answer, str) and len(given := _given('q13', answer) or []) in (3, 6): answer = given
+    if isinstance(answer, str) and len(given := _given('q13', answer) or []) in NUMBERS['q13']['many']: answer = given
     if isinstance(answer, str) and jumbled(answer): return unclear(ANOTHER_WAY)
     if callable(answer):
         import torch

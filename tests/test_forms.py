@@ -131,6 +131,16 @@ def test_a_code_cell_counts_what_it_is_told_after_an_unclear_verdict():
     assert 'by your own word' in text(form.verdict)
 
 
+def test_a_new_check_clears_what_was_said_of_a_choice():
+    form = QuestionForm(quiz.q7)
+    button(form.box, 'Show choices').click()
+    button(form.box, letter(quiz.q7, False)).click()
+    assert '✗' in text(form.box)
+    form.answer.value = 'show_batch'
+    button(form.box, 'Check').click()
+    assert '✓ Q7 is right.' in text(form.box) and '✗' not in text(form.box)
+
+
 def test_who_does_not_know_gets_our_answer_offered_and_has_not_tried():
     form = QuestionForm(quiz.q12)
     form.answer.value = "I don't know"
@@ -156,6 +166,16 @@ def test_the_quiz_by_lesson_one_or_all_and_not_solved(form):
     taken.lesson.value, taken.shown.value = 'All lessons', 'one at a time'
     assert taken.place.value == '1 of 24' and len(taken.body.children) == 1
     with pytest.raises(ValueError, match='answers none of the questions'): quiz.take(11)
+
+
+def test_a_question_is_jumped_to(form):
+    taken = form()
+    taken.jump.value = 20
+    assert taken.place.value == '21 of 25' and 'Q21' in text(taken.body) and taken.at == 20
+    taken.next.click()
+    assert taken.jump.label == 'Q22'
+    taken.lesson.value = '05_loss'
+    assert [name for name, _ in taken.jump.options] == [f'Q{n}' for n in range(10, 16)] and taken.at == 0
 
 
 def test_what_was_missed_is_asked_again_on_its_day(form, monkeypatch):

@@ -92,9 +92,9 @@ function readWords(q, answer) {
   if (missing.length && mistake) return {ok: false, mistake: mistake[0]}
   if (missing.join() === QUIZ.says.sentence) return unclear(QUIZ.says.only_words)
   if (missing.length) return unclear(`I found nothing on ${missing.filter(subject => subject !== QUIZ.says.sentence).join(' or on ')}.`)
+  if (isJumbled(answer)) return unclear(QUIZ.says.another_way)
   const count = q.two ? countNamed(text, q.two) : 2
   if (count < 2) return mistake ? {ok: false, mistake: mistake[0]} : unclear(count ? 'I found one that I know; name two.' : 'I know none of these; name two.')
-  if (isJumbled(answer)) return unclear(QUIZ.says.another_way)
   return {ok: true, text: q.remarks.filter(([, ...mark]) => claimed(text, ...mark)).map(([remark]) => remark).join(' '), mistake: mistake && mistake[0]}
 }
 
@@ -105,7 +105,7 @@ function patternIn(answer) { // without a word before it, its quotes and a call 
 
 function judgePattern(answer) { // of question 2, on the names of its files
   const pattern = patternIn(answer), {files, endless, dotless} = QUIZ.regex, unclear = {ok: null, text: 'This page cannot run it.'}
-  if (!/[([]/.test(pattern) || /[+*}]\)+[+*{]/.test(pattern)) return unclear // no pattern, or one that may take forever
+  if ((pattern.includes(' ') && !/[\\[^$+*]/.test(pattern)) || !/[([]/.test(pattern) || /[+*}]\)+[+*{]/.test(pattern)) return unclear // no pattern, or one that may take forever
   let regex
   try { regex = new RegExp(pattern) } catch { return unclear }
   const got = Object.keys(files).map(name => name.match(regex)?.[1]), want = Object.values(files)
@@ -226,7 +226,7 @@ class QuizQuestion {
       item => item.querySelector('strong').textContent === `${mistake}:`).cloneNode(true)
     const head = ok ? `✓ ${name} is right. ` : ok === false ? `✗ ${name} is not right yet: ` : `? ${name}: I can't tell. `
     why?.querySelector('strong').remove() // its name
-    this.verdict.replaceChildren(make('p', {className: ok ? 'quiz-right' : ok === false ? 'quiz-wrong' : 'quiz-unclear'}, `${head}${text}${ok && mistake ? ' A slip:' : ''}`, ...(why ? why.childNodes : [])))
+    this.verdict.replaceChildren(make('p', {className: ok ? 'quiz-right' : ok === false ? 'quiz-wrong' : 'quiz-unclear'}, `${head}${text}${ok && mistake ? ' A slip:' : ''}`, ...(why ? (why.querySelector(':scope > p') || why).childNodes : [])))
   }
 
   check() {
