@@ -110,9 +110,11 @@ class QuestionForm:
         self.verdict.children = [*self.verdict.children[:1], _text_of(answer)]
 
 # %% ../nbs/internals/forms.ipynb #quiz-form
-WHICH = {'All questions': lambda entry: True, 'Not solved': lambda entry: not is_solved(entry), 'To review': is_due}
+WHICH = {'All questions': lambda entry: True, 'Not solved': lambda entry: not is_solved(entry), 'To review': is_due,
+         'Missed': lambda entry: 'review' in entry}
 NONE_LEFT = {'Not solved': 'All of these are solved.',
-             'To review': 'Nothing to review today. A question that you miss comes back the next day.'}
+             'To review': 'Nothing to review today. A question that you miss comes back the next day.',
+             'Missed': 'You have missed none, or have learned it since.'}
 
 class QuizForm:
     "Questions one at a time or all, by lesson, with progress; `box` is the widget"

@@ -73,10 +73,10 @@ MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
                   'tables', 'inventory', 'splits', 'effects', 'compare', 'digits', 'export', 'app', 'cards', 'guide',
-                  'results', 'progress', 'forms', 'fixes', 'maps', 'outcome', 'measure')
+                  'results', 'progress', 'forms', 'fixes', 'maps', 'outcome', 'measure', 'terminal')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
                  'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare', 'export', 'app', 'cards', 'guide',
-                 'results', 'progress', 'forms', 'fixes')
+                 'results', 'progress', 'forms', 'fixes', 'terminal')
 LONG = 'drawn', 'questions', 'tasks' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])

@@ -186,10 +186,25 @@ def test_a_missed_question_comes_back_on_its_day_as_progress_plans_it(visit):
     which = page.locator('#quiz-bar select').nth(1)
     which.select_option('To review')
     assert 'Nothing to review today.' in page.inner_text('#quiz-bar') and shown(page).count() == 0
+    which.select_option('Missed')
+    assert [q.get_attribute('id') for q in shown(page).all()] == ['q20']
     page.clock.set_system_time(f'{day + timedelta(3)}T12:00:00Z')
     which.select_option('All questions'), which.select_option('To review')
     assert shown(page).get_attribute('id') == 'q20' and '1 to review today' in page.inner_text('#quiz-bar')
     assert page.locator('.quiz-question:visible textarea').input_value() == '', 'asked anew'
+
+
+def test_a_number_asks_its_question_and_all_can_be_forgotten(visit):
+    page = visit('#q7')
+    assert answer(page, 'show_batch').startswith('✓ Q7') and answer(page, "I don't know").startswith('Take a hint') and kept(page)['q7']['tries'] == 1
+    numbers = page.locator('.quiz-numbers button')
+    assert numbers.count() == 25 and numbers.nth(6).get_attribute('title') == 'solved' and numbers.nth(7).get_attribute('title') == 'not tried'
+    numbers.nth(23).click()
+    assert shown(page).get_attribute('id') == 'fr1' and numbers.nth(23).get_attribute('aria-current') == 'true'
+    assert shown(visit(again=True)).get_attribute('id') == 'q1', 'the first that is not solved'
+    page.on('dialog', lambda dialog: dialog.accept())
+    page.get_by_text('Forget my answers').click()
+    assert kept(page) == {} and '0 of 25 solved' in page.inner_text('#quiz-bar')
 
 
 def test_two_tabs_lose_nothing_and_odd_storage_is_no_error(visit):

@@ -284,8 +284,9 @@ class QuizQuestion {
 // --- all of them
 
 const QUESTIONS = [...document.querySelectorAll('.quiz-question')].map(section => new QuizQuestion(section))
-const WHICH = {'All questions': () => true, 'Not solved': id => !isSolved(id), 'To review': isDue}
-const LEFT = {'Not solved': 'All of these are solved.', 'To review': 'Nothing to review today. A question that you miss comes back the next day.'}
+const WHICH = {'All questions': () => true, 'Not solved': id => !isSolved(id), 'To review': isDue, Missed: id => Boolean(entryOf(id).review)}
+const LEFT = {'Not solved': 'All of these are solved.', 'To review': 'Nothing to review today. A question that you miss comes back the next day.',
+  Missed: 'You have missed none, or have learned it since.'}
 const BAR = {}
 let asked = QUESTIONS, at = 0
 
@@ -336,7 +337,7 @@ function forgetAll() {
 function selectQuestions() {
   const lesson = BAR.lesson.value, which = BAR.which.value
   asked = QUESTIONS.filter(q => (lesson === 'All lessons' || lesson === q.section.dataset.lesson) && WHICH[which](q.id))
-  if (which === 'To review') for (const q of asked) q.begin()
+  if (which === 'To review' || which === 'Missed') for (const q of asked) q.begin()
   BAR.note.textContent = asked.length ? '' : LEFT[which]
   turnTo(0)
 }
