@@ -257,9 +257,10 @@ def show(
 
 def solved_line(
     kept:dict, # what `read_progress` gives
-    ids=QUESTIONS, # those that count
+    ids:list|None=None, # of the questions that count; all if None
 )->str: # such as '2 of 25 solved, 1 of them by your own word'
     "How many questions are solved, and how many of them by the learner's own word"
+    ids = [*QUESTIONS] if ids is None else ids
     done = [kept[id] for id in ids if is_solved(kept.get(id, {}))]
     alone = sum(not q['solved'] for q in done)
     return f'{len(done)} of {len(ids)} solved' + (f', {alone} of them by your own word' if alone else '')

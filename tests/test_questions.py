@@ -1033,6 +1033,11 @@ def test_the_right_choice_typed_is_right_and_no_wrong_one_is(q):
     assert not [v for v in verdicts[1:] if v.ok and not v.mistake]
 
 
+@pytest.mark.parametrize('q', [q for q in QS if q.words.get('points')], ids=lambda q: q.id)
+def test_what_was_not_found_is_named_without_giving_it_away(q):
+    assert not judged(q.id, ' and '.join(q.words['points'])).ok
+
+
 SAID_BY_LEARNER = { # mistakes whose explanation may say as much as an answer: the learner has said it already
     ('q4', 'unique sorts'), ('q5', 'parent'), ('q8', 'Learner.summary'), ('q12', 'one right class'), ('q14', 'two classes'), ('fr1', 'two papers')}
 
