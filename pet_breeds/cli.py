@@ -6,7 +6,7 @@
 __all__ = ['main', 'main_predict', 'main_export', 'main_app', 'main_quiz', 'main_student', 'main_cards', 'main_gather']
 
 # %% ../nbs/internals/cli.ipynb #imports
-from . import app, cards, export, guide, pets, predict, quiz, results
+from . import app, cards, export, guide, pets, predict, results, terminal
 from .core import run_command
 
 # %% ../nbs/internals/cli.ipynb #main-def
@@ -39,8 +39,8 @@ def main_quiz(
     args:list|None=None, # words of the command line; those of the process unless given
 ):
     "The command `pet_breeds_quiz [IDS...]`"
-    run_command(quiz.take_quiz, 'pet_breeds_quiz', 'Questions about the chapter; what you have solved is remembered',
-                args)
+    run_command(terminal.take_quiz, 'pet_breeds_quiz',
+                'Questions about the chapter; what you have solved is remembered', args)
 
 def main_student(
     args:list|None=None, # words of the command line; those of the process unless given

@@ -7,7 +7,6 @@ __all__ = ['WHICH', 'NONE_LEFT', 'as_html', 'choice_form', 'QuestionForm', 'Quiz
 
 # %% ../nbs/internals/forms.ipynb #imports
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from .progress import is_due, is_solved, read_progress
 
@@ -64,12 +63,12 @@ class QuestionForm:
     ):
         import ipywidgets as widgets
         self.exercise, self.after, wide = exercise, after, widgets.Layout(width='98%', max_width='52em')
-        self.answer = widgets.Textarea(placeholder='Your answer', layout=wide, rows=2)
+        self.answer = widgets.Textarea(placeholder='Your answer', layout=wide, rows=4)
         self.verdict, self.more = widgets.VBox(), widgets.VBox()
         self.buttons = widgets.HBox([
             _button('Check', self.check, button_style='primary'), _button('Hint', self.hint, once=True),
             _button('Show choices', self.choices, once=True)], layout=widgets.Layout(flex_flow='row wrap'))
-        asked = _text_of(exercise._repr_markdown_())
+        asked = _text_of(exercise.asked())
         self.box = widgets.VBox([asked, self.answer, self.buttons, self.more, self.verdict])
 
     def hint(self): self.more.children = [*self.more.children, _text_of(f'*Hint:* {self.exercise.hint()}')]
@@ -83,11 +82,13 @@ class QuestionForm:
         self.after()
 
     def check(self):
+        for part in self.more.children: # what was said of a choice
+            if hasattr(part, 'children'): part.children[-1].value = ''
         result = self.exercise.check_typed(self.answer.value)
-        call = f'To compare it yourself: `quiz.{self.exercise.id}.points()`.'
-        self.verdict.children = [_text_of(replace(result, points=()).told().replace(call, ''))]
-        if result.points: self.points()
-        if result.answered: self.tried()
+        self.verdict.children = [_text_of(result.told('Say it in another way, or compare it yourself.'))]
+        if result.ok is None and result.answered:
+            self.verdict.children += (_button('Compare with the points', self.points),)
+        if result.answered or self.exercise.given_up(self.answer.value): self.tried()
 
     def points(self):
         "The points of a full answer, to be ticked"
@@ -95,6 +96,9 @@ class QuestionForm:
         ticks = [widgets.HBox([widgets.Checkbox(indent=False, layout=widgets.Layout(width='2em')), _text_of(point)])
                  for point in self.exercise.question.points]
         enough = _button('I made these points: count it as solved', self.solved)
+        boxes, enough.disabled = [row.children[0] for row in ticks], True
+        def allow(_): enough.disabled = not any(box.value for box in boxes)
+        for box in boxes: box.observe(allow, 'value')
         self.verdict.children = [*self.verdict.children[:1], _text_of('Tick what you said:'), *ticks, enough]
 
     def solved(self):
@@ -106,9 +110,11 @@ class QuestionForm:
         self.verdict.children = [*self.verdict.children[:1], _text_of(answer)]
 
 # %% ../nbs/internals/forms.ipynb #quiz-form
-WHICH = {'All questions': lambda entry: True, 'Not solved': lambda entry: not is_solved(entry), 'To review': is_due}
+WHICH = {'All questions': lambda entry: True, 'Not solved': lambda entry: not is_solved(entry), 'To review': is_due,
+         'Missed': lambda entry: 'review' in entry}
 NONE_LEFT = {'Not solved': 'All of these are solved.',
-             'To review': 'Nothing to review today. A question that you miss comes back the next day.'}
+             'To review': 'Nothing to review today. A question that you miss comes back the next day.',
+             'Missed': 'You have missed none, or have learned it since.'}
 
 class QuizForm:
     "Questions one at a time or all, by lesson, with progress; `box` is the widget"
@@ -129,11 +135,13 @@ class QuizForm:
         self.bar = widgets.IntProgress(max=len(exercises), layout=widgets.Layout(width='10em'))
         self.said, self.place, self.body = widgets.Label(), widgets.Label(), widgets.VBox()
         self.back, self.next = _button('Back', lambda: self.go(-1)), _button('Next', lambda: self.go(1))
-        self.turn = widgets.HBox([self.back, self.place, self.next])
+        self.jump = choice('Question', [], None)
+        self.turn = widgets.HBox([self.back, self.place, self.next, self.jump])
         wrap = widgets.Layout(flex_flow='row wrap')
         self.box = widgets.VBox([widgets.HBox([self.lesson, self.which, self.shown], layout=wrap),
                                  widgets.HBox([self.bar, self.said], layout=wrap), self.body, self.turn])
         for control in (self.lesson, self.which, self.shown): control.observe(lambda _: self.select(), 'value')
+        self.jump.observe(lambda change: self.go((self.at if change.new is None else change.new) - self.at), 'value')
         self.select()
 
     def count(self):
@@ -150,6 +158,7 @@ class QuizForm:
         self.ids = [id for id in self.exercises if self.lesson.value in ('All lessons', self.lessons[id])
                     and WHICH[self.which.value](kept.get(id, {}))]
         self.at = 0
+        self.jump.options = [(id.upper(), i) for i, id in enumerate(self.ids)]
         self.go(0)
 
     def go(self, steps):
@@ -158,7 +167,9 @@ class QuizForm:
         shown = self.ids[self.at:self.at+1] if one else self.ids
         self.body.children = ([self.form(id, self.which.value).box for id in shown]
                               or [_text_of(NONE_LEFT.get(self.which.value, ''))])
-        self.place.value = f'{self.at+1} of {len(self.ids)}'
+        solved = is_solved(read_progress().get(self.ids[self.at], {})) if self.ids else False
+        self.place.value = f'{self.at+1} of {len(self.ids)}' + (', solved' if solved else '')
+        if self.ids: self.jump.value = self.at
         self.back.disabled, self.next.disabled = self.at == 0, self.at >= len(self.ids)-1
         self.turn.layout.display = None if one and self.ids else 'none'
         self.count()

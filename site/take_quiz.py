@@ -4,7 +4,7 @@ from itertools import permutations, product
 
 from pet_breeds import judge, questions, quiz
 from pet_breeds.progress import GAPS
-from pet_breeds.questions import NUMBERS, QUESTIONS, TWO_OF
+from pet_breeds.questions import LISTS, NUMBERS, QUESTIONS, TWO_OF
 from pet_breeds.quiz import judged
 
 INTRO = '''# Take the quiz
@@ -19,8 +19,8 @@ INTRO = '''# Take the quiz
 
 <div id="quiz-bar"></div>
 '''
-PARTLY = 'q19', # its judge asks more of a sentence than its patterns, so the page names mistakes and leaves the rest to the reader
 DTYPES = [f'{module}{name}' for module in ('', 'torch.', 'np.') for name in ('float32', 'float16', 'bfloat16', 'half', 'float', 'float64', 'double')]
+VOTES = 'early', 'late', 'low', 'high' # a sentence that answers question 19 is also read clause by clause
 NAMES = { # answers of a few names, to be judged now, by Python
     'q12': [', '.join(kinds) for kinds in product(('softmax', 'sigmoid'), repeat=4)],
     'q17': [', '.join(part) for n in (1, 2, 3) for part in permutations(('body', 'batchnorm', 'head'), n)],
@@ -46,7 +46,7 @@ def section(exercise, answer):
              fold('points', 'The points of a full answer', '\n'.join(f'- {point}' for point in q.points)),
              fold('mistakes', 'Known mistakes', mistakes),
              fold('answer', 'Our answer', f'**{answer["title"]}**\n\n{answer["answer"]}\n\n{lesson_link(answer, "The proof in lesson " + answer["notebook"])}')]
-    return '\n\n'.join([f'<section class="quiz-question" id="{id}" data-lesson="{answer["notebook"]}">', f'**{id.upper()}.** {q.text}', *parts, '</section>'])
+    return '\n\n'.join([f'<section class="quiz-question" id="{id}" data-lesson="{answer["notebook"]}">', f'{exercise.asked()}', *parts, '</section>'])
 
 
 def pairs(marks):
@@ -59,17 +59,19 @@ def data_of(id):
     q, wanted = QUESTIONS[id], sorted(TWO_OF.get(id, ()))
     two = dict(names=wanted, parts=pairs({name: mark for name, mark in q.words.get('parts', {}).items() if name in wanted})) if wanted else None
     verdicts = {name: judged(id, q.judge, name) for name in NAMES.get(id, [])}
-    return dict(names={name: [v.ok, v.mistake, v.text] for name, v in verdicts.items() if v.ok is not None}, numbers=NUMBERS.get(id),
-                partly=id in PARTLY, two=two, **{kind: pairs(q.words.get(kind, {})) for kind in ('points', 'mistakes', 'remarks')},
+    return dict(names={name: [v.ok, v.mistake, v.text] for name, v in verdicts.items() if v.ok is not None}, numbers=NUMBERS.get(id), list=LISTS.get(id),
+                votes={name: q.words['parts'][name] for name in VOTES} if id == 'q19' else None, two=two, **{kind: pairs(q.words.get(kind, {})) for kind in ('points', 'mistakes', 'remarks')},
                 asked=sorted(questions._sentences(f'{q.text} {q.hint}')))
 
 
 def data():
     "All that is needed, as JSON that may stand in a page"
     patterns = dict(denial=judge._DENIAL.pattern, pairs=judge._PAIRS.pattern, doubled=judge._DOUBLED.pattern, capital=judge._CAPITAL.pattern,
-                    loose=judge._LOOSE_END.pattern, denied=f'{judge.NOT}{judge.REACH}*$', sentence=r'[.?!:;](?=\s|$)')
-    found = dict(patterns=patterns, short=judge.SHORT, longest=judge.LONGEST, gaps=GAPS,
-                 regex=dict(files=questions.FILES, endless=questions.ENDLESS, dotless=questions.DOTLESS), questions={id: data_of(id) for id in QUESTIONS})
+                    loose=judge._LOOSE_END.pattern, denied=f'{judge.NOT}{judge.REACH}*$', sentence=r'[.?!:;](?=\s|$)', clauses=judge.CLAUSES,
+                    number=judge.NUMBER, about=judge.ABOUT, give_up=judge.GIVE_UP) | {'else': judge.ELSE}
+    says = dict(sentence=judge.SENTENCE, only_words=judge.ONLY_WORDS, another_way=judge.ANOTHER_WAY)
+    found = dict(patterns=patterns, says=says, as_numbers=judge.AS_NUMBERS, short=judge.SHORT, longest=judge.LONGEST, gaps=GAPS,
+                 regex=dict(files=questions.FILES, endless=questions.ENDLESS, dotless=questions.DOTLESS, label=questions.LABEL, quoted=questions.QUOTED), questions={id: data_of(id) for id in QUESTIONS})
     return json.dumps(found, ensure_ascii=False, allow_nan=False).replace('<', r'\u003c')
 
 

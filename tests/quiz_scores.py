@@ -25,7 +25,7 @@ TARGETS = {'right': ('wrong', 1), 'salad': ('right', 10), 'mistakes': ('named', 
 def made_of(id, answer, denial):
     "Salad made of a right answer: (kind, answer)"
     parts = answer.split()
-    if len(parts) < 6: return
+    if len(parts) < 6 or 3*sum(any(map(str.isdigit, part)) for part in parts) > len(parts): return # a list of numbers is none
     random.Random(f'{id} {answer}').shuffle(parts)
     yield 'shuffled', ' '.join(parts)
     yield 'denied', denial.format(answer[0].lower() + answer[1:])

@@ -100,7 +100,7 @@ def test_nothing_is_told_before_an_attempt(id):
     ('show_batch', '✓ Q7 is right.', dict(tries=1, solved=True)), ("'show_batch'", '✓ Q7 is right.', dict(tries=1, solved=True)),
     ('display', 'can&#x27;t tell|can\'t tell', dict(tries=1, solved=False)), ('lambda x: x', 'is checked in a cell', None),
     ('def f(x):\n    return x', 'is checked in a cell', None), ('  ', 'is not answered yet', None), ('...', 'is not answered yet', None),
-    ('<b>one_batch</b>', 'Q7: one_batch', dict(tries=1, solved=False))])
+    ('<b>one_batch</b>', 'returns the tensors', dict(tries=1, solved=False))])
 def test_what_is_typed(typed, said, kept):
     form = QuestionForm(quiz.q7)
     form.answer.value = typed
@@ -115,11 +115,39 @@ def test_a_code_cell_counts_what_it_is_told_after_an_unclear_verdict():
     form.after = lambda: counted.append(1)
     form.answer.value = 'Whenever the sun is shining on the beach.'
     button(form.box, 'Check').click()
-    ticks = [w for w in all_of(form.verdict) if isinstance(w, widgets.Checkbox)]
-    assert len(ticks) == len(quiz.q12.question.points) and 'I can' in text(form.verdict) and '- [ ]' not in text(form.box)
-    button(form.box, 'I made these points: count it as solved').click()
+    def ticks(): return [w for w in all_of(form.verdict) if isinstance(w, widgets.Checkbox)]
+    assert ticks() == [] and 'I can' in text(form.verdict) and quiz.q12.question.points[0] not in text(form.box), 'shown when asked for'
+    button(form.box, 'Compare with the points').click()
+    assert len(ticks()) == len(quiz.q12.question.points) and 'I can' in text(form.verdict) and '- [ ]' not in text(form.box)
+    solved = button(form.box, 'I made these points: count it as solved')
+    assert solved.disabled
+    ticks()[0].value = True
+    assert not solved.disabled
+    ticks()[0].value = False
+    assert solved.disabled
+    ticks()[1].value = True
+    solved.click()
     assert progress.read_progress()['q12'] == dict(tries=1, solved=False, by_you=True) and len(counted) == 2
     assert 'by your own word' in text(form.verdict)
+
+
+def test_a_new_check_clears_what_was_said_of_a_choice():
+    form = QuestionForm(quiz.q7)
+    button(form.box, 'Show choices').click()
+    button(form.box, letter(quiz.q7, False)).click()
+    assert '✗' in text(form.box)
+    form.answer.value = 'show_batch'
+    button(form.box, 'Check').click()
+    assert '✓ Q7 is right.' in text(form.box) and '✗' not in text(form.box)
+
+
+def test_who_does_not_know_gets_our_answer_offered_and_has_not_tried():
+    form = QuestionForm(quiz.q12)
+    form.answer.value = "I don't know"
+    button(form.box, 'Check').click()
+    assert 'Take a hint' in text(form.verdict) and progress.read_progress() == {}
+    button(form.box, 'Show our answer').click()
+    assert 'sigmoid' in text(form.verdict)
 
 
 # all of them
@@ -138,6 +166,16 @@ def test_the_quiz_by_lesson_one_or_all_and_not_solved(form):
     taken.lesson.value, taken.shown.value = 'All lessons', 'one at a time'
     assert taken.place.value == '1 of 24' and len(taken.body.children) == 1
     with pytest.raises(ValueError, match='answers none of the questions'): quiz.take(11)
+
+
+def test_a_question_is_jumped_to(form):
+    taken = form()
+    taken.jump.value = 20
+    assert taken.place.value == '21 of 25' and 'Q21' in text(taken.body) and taken.at == 20
+    taken.next.click()
+    assert taken.jump.label == 'Q22'
+    taken.lesson.value = '05_loss'
+    assert [name for name, _ in taken.jump.options] == [f'Q{n}' for n in range(10, 16)] and taken.at == 0
 
 
 def test_what_was_missed_is_asked_again_on_its_day(form, monkeypatch):

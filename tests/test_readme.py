@@ -131,7 +131,7 @@ def test_own_photos_in_python(mine):
 def test_quiz_in_python(tmp_path):
     [code] = [c for c in PYTHON if 'quiz' in c]
     first, check, show = code.splitlines()
-    assert 'linear' in run([sys.executable, '-c', f'{first}\nprint({check})\n{show}'], tmp_path)
+    assert 'linspace' in run([sys.executable, '-c', f'{first}\nprint({check})\n{show}'], tmp_path)
 
 
 def test_quiz_student_edition_cards(tmp_path):

@@ -51,6 +51,7 @@ MAY_IMPORT = {
     'progress': 'core',
     'forms': 'progress',
     'quiz': 'core forms judge progress questions',
+    'terminal': 'core judge progress questions quiz',
     'tasks': 'judge labels quiz',
     'handout': 'core questions',
     'maps': 'figures warp',
@@ -65,7 +66,7 @@ MAY_IMPORT = {
     'cards': 'core handout',
     'guide': 'core handout questions tasks',
     'results': 'core handout judge questions quiz tables',
-    'cli': 'app cards core export guide pets predict quiz results',
+    'cli': 'app cards core export guide pets predict results terminal',
     'course': 'core data model sources',
     'compare': '',
     'effects': 'compare core figures'}
@@ -73,10 +74,10 @@ MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
                   'tables', 'inventory', 'splits', 'effects', 'compare', 'digits', 'export', 'app', 'cards', 'guide',
-                  'results', 'progress', 'forms', 'fixes', 'maps', 'outcome', 'measure', 'advice')
+                  'results', 'progress', 'forms', 'fixes', 'maps', 'outcome', 'measure', 'advice', 'terminal')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'tasks', 'handout', 'plan', 'pets',
                  'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare', 'export', 'app', 'cards', 'guide',
-                 'results', 'progress', 'forms', 'fixes')
+                 'results', 'progress', 'forms', 'fixes', 'terminal')
 LONG = 'drawn', 'questions', 'tasks' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])

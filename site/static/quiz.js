@@ -1,5 +1,5 @@
 // The quiz as a page. The texts are in the page, the patterns and numbers by which an answer is judged in its data; what is solved is kept in
-// localStorage. An answer is right, a known mistake, or one that the page can't tell about: then the reader ticks the points.
+// localStorage. An answer is right, a known mistake, or one that the page can't tell about: then the reader may compare it with the points.
 'use strict'
 const QUIZ = JSON.parse(document.getElementById('quiz-data').textContent)
 const STORE = 'pet_breeds.quiz'
@@ -32,22 +32,51 @@ function isJumbled(answer) {
   return odd > Math.floor(text.split(' ').length / 40)
 }
 
-function numbersOf(answer) { // null if it holds anything else than numbers
-  const parts = answer.trim().replace(/[−–]/g, '-').replace(/\s+%/g, '%').replace(/10\^\(?(-?\d+)\)?/g, '1e$1').split(/[\s,;[\](){}]+/).filter(Boolean)
-  const values = parts.map(part => {
-    const [, number, below, percent] = part.match(/^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?:\/(\d+\.?\d*))?(%?)$/i) || []
-    return number === undefined ? NaN : number / (below || 1) / (percent ? 100 : 1)
-  })
-  return values.length && values.every(Number.isFinite) ? values : null
+function floatsIn(text) {
+  return [...text.matchAll(new RegExp(QUIZ.patterns.number, 'g'))].map(([, number, below, percent]) => number / (below || 1) / (percent ? 100 : 1))
+}
+
+const saysMore = text => new RegExp(QUIZ.patterns.else).test(text.replace(new RegExp(`${QUIZ.patterns.number}|\\b(?:${QUIZ.patterns.about})\\b`, 'g'), ' '))
+
+function numbersSaid(answer, {aside = '$.', names = []}) { // in the order of their names; null if the answer says anything else
+  let text = answer.toLowerCase()
+  for (const [pattern, number] of Object.entries(QUIZ.as_numbers)) text = text.replaceAll(new RegExp(pattern, 'g'), number)
+  text = quizWords(text).replaceAll(new RegExp(`\\b(?:${aside})\\b`, 'g'), ' ')
+  if (text.length > 400) return null
+  const named = []
+  for (const [i, name] of names.entries()) {
+    named.push(...[...text.matchAll(new RegExp(name, 'g'))].map(m => [m.index, i]))
+    text = text.replaceAll(new RegExp(name, 'g'), found => ' '.repeat(found.length))
+  }
+  const order = named.sort((a, b) => a[0] - b[0]).map(([, i]) => i).filter((i, at, all) => i !== all[at - 1]), given = floatsIn(text)
+  if (!given.length || saysMore(text)) return null
+  if (order.length && ([...order].sort().join() !== [...names.keys()].join() || given.length !== names.length)) return null
+  return order.length ? given.map((_, i) => given[order.indexOf(i)]) : given
 }
 
 function judgeNumbers(table, given) {
   if (table.percent) given = given.map(x => x > 1 ? x / 100 : x)
+  if (table.shares && Math.abs(given.reduce((a, b) => a + b) - 100) < 2 && Math.min(...given) >= 0) given = given.map(x => x / 100)
   const near = row => row.length === given.length && row.every((x, i) => Math.abs(x - given[i]) <= table.within)
   if (table.right.some(near)) return {ok: true}
   const mistake = Object.entries(table.mistakes || {}).find(([, rows]) => rows.some(near))
   if (mistake) return {ok: false, mistake: mistake[0]}
+  if (table.many && !table.many.includes(given.length)) return {ok: null, text: `I found ${given.length} number${given.length > 1 ? 's' : ''}; ${table.many[0]} are asked.`}
   return table.otherwise ? {ok: false, text: `${table.otherwise}.`} : {ok: null}
+}
+
+function listed({names, aside, letters}, answer) { // the names that an answer lists, as the page knows lists; null if it says anything else
+  const text = quizWords(answer), given = text.match(new RegExp(`\\b(?:${names})\\b`, 'g'))
+  const cases = letters && (text.match(new RegExp(`\\b[${letters}]\\b`, 'g')) || []).join('')
+  if (!given || (cases && cases !== letters)) return null
+  if (saysMore(text.replaceAll(new RegExp(`\\b(?:${names}|${aside})\\b`, 'g'), ' '))) return null
+  return given.map(name => name.replace(/[- _]/g, '')).join(', ')
+}
+
+function isAgainst(text, votes) { // more clauses give a part of the model the wrong size of rate than the right one
+  const told = text.split(new RegExp(QUIZ.patterns.clauses)).map(clause => Object.keys(votes).filter(part => claimed(clause.split(' than ')[0], votes[part])).join())
+  const count = (...parts) => told.filter(found => parts.includes(found)).length
+  return count('early,high', 'late,low') > count('early,low', 'late,high')
 }
 
 function readWords(q, answer) {
@@ -55,27 +84,34 @@ function readWords(q, answer) {
   if (!q.points.length && !q.two) return unclear('') // it has no patterns
   if (text.length > QUIZ.longest) return unclear(`These are more than ${QUIZ.longest} characters.`)
   if (new RegExp(QUIZ.patterns.denial).test(text)) return unclear('It reads as if you deny what you say: say what is so.')
+  if (q.votes && isAgainst(text, q.votes)) return {ok: false, mistake: 'reversed'}
   const sentences = text.split(new RegExp(QUIZ.patterns.sentence)).map(s => s.trim()).filter(Boolean)
   if (text.length > 20 && sentences.every(s => q.asked.includes(s))) return unclear('These are the words of the question or its hint.')
   const missing = q.points.filter(([, ...mark]) => !claimed(text, ...mark)).map(([subject]) => subject)
   const mistake = q.mistakes.find(([, ...mark]) => claimed(text, ...mark))
   if (missing.length && mistake) return {ok: false, mistake: mistake[0]}
-  if (missing.length) return unclear(`I found nothing on ${missing.join(' or on ')}.`)
-  if (q.partly) return unclear('')
+  if (missing.join() === QUIZ.says.sentence) return unclear(QUIZ.says.only_words)
+  if (missing.length) return unclear(`I found nothing on ${missing.filter(subject => subject !== QUIZ.says.sentence).join(' or on ')}.`)
+  if (isJumbled(answer)) return unclear(QUIZ.says.another_way)
   const count = q.two ? countNamed(text, q.two) : 2
-  if (count < 2) return mistake ? {ok: false, mistake: mistake[0]} : unclear(`I found ${count} that I know; two are asked.`)
-  if (isJumbled(answer)) return unclear('I found the words, and they are not in the order of a sentence.')
+  if (count < 2) return mistake ? {ok: false, mistake: mistake[0]} : unclear(count ? 'I found one that I know; name two.' : 'I know none of these; name two.')
   return {ok: true, text: q.remarks.filter(([, ...mark]) => claimed(text, ...mark)).map(([remark]) => remark).join(' '), mistake: mistake && mistake[0]}
 }
 
+function patternIn(answer) { // without a word before it, its quotes and a call around it
+  const text = answer.trim().replace(new RegExp(QUIZ.regex.label, 'i'), '').replace(/^`+|`+$/g, ''), m = text.match(new RegExp(QUIZ.regex.quoted, 's'))
+  return m ? (m[2] ? m[4] : m[4].replaceAll('\\\\', '\\')) + (m[1] === 'fullmatch' ? '$' : '') : text
+}
+
 function judgePattern(answer) { // of question 2, on the names of its files
-  const pattern = answer.trim().replace(/^r?(["'`])(.*)\1$/s, '$2'), {files, endless, dotless} = QUIZ.regex, unclear = {ok: null, text: 'This page cannot run it.'}
-  if (!/[([]/.test(pattern) || /[+*}]\)+[+*{]/.test(pattern)) return unclear // no pattern, or one that may take forever
+  const pattern = patternIn(answer), {files, endless, dotless} = QUIZ.regex, unclear = {ok: null, text: 'This page cannot run it.'}
+  if ((pattern.includes(' ') && !/[\\[^$+*]/.test(pattern)) || !/[([]/.test(pattern) || /[+*}]\)+[+*{]/.test(pattern)) return unclear // no pattern, or one that may take forever
   let regex
   try { regex = new RegExp(pattern) } catch { return unclear }
   const got = Object.keys(files).map(name => name.match(regex)?.[1]), want = Object.values(files)
   const same = (...places) => places.every(i => got[i] === want[i])
-  if (same(0, 1, 2) && regex.test(endless)) return {ok: false, text: 'The pattern does not say how the name must end.'}
+  const ends = same(0, 1, 2) && endless.find(name => regex.test(name))
+  if (ends) return {ok: false, text: `${ends} passes: the pattern does not say how a name ends.`}
   if (same(0, 1, 2)) return regex.test(dotless) ? {ok: false, mistake: 'dot'} : {ok: true}
   if (got[0] === 'great') return {ok: false, mistake: 'first underscore'}
   if (same(0, 2)) return {ok: false, mistake: 'lower case'}
@@ -83,12 +119,13 @@ function judgePattern(answer) { // of question 2, on the names of its files
 }
 
 function judgeAnswer(id, answer) { // {ok: true, false or null, mistake: its name, text}
-  if (/^\s*(lambda\b|def )/.test(answer)) return {ok: null, text: `Functions are judged by Python: quiz.${id}.check(...) in a notebook.`}
+  if (/^\s*(lambda\b|def )/.test(answer)) return {ok: null, text: `A function is judged by Python: quiz.${id}.check(...) in a notebook.`}
+  if (new RegExp(QUIZ.patterns.give_up).test(quizWords(answer))) return {ok: null, gaveUp: true}
   if (id === 'q2') return judgePattern(answer)
-  const q = QUIZ.questions[id], given = numbersOf(answer)
-  const named = q.names[quizWords(answer).replace(/["'‘’]/g, '').replace(/\s*[;,]\s*|\s+/g, ', ')]
+  const q = QUIZ.questions[id], given = q.numbers && numbersSaid(answer, q.numbers), list = q.list && listed(q.list, answer)
+  const named = q.names[list || quizWords(answer).replace(/["'‘’]/g, '').replace(/\s*[;,]\s*|\s+/g, ', ')]
   if (named) return {ok: named[0], mistake: named[1], text: named[2]}
-  return given && q.numbers ? judgeNumbers(q.numbers, given) : readWords(q, answer)
+  return given ? judgeNumbers(q.numbers, given) : readWords(q, answer)
 }
 
 // --- progress: as pet_breeds.progress keeps it
@@ -109,18 +146,18 @@ const entryOf = id => ({tries: 0, solved: false, ...readKept()[id]})
 const isSolved = id => Boolean(entryOf(id).solved || entryOf(id).by_you)
 const isDue = id => dayAfter(0) >= (entryOf(id).review || '9999')
 
-function planReview(entry, ok) {
-  if (ok === false) return {review: dayAfter(QUIZ.gaps[0]), reviewed: 0}
-  if (!ok || !entry.review || entry.review > dayAfter(0)) return entry.review ? {review: entry.review, reviewed: entry.reviewed} : {}
-  const reviewed = entry.reviewed + 1
-  return reviewed === QUIZ.gaps.length ? {} : {review: dayAfter(QUIZ.gaps[reviewed]), reviewed}
+function planReview({review, reviewed, ...entry}, ok) {
+  const early = !review || review > dayAfter(0) // no review is due
+  if (ok === false && !(early && (entry.solved || entry.by_you))) return {review: dayAfter(QUIZ.gaps[0]), reviewed: 0}
+  if (!ok || early) return review ? {review, reviewed} : {}
+  return reviewed + 1 === QUIZ.gaps.length ? {} : {review: dayAfter(QUIZ.gaps[reviewed + 1]), reviewed: reviewed + 1}
 }
 
 function rememberAnswer(id, ok, byYou = false) {
-  const {review, reviewed, ...entry} = entryOf(id)
+  const before = entryOf(id), {review, reviewed, ...entry} = before
   if (byYou) entry.by_you = true
   else Object.assign(entry, {tries: entry.tries + 1, solved: entry.solved || ok === true})
-  try { localStorage.setItem(STORE, JSON.stringify({...readKept(), [id]: {...entry, ...planReview({review, reviewed}, byYou || ok)}})) }
+  try { localStorage.setItem(STORE, JSON.stringify({...readKept(), [id]: {...entry, ...planReview(before, byYou || ok)}})) }
   catch { BAR.note.textContent = 'Your browser lets this page keep nothing: progress ends with the page.' }
   showProgress()
 }
@@ -147,7 +184,7 @@ class QuizQuestion {
   begin() { // as if it had not been asked
     this.form?.remove()
     this.letters = null
-    this.field = make('textarea', {rows: 2, placeholder: 'Your answer', ariaLabel: `Your answer to ${this.id.toUpperCase()}`})
+    this.field = make('textarea', {rows: 3, placeholder: 'Your answer', ariaLabel: `Your answer to ${this.id.toUpperCase()}`})
     this.field.onkeydown = event => {
       if (event.key !== 'Enter' || event.shiftKey) return
       event.preventDefault()
@@ -176,6 +213,10 @@ class QuizQuestion {
   attempted(ok) { // from now on our answer may be seen
     rememberAnswer(this.id, ok)
     this.verdict.scrollIntoView({block: 'nearest'})
+    this.offerAnswer()
+  }
+
+  offerAnswer() {
     if (this.buttons.querySelector('.quiz-told')) return
     this.buttons.append(makeButton('Show our answer', event => this.open('answer', event, this.told), {className: 'quiz-told'}))
   }
@@ -183,22 +224,26 @@ class QuizQuestion {
   say(id, {ok, mistake, text = ''}) {
     const name = id.toUpperCase(), why = mistake && [...this.parts.mistakes.querySelectorAll('li')].find(
       item => item.querySelector('strong').textContent === `${mistake}:`).cloneNode(true)
-    const head = ok ? `✓ ${name} is right. ` : ok === false ? `✗ ${name} is not right yet. ` : `? ${name}: I can't tell. `
-    this.verdict.replaceChildren(make('p', {className: ok ? 'quiz-right' : ok === false ? 'quiz-wrong' : ''}, `${head}${text}${ok && mistake ? ' A slip: ' : ''}`))
-    if (why) this.verdict.append(...why.childNodes)
+    const head = ok ? `✓ ${name} is right. ` : ok === false ? `✗ ${name} is not right yet: ` : `? ${name}: I can't tell. `
+    why?.querySelector('strong').remove() // its name
+    this.verdict.replaceChildren(make('p', {className: ok ? 'quiz-right' : ok === false ? 'quiz-wrong' : 'quiz-unclear'}, `${head}${text}${ok && mistake ? ' A slip:' : ''}`, ...(why ? (why.querySelector(':scope > p') || why).childNodes : [])))
   }
 
   check() {
     const answer = this.field.value.trim()
     if (!answer) return this.verdict.replaceChildren(make('p', {}, 'Type an answer first.'))
     const found = judgeAnswer(this.id, answer)
+    if (found.gaveUp) {
+      this.verdict.replaceChildren(make('p', {}, 'Take a hint or the choices, or see our answer.'))
+      return this.offerAnswer()
+    }
+    if (found.ok === null) found.text = `${found.text} Say it in another way, take a hint, or compare it yourself.`
     this.say(this.id, found)
-    if (found.ok === null) this.tick(quizWords(answer).split(' ').length > 2)
+    if (found.ok === null) this.verdict.append(makeButton('Compare with the points', event => { event.target.remove(); this.tick() }))
     this.attempted(found.ok)
   }
 
-  tick(isProse) { // the points, for the reader to compare; those of a name only when asked for, as they give it away
-    if (!isProse) return this.verdict.append(makeButton('Compare it yourself', event => { event.target.remove(); this.tick(true) }))
+  tick() { // the points, for the reader to compare
     const points = this.text('points')
     for (const item of points.querySelectorAll('li')) {
       const label = make('label', {}, make('input', {type: 'checkbox'}), make('span', {}, ...(item.querySelector(':scope > p') || item).childNodes))
@@ -207,7 +252,8 @@ class QuizQuestion {
     const enough = makeButton('I made these points: count it as solved', () => {
       rememberAnswer(this.id, null, true)
       this.verdict.replaceChildren(make('p', {className: 'quiz-right'}, `✓ ${this.id.toUpperCase()} is solved, by your own word.`))
-    })
+    }, {disabled: true})
+    points.onchange = () => { enough.disabled = !points.querySelector('input:checked') }
     this.verdict.append(make('p', {}, 'These are the points of a full answer. Tick what you said:'), points, enough)
   }
 
@@ -230,7 +276,7 @@ class QuizQuestion {
     for (const letter of this.letters) letter.disabled = true
     item.classList.add(right ? 'quiz-right' : 'quiz-wrong')
     this.say(this.id, {ok: right})
-    this.verdict.append(...why.cloneNode(true).childNodes)
+    this.verdict.firstChild.append(...why.cloneNode(true).querySelector('p').childNodes, right ? '' : ' You may still type an answer.')
     this.attempted(right)
   }
 }
@@ -238,8 +284,9 @@ class QuizQuestion {
 // --- all of them
 
 const QUESTIONS = [...document.querySelectorAll('.quiz-question')].map(section => new QuizQuestion(section))
-const WHICH = {'All questions': () => true, 'Not solved': id => !isSolved(id), 'To review': isDue}
-const LEFT = {'Not solved': 'All of these are solved.', 'To review': 'Nothing to review today. A question that you miss comes back the next day.'}
+const WHICH = {'All questions': () => true, 'Not solved': id => !isSolved(id), 'To review': isDue, Missed: id => Boolean(entryOf(id).review)}
+const LEFT = {'Not solved': 'All of these are solved.', 'To review': 'Nothing to review today. A question that you miss comes back the next day.',
+  Missed: 'You have missed none, or have learned it since.'}
 const BAR = {}
 let asked = QUESTIONS, at = 0
 
@@ -257,21 +304,40 @@ function makeBar() {
   }
   Object.assign(BAR, {meter: make('progress', {max: QUESTIONS.length, ariaLabel: 'Solved'}), count: make('span'), note: make('p', {ariaLive: 'polite'}),
     back: makeButton('Back', () => turnTo(at - 1)), place: make('span'), next: makeButton('Next', () => turnTo(at + 1))})
+  BAR.numbers = make('div', {className: 'quiz-numbers'}, ...QUESTIONS.map(q => makeButton(q.id.replace('q', '').toUpperCase(), () => { location.hash = q.id; followLink() }, {ariaLabel: `Question ${q.id.toUpperCase()}`})))
+  BAR.forget = makeButton('Forget my answers', forgetAll)
   BAR.turn = make('div', {className: 'quiz-buttons'}, BAR.back, BAR.place, BAR.next)
-  document.getElementById('quiz-bar').append(make('div', {className: 'quiz-buttons'}, ...labels), make('div', {className: 'quiz-buttons'}, BAR.meter, BAR.count), BAR.note)
-  QUESTIONS.at(-1).section.after(BAR.turn, make('p', {className: 'quiz-keys'}, 'Keys: Enter checks an answer, Shift and Enter begins a line, the arrows go back and on, and a letter chooses, once the choices are shown.'))
+  document.getElementById('quiz-bar').append(make('div', {className: 'quiz-buttons'}, ...labels), BAR.numbers, make('div', {className: 'quiz-buttons'}, BAR.meter, BAR.count), BAR.note)
+  BAR.keys = make('p', {className: 'quiz-keys'}, 'Keys: Enter checks an answer, Shift and Enter begins a line, the arrows go back and on, and a letter chooses, once the choices are shown.')
+  QUESTIONS.at(-1).section.after(BAR.turn, BAR.keys, make('div', {className: 'quiz-buttons'}, BAR.forget))
 }
 
 function showProgress() {
-  const ids = QUESTIONS.map(q => q.id), due = ids.filter(isDue).length
-  BAR.meter.value = ids.filter(isSolved).length
-  BAR.count.textContent = `${BAR.meter.value} of ${ids.length} solved${due ? `, ${due} to review today` : ''}`
+  const ids = QUESTIONS.map(q => q.id), due = ids.filter(isDue).length, solved = ids.filter(isSolved).length
+  const alone = ids.filter(id => isSolved(id) && !entryOf(id).solved).length, missed = ids.filter(id => entryOf(id).review)
+  BAR.meter.value = solved
+  BAR.count.textContent = `${solved} of ${ids.length} solved${alone ? `, ${alone} of them by your own word` : ''}${due ? `, ${due} to review today` : ''}`
+  if (solved === ids.length) BAR.count.textContent += missed.length ? `. All done; ${missed.map(id => id.toUpperCase()).join(', ')} missed at first will come back.` : '. All done.'
+  for (const [i, number] of [...BAR.numbers.children].entries()) {
+    const state = isSolved(ids[i]) ? 'solved' : entryOf(ids[i]).tries ? 'tried' : 'not tried'
+    number.className = isSolved(ids[i]) ? 'quiz-solved' : entryOf(ids[i]).tries ? 'quiz-tried' : ''
+    number.title = state
+    number.setAttribute('aria-current', asked[at] === QUESTIONS[i] && BAR.shown.value === 'one at a time')
+  }
+  BAR.place.textContent = `${at + 1} of ${asked.length}${asked[at] && isSolved(asked[at].id) ? ', solved' : ''}`
+}
+
+function forgetAll() {
+  if (!confirm('Forget all answers that this browser keeps, and begin anew?')) return
+  localStorage.removeItem(STORE)
+  for (const q of QUESTIONS) q.begin()
+  selectQuestions()
 }
 
 function selectQuestions() {
   const lesson = BAR.lesson.value, which = BAR.which.value
   asked = QUESTIONS.filter(q => (lesson === 'All lessons' || lesson === q.section.dataset.lesson) && WHICH[which](q.id))
-  if (which === 'To review') for (const q of asked) q.begin()
+  if (which === 'To review' || which === 'Missed') for (const q of asked) q.begin()
   BAR.note.textContent = asked.length ? '' : LEFT[which]
   turnTo(0)
 }
@@ -282,7 +348,7 @@ function turnTo(place) {
   const one = BAR.shown.value === 'one at a time'
   for (const q of QUESTIONS) q.section.hidden = one ? q !== asked[at] : !asked.includes(q)
   BAR.turn.hidden = !one || !asked.length
-  BAR.place.textContent = `${at + 1} of ${asked.length}`
+  BAR.keys.hidden = !one
   BAR.back.disabled = at === 0
   BAR.next.disabled = at >= asked.length - 1
   showProgress()
@@ -310,4 +376,5 @@ window.addEventListener('hashchange', followLink)
 window.addEventListener('storage', showProgress)
 makeBar()
 selectQuestions()
+if (QUESTIONS.some(q => !isSolved(q.id))) turnTo(QUESTIONS.findIndex(q => !isSolved(q.id)))
 followLink()
