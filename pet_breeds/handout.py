@@ -101,7 +101,9 @@ def _answer(nb, section, heading):
         raise ValueError(f'{where}: the proof of {heading[1]}, cell {proof[-1]["id"]}, shows nothing; run it, and save')
     picture = next((kind for kind in shown if kind.startswith('image/')), None)
     html = re.sub(r'<style.*?</style>\s*', '', '\n'.join(shown.get('text/html', [])), flags=re.S)
-    if picture: html += f'<img alt="{escape(heading[2])}" src="data:{picture};base64,{"".join(shown[picture][0].split())}">'
+    if picture:
+        data = ''.join(shown[picture][0].split())
+        html += f'<img alt="{escape(heading[2])}" src="data:{picture};base64,{data}">'
     return dict(title=heading[2], answer='\n\n'.join(text).strip(), code=code,
                 output='[a picture]' if picture else '\n'.join(shown.get('text/plain', [])), html=html or None,
                 notebook=Path(nb).stem, question=section[0]['id'], cell=proof[-1]['id'])
