@@ -120,7 +120,7 @@ IDS = list(QUESTIONS) # the chapter's 23 questions, and its two for further rese
 
 def read_answers(
     nbs:str|Path, # the folder of the notebooks
-)->dict: # by id, in the chapter's order: dicts of title, answer (Markdown), code, output, html or None, notebook, and the ids of two cells: question, and cell, its proof
+)->dict: # by id, in order: dicts of title, answer (Markdown), code, output, html or None, notebook, question, cell (ids)
     "The 25 answers, each proven; raises ValueError if one is missing or double, FileNotFoundError for no lessons"
     found:dict = {}
     for nb in lessons(nbs):
