@@ -18,13 +18,24 @@ def measured(name): return json.loads((ROOT/'tests'/'bench'/'results'/f'{name}.j
 def table(head, *rows): return '\n'.join(f"| {' | '.join(row)} |" for row in (head, ['---']*len(head), *rows))
 
 
-def comparison(presize, training):
+MEASURED = 'presize', 'training', 'epoch_bf16', 'epoch_fp32' # what the table is made of
+
+
+def epoch_row(what, epoch, script):
+    "A row about an epoch: the book's seconds, ours, and those of the network alone"
+    archs = epoch['archs'].values()
+    def seconds(way): return ' and '.join(f"{arch['table'][way]['wall_s']:.1f}" for arch in archs) + ' s'
+    ratios = ' and '.join(f"{arch['epoch_ratio']:.1f}" for arch in archs)
+    return [what, seconds('book'), f"{seconds('ours')} ({ratios} times faster); the network alone {seconds('one batch')}", script]
+
+
+def comparison(presize, training, bf16, fp32):
     "The table beside the book's way, from what two scripts in tests/bench measured"
-    ways, fidelity, epoch, real, drawn = presize['speed']['ways'], presize['fidelity']['train'], training['epoch'], training['real'], training['drawn']
+    ways, fidelity, real, drawn = presize['speed']['ways'], presize['fidelity']['train'], training['real'], training['drawn']
     def mean(part, way): return '{mean:.3f} ± {se:.3f}'.format(**part['table'][way])
     one, cached = presize['speed']['ratio_composed'], presize['speed']['ratio_cached']
-    def epochs(way): return ' and '.join(f"{arch['table'][way]['wall_s']:.1f}" for arch in epoch['archs'].values()) + ' s'
-    ratios = ' and '.join(f"{arch['epoch_ratio']:.1f}" for arch in epoch['archs'].values())
+    epoch, processor = bf16['epoch'], bf16['processor'].partition(',')[0]
+    archs = ' and of '.join(epoch['archs'])
     return table(
         ['', "the book's calls", 'this package', 'measured by, in `tests/bench`'],
         ['times a photo is resampled', '3 or 4', '1', '[04_presize](04_presize.ipynb) counts them'],
@@ -33,8 +44,8 @@ def comparison(presize, training):
          '`presize.py --parts speed`'],
         [f"likeness to the photo, PSNR (n={presize['fidelity']['n']}, real)", f"{fidelity['stock']['PSNR cubic']:.1f} dB", f"{fidelity['composed']['PSNR cubic']:.1f} dB",
          '`presize.py --parts fidelity`'],
-        [f"an epoch on two cores that compute in 16 bits (bfloat16), {' and '.join(epoch['archs'])} (n={epoch['n']}, real, 224 px)", epochs('book'), f"{epochs('ours')} ({ratios} times faster)",
-         '`training.py --parts epoch`'],
+        epoch_row(f"an epoch of {archs} in bfloat16 (n={epoch['n']}, real, 224 px, two cores of an {processor})", epoch, '`training.py --parts epoch`'),
+        epoch_row('the same in float32, as on a processor that does not compute in bfloat16', fp32['epoch'], 'the same after `export ONEDNN_MAX_CPU_ISA=AVX512_CORE`'),
         [f"right on real photos, seven of a breed (n={real['n']}, mobilenet_v2, {len(real['ours'])} splits): fine-tuning in 55 steps, or a fitted head on eight views", mean(real, 'book'), mean(real, 'ours'), '`training.py --parts real`'],
         [f"error rate on drawn photos, no download (n={drawn['n']}, {len(drawn['shipped'])} seeds)", f"{mean(drawn, 'scratch')} from scratch",
          f"{mean(drawn, 'shipped')} with the bundled network", '`training.py --parts drawn`'])
@@ -60,7 +71,7 @@ def with_minutes(source):
 def with_figures(nb):
     "The index with what was measured last"
     for cell in nb.cells:
-        if cell.id == 'compare-table': cell.source = comparison(measured('presize'), measured('training'))
+        if cell.id == 'compare-table': cell.source = comparison(*map(measured, MEASURED))
         if cell.id == 'compare-short': cell.source = in_short(measured('presize'), measured('training'))
         if cell.id == 'table': cell.source = with_minutes(cell.source)
     return nb

@@ -51,12 +51,13 @@ def test_figures_are_those_measured():
 
 
 def test_another_measurement_is_another_table():
-    presize, training = readme.measured('presize'), readme.measured('training')
-    before = readme.comparison(presize, training)
+    measured = presize, training, bf16, _ = [readme.measured(name) for name in readme.MEASURED]
+    before = readme.comparison(*measured)
     presize['speed']['ratio_composed'] += 1
     training['real']['table']['ours']['mean'] += .01
-    changed = [b for a, b in zip(before.splitlines(), readme.comparison(presize, training).splitlines(), strict=True) if a != b]
-    assert len(changed) == 2
+    bf16['epoch']['archs']['resnet18']['table']['one batch']['wall_s'] += 1
+    changed = [b for a, b in zip(before.splitlines(), readme.comparison(*measured).splitlines(), strict=True) if a != b]
+    assert len(changed) == 3
 
 
 def test_the_command_prints_what_is_said():
