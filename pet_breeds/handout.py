@@ -120,7 +120,7 @@ IDS = list(QUESTIONS) # the chapter's 23 questions, and its two for further rese
 
 def read_answers(
     nbs:str|Path, # the folder of the notebooks
-)->dict: # by id, in order: dicts of title, answer (Markdown), code, output, html or None, notebook, question, cell (ids)
+)->dict: # by id: title, answer, code, output, html or None, notebook, cell, question (cell of its heading)
     "The 25 answers, each proven; raises ValueError if one is missing or double, FileNotFoundError for no lessons"
     found:dict = {}
     for nb in lessons(nbs):

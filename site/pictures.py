@@ -29,7 +29,7 @@ VIEWS = {'report': (900, 'light'), 'screen': (1200, 'light'), 'screen at night':
 # what stands before the second heading, and the columns beside it
 PARTS = '''() => {
   const top = document.querySelector('article h1, main > h1').parentElement, inner = e => e.parentElement.closest('section') !== top.closest('section')
-  const parts = [...top.querySelectorAll('h1, p, li, tr, pre, img, .track')].filter(e => !inner(e) && !e.parentElement.closest('li, tr'))
+  const parts = [...top.querySelectorAll('h1, h2, p, li, tr, pre, img, .track')].filter(e => !inner(e) && !e.parentElement.closest('li, tr'))
   return [...parts, ...document.querySelectorAll('.bd-sidebar')].map(e => {
     const box = e.getBoundingClientRect(), kind = e.matches('.track') ? 'scale' : e.tagName.toLowerCase()
     const words = kind === 'img' ? e.alt : e.matches('.bd-sidebar, .track') ? '' : e.innerText

@@ -304,7 +304,7 @@ function makeBar() {
   }
   Object.assign(BAR, {meter: make('progress', {max: QUESTIONS.length, ariaLabel: 'Solved'}), count: make('span'), note: make('p', {ariaLive: 'polite'}),
     back: makeButton('Back', () => turnTo(at - 1)), place: make('span'), next: makeButton('Next', () => turnTo(at + 1))})
-  BAR.numbers = make('div', {className: 'quiz-numbers'}, ...QUESTIONS.map(q => makeButton(q.id.replace('q', '').toUpperCase(), () => { location.hash = q.id; followLink() }, {ariaLabel: `Question ${q.id.toUpperCase()}`})))
+  BAR.numbers = make('div', {className: 'quiz-numbers'}, ...QUESTIONS.map(q => makeButton(q.id.replace('q', '').toUpperCase(), () => { location.hash = q.id; followLink() }, {ariaLabel: `Question ${q.id.replace('q', '').toUpperCase()}`})))
   BAR.forget = makeButton('Forget my answers', forgetAll)
   BAR.turn = make('div', {className: 'quiz-buttons'}, BAR.back, BAR.place, BAR.next)
   document.getElementById('quiz-bar').append(make('div', {className: 'quiz-buttons'}, ...labels), BAR.numbers, make('div', {className: 'quiz-buttons'}, BAR.meter, BAR.count), BAR.note)
