@@ -30,9 +30,9 @@ def _folder_advice(findings):
 # %% ../nbs/internals/advice.ipynb #breeds-def
 SURE = .9 # a wrong prediction with this probability makes a label doubtful
 
-def _mistaken(preds):
+def _mistaken(wrong):
     "The breeds that are mistaken most, in words; '' if the mistakes are spread"
-    wrong, pairs = mistakes(preds), confused_pairs(preds)
+    pairs = confused_pairs(wrong)
     most, of = pairs.n.iloc[0], f'of the {len(wrong)} mistakes'
     top = [f'{one_line(r.one, 40)} and {one_line(r.other, 40)}' for r in pairs[pairs.n == most][:3].itertuples()]
     if len(wrong) == 1: return f'The only mistake is between {top[0]}.'
@@ -43,18 +43,18 @@ def _mistaken(preds):
     return f'{one_line(breed, 40)} is part of {parts.max()} {of}.' if parts.max() >= 3 else ''
 
 def _breed_advice(preds, drawn):
-    if not (n := len(mistakes(preds))):
+    if not len(wrong := mistakes(preds)):
         return f'No mistake on {count_of(len(preds), "photo")}. More photos would test the model, rather than teach it.'
-    said = _mistaken(preds)
-    if not said: return f'The mistakes are spread: no breed is part of more than 2 of the {n}.'
+    said = _mistaken(wrong)
+    if not said: return f'The mistakes are spread: no breed is part of more than 2 of the {len(wrong)}.'
     if drawn: return said
     return f'{said} Look at these photos and their labels; if the labels are right, collect more such photos.'
 
 def _label_advice(preds, drawn):
     if drawn: return ('The labels of drawn pets are right. Next, take photos of your own: '
                       'pet_breeds --path FOLDER --labels folder.')
-    if not len(mistakes(preds)): return ''
-    n, sure = int((mistakes(preds).prob_1 >= SURE).sum()), f'{100*SURE:.0f}%'
+    if not len(wrong := mistakes(preds)): return ''
+    n, sure = int((wrong.prob_1 >= SURE).sum()), f'{100*SURE:.0f}%'
     if not n: return f'No mistake was made with a probability of {sure} or more, so no label stands out as wrong.'
     return f'Check {count_of(n, "label")}: the model is at least {sure} sure of another breed. See "Doubtful labels".'
 

@@ -55,7 +55,8 @@ def confused_pairs(
     preds:pd.DataFrame, # from `predictions`
 )->pd.DataFrame: # one, other, n; most frequent first, ties by name
     "How often two breeds are taken for each other, in either direction"
-    pairs = [tuple(sorted(pair)) for pair in zip(mistakes(preds).label, mistakes(preds).predicted)]
+    wrong = mistakes(preds)
+    pairs = [tuple(sorted(pair)) for pair in zip(wrong.label, wrong.predicted)]
     counts = pd.Series(pairs, dtype=object).value_counts()
     rows = sorted(counts.items(), key=lambda r: (-r[1], r[0]))
     return pd.DataFrame([(*pair, n) for pair, n in rows], columns=['one', 'other', 'n'])

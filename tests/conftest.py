@@ -38,6 +38,19 @@ def refused(command, capsys, args, *words):
     return out
 
 
+def tried(id):
+    "What is kept of a question, but when it is to be reviewed"
+    from pet_breeds.progress import read_progress
+    return {name: value for name, value in read_progress()[id].items() if name not in ('review', 'reviewed')}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    "Progress in a folder of the test's own"
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture(scope='session')
 def root(): return ROOT
 

@@ -12,13 +12,7 @@ from pet_breeds import progress, quiz
 from pet_breeds.forms import QuestionForm, QuizForm, as_html, choice_form
 
 TODAY = date.today()
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    "Progress in a folder of the test's own"
-    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures('home')
 
 
 @pytest.fixture

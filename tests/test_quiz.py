@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from conftest import tried
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,18 +16,7 @@ from pet_breeds import core, judge, quiz
 from pet_breeds.questions import QUESTIONS
 
 IDS = [f'q{i}' for i in range(1, 24)] + ['fr1', 'fr2']
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    "Progress in a folder of the test's own"
-    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path))
-    return tmp_path
-
-
-def tried(id):
-    "What is kept of a question, but when it is to be reviewed"
-    return {name: value for name, value in quiz.read_progress()[id].items() if name not in ('review', 'reviewed')}
+pytestmark = pytest.mark.usefixtures('home')
 
 
 def test_all_questions_by_name():

@@ -7,28 +7,18 @@ import subprocess
 import sys
 
 import pytest
+from conftest import tried
 
 from pet_breeds import core, quiz
 from pet_breeds import terminal as term
 
 IDS = [*quiz.QUESTIONS]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    "Progress in a folder of the test's own"
-    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures('home')
 
 
 def flat(text):
     "On one line, as lines break elsewhere in a terminal of another width"
     return ' '.join(text.split())
-
-
-def tried(id):
-    "What is kept of a question, but when it is to be reviewed"
-    return {name: value for name, value in quiz.read_progress()[id].items() if name not in ('review', 'reviewed')}
 
 
 COMMAND = """from pet_breeds import core, terminal
