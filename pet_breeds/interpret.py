@@ -7,11 +7,12 @@ __all__ = ['top_losses', 'plot_photos', 'confusion', 'plot_confusion', 'most_con
            'honest_error', 'plot_training']
 
 # %% ../nbs/09_mistakes.ipynb #imports
+import math
 import numpy as np, pandas as pd, torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
-from scipy.stats import binomtest
+from scipy.stats import norm
 from .figures import COLORS, in_style
 from .loss import cross_entropy, softmax
 from .photos import read_photo
@@ -118,10 +119,14 @@ def error_se(
 # %% ../nbs/09_mistakes.ipynb #error-interval-def
 def error_interval(
     error_rate:float, # fraction of wrong answers, in [0,1]
-    n:int, # how many different photos it was measured on
+    n:float, # how many different photos it was measured on; not whole where photos count in part
 )->tuple: # its lower and its upper end, in [0,1]
-    "Wilson's 95% interval of an error rate (JASA 1927). Raises ValueError for no photos"
-    return tuple(map(float, binomtest(round(error_rate*n), n).proportion_ci(method='wilson')))
+    "Wilson's 95% interval of an error rate (JASA 1927). Raises ValueError for no photos or for another error rate"
+    if not (n > 0 and -1e-9 < error_rate < 1+1e-9):
+        raise ValueError(f'expected an error rate from 0 to 1 of one photo or more, got {error_rate} of {n}')
+    e, z = min(max(error_rate, 0), 1), float(norm.ppf(.975))
+    center, half = e + z*z/(2*n), z*math.sqrt(e*(1-e)/n + (z/(2*n))**2)
+    return max((center-half)/(1+z*z/n), 0.), min((center+half)/(1+z*z/n), 1.)
 
 # %% ../nbs/09_mistakes.ipynb #per-class
 def per_class(
@@ -152,7 +157,7 @@ def honest_error(
     error, n, common = mean(df.wrong), int(df.group.nunique()), int(np.argmax(n_train))
     by_breed = [mean(part.wrong, part.weight) for _, part in df.groupby('targ')]
     # the heads of a cross-validation share photos, so its variance is larger (Nadeau and Bengio 2003)
-    low, high = error_interval(error, max(1, round(n/(1+folds/(folds-1)))) if folds else n)
+    low, high = error_interval(error, n/(1+folds/(folds-1)) if folds else n)
     return dict(error_rate=error, error_low=low, error_high=high, n_different=n, baseline=vocab[common],
                 baseline_error=mean(df.targ != common), mean_breed_error=float(np.mean(by_breed)),
                 not_measured=[name for i, name in enumerate(vocab) if i not in set(df.targ)])

@@ -359,9 +359,9 @@ def _judge_q6(answer): # a fraction, or words
 # %% ../nbs/internals/questions.ipynb #q10
 MEAN = 'One for each photo: their mean is the loss of the batch.'
 
-def _survives(func, *args):
-    "Whether what a function gives is finite"
-    try: return all(map(math.isfinite, numbers(call(func, *args))))
+def _gives(func, expected, *args):
+    "Whether a function gives these numbers; False if it raises an error"
+    try: return near(call(func, *args), expected, 1e-4)
     except Failed: return False
 
 def _beginning(got):
@@ -377,9 +377,10 @@ def _judge_q10(answer): # a function (acts, targ), or words
     probs, hot, got = acts.softmax(1), F.one_hot(targ, 3).float(), call(answer, acts, targ)
     loss, unlogged = F.cross_entropy(acts, targ), F.nll_loss(probs, targ)
     bce = F.binary_cross_entropy_with_logits(acts, hot)
-    if near(got, loss, 1e-4):
-        return right() if _survives(answer, torch.tensor([[1000., 0., 0.]]), torch.tensor([1])) else known('split log')
-    if near(got, F.cross_entropy(acts, targ, reduction='none'), 1e-4): return right(MEAN)
+    each = near(got, F.cross_entropy(acts, targ, reduction='none'), 1e-4)
+    if each or near(got, loss, 1e-4):
+        large = _gives(answer, 1000, torch.tensor([[1000., 0., 0.]]), torch.tensor([1]))
+        return right(MEAN if each else '') if large else known('split log')
     wrong = {'no log': [unlogged, -unlogged], 'softmax twice': [F.cross_entropy(probs, targ)], 'sum': [loss*4],
              'sign dropped': [-loss], 'sigmoid': [bce, bce*3]}
     return known_near(got, wrong) or differs(f'{_beginning(got)}: neither the loss nor a known mistake')
@@ -392,8 +393,9 @@ def _judge_q11(answer): # a function of a tensor, or words
     acts = torch.tensor([[.02, -2.49, 1.25], [1., 2., -3.5], [.3, -.4, .1]]) # as many rows: a keepdim can be forgotten
     acts, got = first_to_work(lambda: (acts, call(answer, acts)), lambda: (acts[0], call(answer, acts[0])))
     if near(got, acts.softmax(-1), 1e-4):
-        return right('' if _survives(answer, acts*1000) else 'Activations of 1000 give nan or an error, as their exp '
-                     'is infinite: take the largest of the row away first, that changes nothing else.')
+        large = acts*1000
+        survives = _gives(answer, large.softmax(-1), large)
+        return right('' if survives else 'Some finite activations still break it: lesson 05 looks for them.')
     exps = acts.exp()
     wrong = {'wrong dim': [acts.softmax(0), exps/exps.sum(), exps/exps.sum(-1)],
              'no exp': [acts/acts.sum(-1, keepdim=True)], 'sigmoid': [acts.sigmoid()]}
@@ -618,6 +620,7 @@ def _judge_rate(error, n, se, baseline):
     (error,), (n,), (se,) = numbers(error)[:1] or [-1], numbers(n)[:1] or [0], numbers(se)[:1] or [0]
     if not 0 <= error <= 1: return differs('expected an error rate from 0 to 1')
     if n < 2: return known('one run')
-    if not 0 < se < 1: return differs('a standard error is above 0')
+    if not 0 < se <= math.sqrt(error*(1-error)) + 1e-9:
+        return differs(f'a standard error is above 0, and of an error rate of {error:g} it is no larger than 0.5')
     if baseline is not None and all(abs(error-b) < 2*se for b in numbers(baseline)): return known('inside the noise')
     return right()

@@ -55,8 +55,8 @@ class Result:
 
 # %% ../nbs/internals/quiz.ipynb #stub
 def _is_stub(answer):
-    "Not answered yet: `...`, or a function that has nothing in it"
-    if answer is ... or isinstance(answer, list) and len(answer) == 1 and answer[0] is ...: return True
+    "Not answered yet: `...`, also in a list, or a function that has nothing in it"
+    if answer is ... or isinstance(answer, (list, tuple)) and any(x is ... for x in answer): return True
     if not isinstance(answer, FunctionType): return False
     code = answer.__code__
     steps = [i for i in dis.get_instructions(code) if i.opname not in ('RESUME', 'NOP')]

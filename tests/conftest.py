@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,27 @@ SLOW = ('any_two', 'million', 'kill_', 'two_at_once', 'full_memory', 'importing'
         'code_of_the_package', 'every_family', 'every_measure', 'shipped_body', 'worker_processes', 'fill_the_memory')
 
 
-def pytest_configure(config): config.addinivalue_line('markers', 'everyday: quick enough to run after every change')
+# Files that take a minute or more, the longest first: begun first, they leave no worker without work at the end
+LONGEST = ('test_faults', 'test_site', 'test_jupyter', 'test_cli', 'test_pets', 'test_training', 'test_scale', 'test_saving', 'test_hostile',
+           'test_readme', 'test_take_quiz', 'test_effects', 'test_handout')
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'everyday: quick enough to run after every change')
+    config.option.loadscopereorder = False # pytest-xdist would begin with the files that hold most tests
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
     for item in items:
         if item.path.stem not in LONG and not any(part in item.name for part in SLOW): item.add_marker('everyday')
+
+
+@pytest.fixture(autouse=True)
+def a_short_trial(request, monkeypatch):
+    "Where precision is not the subject, `mixed_precision` times steps for a fifth of a second, not for two"
+    precision = sys.modules.get('pet_breeds.precision')
+    if precision and request.path.stem != 'test_precision': monkeypatch.setattr(precision._probe, '__defaults__', (.2,))
 
 
 def refused(command, capsys, args, *words):

@@ -10,7 +10,7 @@ from pet_breeds.questions import QUESTIONS
 
 FILE = navigation.ROOT/'nbs'/'12_quiz.ipynb'
 TITLE = '# The quiz\n\n> Answer the 25 questions of the chapter, and see right away whether you are right.'
-HOW = '''Run the next cell, and type a number, a name, a sentence or a list; or choose, where the first click counts. If your answer is a mistake that others made before you, the check names it. Where it can't tell, a button shows the points, and you tick those you made.'''
+HOW = '''Run the next cell, and type a number, a name, a sentence or a list; or choose: the first click counts. If your answer is a mistake that others made before you, the check names it. Where it can't tell, a button shows the points, and you tick those you made.'''
 STUCK = '''All is remembered on this machine. What you missed is asked again the next day: choose *To review*.
 
 ## In cells

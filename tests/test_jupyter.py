@@ -1,6 +1,7 @@
-"""Each notebook in a real JupyterLab and a real browser: its cells run, sliders move their pictures, the quiz explains.
+"""Notebooks in a real JupyterLab and a real browser: cells run, sliders move their pictures, the quiz and the checks answer.
 
-Two notebooks at a time. Pictures go to the folder that PET_BREEDS_SCREENSHOTS names, else to pytest's temporary one.
+Lessons are opened as the student edition has them; nbdev_test runs them with their solutions. Two notebooks at a time.
+Pictures go to the folder that PET_BREEDS_SCREENSHOTS names, else to pytest's temporary one.
 """
 import json
 import os
@@ -22,6 +23,8 @@ import pytest
 from conftest import ROOT
 
 from pet_breeds import quiz
+from pet_breeds.handout import lessons, read_answers, write_student
+from pet_breeds.questions import QUESTIONS
 
 CHROMIUM = next(filter(None, map(shutil.which, ('google-chrome', 'chromium'))), None)
 MISSING = [name for name in ('jupyterlab', 'ipywidgets', 'playwright') if not find_spec(name)]
@@ -36,10 +39,15 @@ def n_sliders(notebook):
 
 
 FILES = [f for f in sorted((ROOT/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
+LESSONS = [f.stem for f in lessons(ROOT/'nbs')]
 SLIDERS = {f.stem: n for f in FILES if (n := n_sliders(f))}
 # nbdev_test runs all notebooks; those without a slider or a quiz are opened in a browser only if PET_BREEDS_LONG is set
-NOTEBOOKS = {f.stem: f.relative_to(ROOT).as_posix() for f in FILES
+NOTEBOOKS = {f.stem: f'student/{f.name}' if f.stem in LESSONS else f.relative_to(ROOT).as_posix() for f in FILES
              if f.stem in (*SLIDERS, 'quiz') or os.environ.get('PET_BREEDS_LONG')}
+SOLVED = {'03_data': ('q7', 'answer = dls.show_batch'), '06_rates': ('q20', 'answer = [1e-6, 1e-5, 1e-4]'),
+          '05_loss': ('q13', "import pandas as pd\ntable = pd.DataFrame(dict(output=[.02, -2.49, 1.25]))\n"
+                             "table['exp'] = [math.exp(x) for x in table.output]\ntable['softmax'] = "
+                             "table.exp/table.exp.sum()\nanswer = table")} # a question, and what a student writes for it
 MINUTE = 60_000 # milliseconds; the limits are for a machine that has much else to do
 SETTINGS = {'apputils-extension/notification': {'fetchNews': 'false', 'checkForUpdates': False},
             'notebook-extension/tracker': {'windowingMode': 'none'}} # all cells are in the page, seen or not
@@ -53,6 +61,16 @@ HAS_RUN = """stderr => { // after an error, cells that waited as [*] are [ ] aga
     return texts.every(text => /\\d/.test(text)) ||
         document.querySelector(stderr) && !texts.some(text => text.includes('*'))
 }"""
+
+
+# The student edition
+
+def solve(notebook, question, answer):
+    "Write an answer into the cell that asks a question"
+    nb, stub = nbformat.read(notebook, 4), QUESTIONS[question].stub
+    [cell] = [c for c in nb.cells if c.source == stub]
+    cell.source = f'{answer}\n{stub.splitlines()[-1]}'
+    nbformat.write(nb, notebook)
 
 
 # JupyterLab
@@ -165,6 +183,8 @@ def visit(lab, name, shots):
         page.locator('.jp-Notebook .jp-Cell').first.scroll_into_view_if_needed()
         page.screenshot(path=shots/f'{name}.png')
         stderr, moved, keyed, answered = page.locator(STDERR).all_inner_texts(), [], [], []
+        shown = page.locator('.jp-OutputArea-output').all_inner_texts()
+        checks = {what: sum(what in text for text in shown) for what in ('✓ ', 'not answered yet')}
         for i in range(0 if stderr else SLIDERS.get(name, 0)):
             shown = page.locator('figure.pet-explore').nth(i)
             moved.append(move(shown))
@@ -173,7 +193,7 @@ def visit(lab, name, shots):
         if name == 'quiz' and not stderr:
             *answered, shown = choose(page, [ok for _, _, ok, _ in quiz.q7.choices()].index(False))
             shown.screenshot(path=shots/f'{name}_wrong.png')
-        return SimpleNamespace(stderr=stderr, moved=moved, keyed=keyed, answered=answered,
+        return SimpleNamespace(stderr=stderr, moved=moved, keyed=keyed, answered=answered, checks=checks,
                                elsewhere=elsewhere, page_errors=page_errors)
 
 
@@ -183,6 +203,8 @@ def visits(request, tmp_path_factory):
     folder, home = tmp_path_factory.mktemp('course'), tmp_path_factory.mktemp('home')
     unneeded = shutil.ignore_patterns('.ipynb_checkpoints')
     for name in ('nbs', 'images'): shutil.copytree(ROOT/name, folder/name, ignore=unneeded)
+    write_student(folder/'student', folder/'nbs')
+    for name, (question, answer) in SOLVED.items(): solve(folder/f'student/{name}.ipynb', question, answer)
     shots = Path(os.environ.get('PET_BREEDS_SCREENSHOTS') or tmp_path_factory.mktemp('screenshots'))
     shots.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys(test.callspec.params['name'] for test in request.session.items if test.path == Path(__file__))
@@ -216,3 +238,10 @@ def test_the_quiz_explains(visits, name):
     text, said, enabled = answered
     [why] = [why for _, choice, ok, why in quiz.q7.choices() if choice.replace('`', '') == text and not ok]
     assert said.strip() == f"✗ Q7 is not right yet: {why.replace('`', '')}" and enabled == 0
+
+
+@pytest.mark.parametrize('name', [name for name in NOTEBOOKS if name in LESSONS])
+def test_unanswered_checks_say_so_and_a_right_answer_turns_green(visits, name):
+    asked = [id for id, answer in read_answers(ROOT/'nbs').items() if answer['notebook'] == name]
+    checks, n_solved = visits[name].result().checks, int(name in SOLVED)
+    assert checks == {'✓ ': n_solved, 'not answered yet': len(asked)-n_solved}
