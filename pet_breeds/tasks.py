@@ -589,8 +589,8 @@ def command_for_signs(
     attempt, # a line for a shell
 ):
     "The command that trains on a folder of traffic signs"
-    try: first, *rest = shlex.split(attempt.replace('\\\n', ' ').replace('=', ' ').lstrip(' !\n')) # or AttributeError: no text
-    except (ValueError, AttributeError): return differs('Give a command as text.')
+    try: first, *rest = shlex.split(attempt.replace('\\\n', ' ').replace('=', ' ').lstrip(' !\n'))
+    except (ValueError, AttributeError): return differs('Give a command as text.') # AttributeError: it is no text
     given = dict(zip(rest, rest[1:]))
     wanted = {'--path': 'signs', '--labels': 'folder', '--out': 'signs_report'}
     if first.rpartition('/')[2] != 'pet_breeds': return differs('The command is called `pet_breeds`.')
