@@ -237,6 +237,11 @@ def _oddities(im, mode, file, min_side):
     named = Image.registered_extensions().get(Path(file).suffix.lower(), real)
     if named != real: yield 'wrong suffix', f'is a {real}', True
 
+def _first_bytes(data):
+    "How a file begins: as text if it is text, else as bytes in hexadecimal"
+    text = ' '.join(data[:20].decode('latin-1').split())
+    return f'begins with the text "{text}"' if text.isascii() and text.isprintable() else f'begins with the bytes {data[:8].hex(" ")}'
+
 def _inspect(file, min_side):
     "A digest of the photo's bytes and its hash, None if it can't be read, and its problems: (problem, detail, usable)"
     try:
@@ -251,7 +256,7 @@ def _inspect(file, min_side):
             return hashlib.sha256(data).digest(), photo_hash(pixels), [*_oddities(im, mode, file, min_side)]
     except UnidentifiedImageError as e:
         if _lacks_heic(data): return None, None, [('other format', one_line(e), False)]
-        return None, None, [('not an image', f'starts with {data[:8]!r}', False)]
+        return None, None, [('not an image', _first_bytes(data), False)]
     except Exception as e:
         if is_out_of_memory(e): raise
         why = one_line(e)

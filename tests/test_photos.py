@@ -279,6 +279,15 @@ def test_check_photos_finds_what_is_wrong(tmp_path):
     assert 'too small' not in set(check_photos(tmp_path, min_side=20, progress=False).problem)
 
 
+@pytest.mark.parametrize('data, said', [(b'<html>\n not found', 'begins with the text "<html> not found"'), (b'x'*999, f'begins with the text "{"x"*20}"'),
+                                        (bytes(range(9)), 'begins with the bytes 00 01 02 03 04 05 06 07'),
+                                        (b'\x1b[2Jhello', 'begins with the bytes 1b 5b 32 4a 68 65 6c 6c')])
+def test_a_file_that_is_no_image_says_how_it_begins(tmp_path, data, said):
+    (tmp_path/'pug_1.jpg').write_bytes(data)
+    [detail] = check_photos(tmp_path, n_workers=0, progress=False).detail
+    assert detail == said
+
+
 @pytest.mark.parametrize('turn', [1, 6])
 @pytest.mark.parametrize('size, share', [
     ((100, 100), None), ((199, 100), None), ((200, 100), '50%'), ((100, 200), '50%'), ((1000, 300), '30%'), ((40, 9000), '0.44%'),
