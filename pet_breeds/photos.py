@@ -240,7 +240,8 @@ def _oddities(im, mode, file, min_side):
 def _first_bytes(data):
     "How a file begins: as text if it is text, else as bytes in hexadecimal"
     text = ' '.join(data[:20].decode('latin-1').split())
-    return f'begins with the text "{text}"' if text.isascii() and text.isprintable() else f'begins with the bytes {data[:8].hex(" ")}'
+    is_text = text.isascii() and text.isprintable()
+    return f'begins with the text "{text}"' if is_text else f'begins with the bytes {data[:8].hex(" ")}'
 
 def _inspect(file, min_side):
     "A digest of the photo's bytes and its hash, None if it can't be read, and its problems: (problem, detail, usable)"

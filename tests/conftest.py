@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 
 # Files and names of tests that take long: they start commands, kernels or browsers, or try thousands of files
-LONG = {'test_app', 'test_bad_photos', 'test_checkpoint', 'test_cli', 'test_copies', 'test_drawn', 'test_export', 'test_faults', 'test_fuzz', 'test_handout',
+LONG = {'test_app', 'test_bad_photos', 'test_checkpoint', 'test_cli', 'test_copies', 'test_drawn', 'test_export', 'test_extend', 'test_faults', 'test_fuzz', 'test_handout',
         'test_hooks', 'test_hostile', 'test_jupyter', 'test_loss', 'test_lrs', 'test_precision', 'test_presize', 'test_readme',
         'test_scale', 'test_site', 'test_sources', 'test_take_quiz', 'test_types'}
 SLOW = ('any_two', 'million', 'kill_', 'two_at_once', 'full_memory', 'importing', 'without_fastai', 'cleared_away', 'that_lives',
