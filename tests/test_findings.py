@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pet_breeds.data import pets_dls, photo_table
-from pet_breeds.interpret import error_interval, honest_error, per_class
+from pet_breeds.interpret import honest_error
 from pet_breeds.pets import Run
 from pet_breeds.report import data_lines, result_line
 
@@ -161,22 +161,6 @@ def test_a_folder_with_every_fault_is_described_in_a_few_lines(tmp_path, capsys)
 
 # honest numbers
 
-@pytest.mark.parametrize('n', [1, 2, 7, 30, 1478])
-def test_an_interval_is_never_empty(n):
-    for wrong in {0, 1, n//2, n}:
-        low, high = error_interval(wrong/n, n)
-        assert 0 <= low <= wrong/n + 1e-12 and wrong/n - 1e-12 <= high <= 1 and high - low > 0
-
-
-@pytest.mark.parametrize('rate', [.02, .1, .3, .5])
-@pytest.mark.parametrize('n', [20, 100])
-def test_an_interval_covers_the_truth(rate, n):
-    wrong = np.random.default_rng(n).binomial(n, rate, 2000)
-    ends = {k: error_interval(k/n, n) for k in set(wrong.tolist())}
-    covered = np.mean([ends[k][0] <= rate <= ends[k][1] for k in wrong.tolist()])
-    assert .9 < covered < .99
-
-
 def metrics(targ, pred, n_train, groups=None, folds=0):
     vocab = [f'breed_{i}' for i in range(len(n_train))]
     return dict(photos='real', n_classes=len(vocab), n_measured=len(targ), folds=folds, **honest_error(targ, pred, vocab, n_train, groups, folds))
@@ -201,14 +185,6 @@ def test_copies_do_not_narrow_the_interval(copies):
     alone = metrics([0]*5+[1]*5, [0]*5+[1]*5, [20, 20])
     assert (m['error_low'], m['error_high'], m['n_different']) == (alone['error_low'], alone['error_high'], 10)
     assert ('10 photos are different' in result_line(m)) == (copies > 1)
-
-
-def test_every_breed_has_its_numbers():
-    cm = pd.DataFrame([[8, 2, 0], [0, 1, 0], [0, 0, 0]], index=list('abc'), columns=list('abc'))
-    df = per_class(cm).set_index('breed')
-    assert list(df.index) == ['a', 'b'] and df.recall.tolist() == [.8, 1] and df.precision.tolist() == [1, 1/3]
-    assert df.f1.round(3).tolist() == [.889, .5] and (df.high > df.low).all()
-    assert (df.low <= df.error_rate).all() and (df.error_rate <= df.high).all()
 
 
 @pytest.mark.parametrize('folds', [2, 5, 10])

@@ -9,10 +9,11 @@ from matplotlib import rcParams
 from matplotlib.colors import to_rgb
 from PIL import Image
 from pandas.testing import assert_frame_equal
+from scipy.stats import binomtest
 
 from pet_breeds.figures import COLORS
-from pet_breeds.interpret import (confusion, error_interval, error_se, most_confused, per_class, plot_confusion, plot_photos,
-                                  plot_training, top_losses)
+from pet_breeds.interpret import (confusion, error_interval, error_se, honest_error, most_confused, per_class, plot_confusion,
+                                  plot_photos, plot_training, top_losses)
 from pet_breeds.photos import read_photo
 
 VOCAB = ['beagle', 'pug', 'sphynx']
@@ -408,3 +409,65 @@ def test_a_training_of_no_epochs_is_an_empty_picture():
     fig = plot_training(epochs((), error_rate=[]))
     assert [ax.get_legend() for ax in fig.axes] == [None, None]
     assert {len(line.get_xdata()) for ax in fig.axes for line in ax.lines} == {0}
+
+
+# Intervals
+
+@pytest.mark.parametrize('n', [1, 2, 7, 30, 1478])
+def test_an_interval_is_never_empty(n):
+    for wrong in {0, 1, n//2, n}:
+        low, high = error_interval(wrong/n, n)
+        assert 0 <= low <= wrong/n + 1e-12 and wrong/n - 1e-12 <= high <= 1 and high - low > 0
+
+
+@pytest.mark.parametrize('rate', [.02, .1, .3, .5])
+@pytest.mark.parametrize('n', [20, 100])
+def test_an_interval_covers_the_truth(rate, n):
+    wrong = np.random.default_rng(n).binomial(n, rate, 2000)
+    ends = {k: error_interval(k/n, n) for k in set(wrong.tolist())}
+    covered = np.mean([ends[k][0] <= rate <= ends[k][1] for k in wrong.tolist()])
+    assert .9 < covered < .99
+
+
+@pytest.mark.parametrize('n', [1, 3, 20, 148, 1478])
+def test_an_interval_is_that_of_scipy(n):
+    for wrong in range(0, n+1, max(1, n//7)):
+        theirs = binomtest(wrong, n).proportion_ci(method='wilson')
+        assert error_interval(wrong/n, n) == pytest.approx(tuple(theirs), abs=1e-12)
+
+
+def test_parts_of_a_mistake_and_of_a_photo_count():
+    "Between the intervals of whole mistakes, and of whole photos: copies and cross-validation give such parts"
+    none, half, one = (error_interval(k/21, 21) for k in (0, .5, 1))
+    assert none[0] < half[0] < one[0] and none[1] < half[1] < one[1]
+    more, some, fewer = (error_interval(.25, n) for n in (22, 21.1, 20))
+    assert fewer[0] < some[0] < more[0] and more[1] < some[1] < fewer[1]
+
+
+@pytest.mark.parametrize('rate, n', [(.1, 0), (.1, -3), (-.01, 10), (1.01, 10), (float('nan'), 10), (.1, float('nan'))])
+def test_an_interval_of_nothing_is_refused(rate, n):
+    with pytest.raises(ValueError, match='expected an error rate from 0 to 1'): error_interval(rate, n)
+
+
+def test_a_sum_that_is_not_quite_whole_is_no_error():
+    assert error_interval(1+1e-12, 9) == error_interval(1, 9) and error_interval(-1e-12, 9) == error_interval(0, 9)
+
+
+def test_every_breed_has_its_numbers():
+    cm = pd.DataFrame([[8, 2, 0], [0, 1, 0], [0, 0, 0]], index=list('abc'), columns=list('abc'))
+    df = per_class(cm).set_index('breed')
+    assert list(df.index) == ['a', 'b'] and df.recall.tolist() == [.8, 1] and df.precision.tolist() == [1, 1/3]
+    assert df.f1.round(3).tolist() == [.889, .5] and (df.high > df.low).all()
+    assert (df.low <= df.error_rate).all() and (df.error_rate <= df.high).all()
+
+
+def test_an_honest_error_has_all_it_needs():
+    "By hand: photos 0 and 1 are copies and count half each; breed c is not measured, b is the commonest in training"
+    m = honest_error([0, 0, 0, 1, 1], [0, 1, 0, 1, 1], list('abc'), [5, 9, 1], groups=list('xxyzz'))
+    assert m == dict(error_rate=pytest.approx(.5/3), error_low=pytest.approx(error_interval(.5/3, 3)[0]),
+                     error_high=pytest.approx(error_interval(.5/3, 3)[1]), n_different=3, baseline='b', baseline_error=pytest.approx(2/3),
+                     mean_breed_error=pytest.approx(.125), not_measured=['c'])
+    folded = honest_error([0, 0, 0, 1, 1], [0, 1, 0, 1, 1], list('abc'), [5, 9, 1], groups=list('xxyzz'), folds=5)
+    assert (folded['error_low'], folded['error_high']) == pytest.approx(error_interval(.5/3, 3/(1+5/4)))
+    alone = honest_error(torch.tensor([0, 1, 1]), np.array([0, 0, 1]), ['a', 'b'], [1, 1])
+    assert (alone['n_different'], alone['baseline'], alone['not_measured']) == (3, 'a', []) and alone['error_rate'] == pytest.approx(1/3)
