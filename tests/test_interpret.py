@@ -361,7 +361,7 @@ def test_a_metric_up_to_one_is_drawn_from_zero_to_one(values, limits):
     assert losses.get_ylim()[0] == 0 and losses.get_ylim()[1] > 3
 
 
-@pytest.mark.parametrize('values', [[1.5, 2, 3], [.5, .2, 20]])
+@pytest.mark.parametrize('values', [[1.5, 2, 3], [1.5, 1.7, 1.9], [.5, .2, 20]])
 def test_a_larger_metric_is_whole_in_the_picture(values):
     low, high = plot_training(epochs(metric=values, other=[.1, .2, .3])).axes[1].get_ylim()
     assert low == 0 and high > max(values)
@@ -372,7 +372,7 @@ def test_small_losses_are_not_drawn_up_to_one():
     assert .3 < plot_training(table).axes[0].get_ylim()[1] < .5
 
 
-UNFROZEN = [(('head', 'all'), 1.5), (('head', 'head', 'all', 'all'), 2.5), (('all', 'all'), None), (('head',), None)]
+UNFROZEN = [(('head', 'all'), 1.5), (('head', 'all', 'all'), 1.5), (('head', 'head', 'all', 'all'), 2.5), (('all', 'all'), None), (('head',), None)]
 
 
 @pytest.mark.parametrize('phases, at', UNFROZEN)
