@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from . import presize as stock
 from .core import cores, count_of, hidden_beside, one_line, say, writing
-from .photos import open_photo, photo_bytes, photo_pixels, plain_file, read_photo, shape_of
+from .photos import as_rgb, open_photo, photo_bytes, photo_pixels, plain_file, read_photo, shape_of
 from .warp import ITEM, Prep, crop_box, draw_augs, lighting, no_augs, seen_box, to_pixels
 from .warp import warp, warp_matrices, warp_torch
 import cv2, numpy as np, torch
@@ -349,7 +349,7 @@ class StockPhoto(PILImage):
         if not isinstance(fn, (str, Path)): return super().create(fn, **kwargs)
         data = photo_bytes(fn)
         try:
-            with open_photo(data): return super().create(data, **kwargs)
+            with open_photo(data) as im: return super().create(as_rgb(im).copy(), **kwargs) # as 'composed' reads it, but not turned
         except Exception as e: raise ValueError(f'{fn} cannot be read as a photo: {one_line(e)}') from e
 
 def photo_block(

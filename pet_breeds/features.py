@@ -142,6 +142,8 @@ def quick_model(
     try: yield
     finally: learn.model = own
 
+def _no_loss(pred, *targ): return pred.new_zeros(())
+
 def body_features(
     learn:Learner, # from `make_learner(..., head='linear')`, else ValueError
     items, # photos, of the kind that `learn.dls.train.items` holds
@@ -150,9 +152,11 @@ def body_features(
     if vars(learn).get('head') != 'linear':
         raise ValueError("body_features stops before one linear layer: use a Learner of make_learner(head='linear')")
     body, dl = nn.Sequential(learn.model[0], learn.model[1][:-1]), learn.dls.test_dl(items, with_labels=True)
+    loss, learn.loss_func = learn.loss_func, _no_loss # the loss may have a weight for each class, and features are no classes
     try:
         with learn.no_bar(), quick_model(learn, len(items), body): feats, targ = learn.get_preds(dl=dl, act=noop)
     finally:
+        learn.loss_func = loss
         learn.dl = learn.pred = learn.loss = learn.loss_grad = None # their memory may be needed after an error
         learn.xb = learn.yb = (None,)
     if not feats.isfinite().all(): raise FloatingPointError("the body's features are not finite: check its weights")

@@ -26,7 +26,7 @@ def top_losses(
     k:int=9, # how many to return
 )->pd.DataFrame: # columns file, actual, predicted, prob_actual, prob_predicted, loss; largest loss first
     "The `k` photos with the largest cross-entropy"
-    losses, probs = cross_entropy(acts, targ, reduction='none'), softmax(acts, dim=1)
+    losses, probs, files = cross_entropy(acts, targ, reduction='none'), softmax(acts, dim=1), list(files)
     idxs = losses.argsort(descending=True, stable=True)[:k].tolist()
     pred = probs.argmax(1)
     return pd.DataFrame([dict(file=files[i], actual=vocab[targ[i]], predicted=vocab[pred[i]],
@@ -66,6 +66,8 @@ def confusion(
 )->pd.DataFrame: # counts: rows are true breeds, columns predicted ones
     "How often each breed was predicted as each. Raises ValueError for unequal lengths or numbers beyond `vocab`"
     targ, pred, k = np.asarray(targ), np.asarray(pred), len(vocab)
+    if any(a.size and a.dtype.kind not in 'iu' for a in (targ, pred)): raise ValueError('targ and pred: expected integers')
+    targ, pred = targ.astype(int), pred.astype(int) # the sum below can be too large for small integers
     if targ.shape != pred.shape or targ.ndim != 1:
         raise ValueError(f'targ {targ.shape} and pred {pred.shape}: expected two vectors of one length')
     both = np.concatenate([targ, pred])

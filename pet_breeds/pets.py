@@ -18,7 +18,7 @@ from .core import check_choice, check_number, cores, hidden_beside, one_line, pu
 from .core import say, shell_line, tidy_up, user_path, writing
 from .distributed import as_one, distributed, is_main, on_main
 from .fixes import fix_lines, read_fixes
-from .plan import body_line, choose_arch, plan_folds, plan_rate, plan_run, unused_line
+from .plan import body_line, check_batch, choose_arch, plan_folds, plan_rate, plan_run, unused_line
 from fastcore.basics import patch
 
 # %% ../nbs/internals/pets.ipynb #config-def
@@ -245,6 +245,7 @@ def data(self:Run):
     if c.cache: on_main(lambda: batches() and None) # one process fills the cache
     set_seed(c.seed)
     self.dls = batches()
+    check_batch(self.plan['bs'], self.dls.train.n) # of copies all are on one side, so these may be fewer than planned
     return self.dls
 
 # %% ../nbs/internals/pets.ipynb #learner-def
@@ -305,6 +306,9 @@ def fit(self:Run):
     say(report.plan_line(report.entries(self)))
     for line in (body_line(self.config, self.photos, self.weights), unused_line(self.config, self.plan)):
         if line: say(line)
+    if self.config.resume and not self.plan['epochs']:
+        raise ValueError(f'--resume: with these photos and options the head is fitted in one step, which is another run '
+                         f'than the one into {self.config.out} that was not finished; start without --resume')
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
     with training.Meter(self.learn) as meter:
@@ -316,7 +320,7 @@ def fit(self:Run):
 @patch
 def measure(self:Run):
     "Measure the model on the validation set, and on a test set if there is one; returns all that is known of the run"
-    from pet_breeds import interpret, measure, outcome
+    from pet_breeds import interpret, measure, outcome, training
     from pet_breeds.loss import softmax
     if not self.metrics: self.fit()
     acts, targ, items = measure.measured(self)
@@ -324,7 +328,7 @@ def measure(self:Run):
     self.confusion = interpret.confusion(targ, acts.argmax(1), vocab)
     self.predictions = outcome.predictions(softmax(acts, dim=1).numpy(), items, vocab, self.folder)
     self.metrics.update(measure.honest(self, acts, targ, items, folds), n_measured=len(targ),
-                        valid_loss=self.learn.loss_func(acts, targ).item(), curve=measure.photo_curve(self, acts),
+                        valid_loss=training.loss_of(self.learn, acts, targ), curve=measure.photo_curve(self, acts),
                         test=measure.measure_test(self), seconds=round(time.perf_counter()-self.start, 1))
     return self.metrics
 
@@ -345,7 +349,7 @@ def write(self:Run)->Path: # the folder
             (new/'metrics.json').write_text(json.dumps(self.metrics, indent=1), encoding='utf-8')
             saving.save_model(self.learn, new)
             self.report = put_in_place(new, self.out, lambda out: saving.foreign_content(out) is None)
-        remove_checkpoint(self.checkpoint)
+        if self.plan['epochs']: remove_checkpoint(self.checkpoint) # else it is of another run
         if self.report != self.out: say(f'{self.out.name} holds something else by now, so it stays as it is')
     more = *report.test_line(self.metrics), *report.earlier_line(self)
     for line in (report.result_line(self.metrics), *more): say(line)

@@ -198,16 +198,17 @@ def test_hidden_names_of_somebody_else_stay(kind, photos):
 # Options in combination
 
 WAYS = dict(labels=['name', 'folder', 'csv', 'frame'], presize=['composed', 'stock'], fit=['crop', 'pad', 'squish'],
-            cache=[False, True], flip=[True, False],
+            cache=[False, True], flip=[True, False], balance=[False, True],
             head=['fastai', 'linear'], weights=['auto', 'none'], lr=['auto', '1e-2', 'valley'], finder=[False, True],
-            precision=['fp32', 'bf16'], full_memory=[None, 'finder', 'head', 'body'], epochs=[1, 2], freeze_epochs=[0, 1])
+            precision=['fp32', 'bf16'], full_memory=[None, 'finder', 'head', 'body'], epochs=[1, 2, None], freeze_epochs=[0, 1])
 
 
 def possible(values):
     "Whether a combination, perhaps not complete yet, is one that a run can have"
     c = dict(zip(WAYS, values))
     frozen = c.get('freeze_epochs') and (c.get('weights') == 'none' or c.get('head') == 'linear')
-    return not (c.get('cache') and c.get('presize') == 'stock' or frozen)
+    unending = 'epochs' in c and not c['epochs'] and (c.get('head') == 'fastai' or c.get('weights') == 'none') # as many as it takes
+    return not (c.get('cache') and c.get('presize') == 'stock' or frozen or unending)
 
 
 PAIRS = [dict(zip(WAYS, values)) for values in AllPairs(list(WAYS.values()), filter_func=possible)]
@@ -239,7 +240,7 @@ def test_any_two_options_together(options, photos, monkeypatch, capsys):
     m = run.metrics
     halved = 'starting again' in capsys.readouterr().out
     assert m['bs'] == run.learn.dls.train.bs == (2 if halved else 4) and (full_memory or not halved)
-    same = 'presize', 'fit', 'cache', 'flip', 'head', 'precision'
+    same = 'presize', 'fit', 'cache', 'flip', 'balance', 'head', 'precision'
     assert {k: m[k] for k in same} == {k: asked[k] for k in same} and run.learn.dls.prep.fit == m['fit']
     assert (options['labels'] == 'frame') or (f"--fit={m['fit']}" in m['command']) == (m['fit'] != 'crop')
     assert (m['weights'] == 'none') == (asked['weights'] == 'none')
@@ -249,10 +250,11 @@ def test_any_two_options_together(options, photos, monkeypatch, capsys):
     assert json.loads((run.report/'metrics.json').read_text()) == json.loads(json.dumps(m))
     assert (m['command'] is None) == (options['labels'] == 'frame')
     fitted = m['head'] == 'linear' and m['weights'] != 'none'
+    assert bool(m['folds']) == (fitted and not epochs)
     assert m['kept'] in (('fitted head', 'trained network') if fitted and epochs else ('',))
     preds, bad = predict_pets(run.report, list(run.learn.dls.valid.items.file))
     wrong = (preds.breed.to_numpy() != run.learn.dls.valid.items.label.to_numpy()).mean()
-    assert len(bad) == 0 and wrong == pytest.approx(m['error_rate'])
+    assert len(bad) == 0 and (m['folds'] or wrong == pytest.approx(m['error_rate']))
     assert os.listdir('.') == ['report'] and not run.checkpoint.exists()
     assert (torch.is_autocast_enabled('cpu'), torch.get_num_threads(), os.getcwd()) == (autocast, threads, rng)
     assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.float32
