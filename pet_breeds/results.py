@@ -7,7 +7,7 @@ __all__ = ['NONE', 'UNCLEAR', 'MADE_BY', 'VERSION', 'LARGEST', 'LONGEST_CODE', '
            'read_results', 'check_again', 'gather']
 
 # %% ../nbs/internals/results.ipynb #imports
-import ast, json, os, re
+import ast, json, os, re, unicodedata
 import pet_breeds
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
@@ -31,16 +31,41 @@ def _unrun(node):
     if isinstance(node, (ast.List, ast.Tuple)): return [_unrun(part) for part in node.elts]
     return ast.literal_eval(node)
 
+def _lines(source): return re.split(r'\r\n?|\n', source) # as Python's parser counts them; `splitlines` finds more
+
 def _check_asked(id, source):
-    "The statements before the check of a question, and the expression that it checks. Raises `Failed` if there is none"
-    code = '\n'.join('' if re.match(r'\s*[!%]', line) else line for line in source.splitlines())
-    body = ast.parse(code).body
+    "The statements up to the check of a question, and the expression that it checks. Raises `Failed` if there is none"
+    try: body = ast.parse(source).body
+    except SyntaxError: # a cell with commands
+        body = ast.parse('\n'.join('' if re.match(r'\s*[!%]', line) else line for line in _lines(source))).body
     for i, step in reversed([*enumerate(body)]):
         for node in ast.walk(step):
             match node:
-                case ast.Call(ast.Attribute(ast.Attribute(ast.Name('quiz'), to), 'check'), [answer, *_]) if to == id:
-                    return body[:i], answer
+                case ast.Call(ast.Attribute(ast.Attribute(ast.Name('quiz'), to), 'check'), args, more) if to == id:
+                    given = [*args, *(part.value for part in more if part.arg == 'answer')]
+                    if given: return body[:i+1], given[0]
     raise Failed(f'it has no quiz.{id}.check(...)')
+
+def _needed(body, answer):
+    "The statements before a check, without other checks. Raises `Failed` if one of those, too, makes the answer"
+    *before, asks = body
+    rest = [s for s in before if any(isinstance(n, ast.Name) and n.id in ('quiz', 'tasks') for n in ast.walk(s))
+            or isinstance(s, ast.ImportFrom) and s.module in ('pet_breeds', 'pathlib')] # `Path` is given
+    inside = {*ast.walk(answer)}
+    used = {n.id for n in inside if isinstance(n, ast.Name)}
+    for n in (n for s in (*rest, getattr(asks, 'value', asks)) for n in ast.walk(s) if n not in inside):
+        stored = isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id
+        if stored in used or isinstance(n, ast.arg) and n.arg in used:
+            raise Failed('not run, because a check stands where the answer is made: read it')
+    return [s for s in before if s not in rest]
+
+def _assigned(name, steps):
+    "The last expression that a name is assigned, None if the name is used in any other way, too"
+    plain = [s for s in steps if isinstance(s, ast.Assign) and [getattr(t, 'id', '') for t in s.targets] == [name]]
+    nodes = (n for s in steps for n in ast.walk(s) if not isinstance(n, ast.Constant))
+    fields = (field for n in nodes for _, field in ast.iter_fields(n))
+    used = sum(name == part for field in fields for part in (field if isinstance(field, list) else [field]))
+    return plain[-1].value if plain and used == len(plain) else None
 
 # %% ../nbs/internals/results.ipynb #run-def
 _MAY_IMPORT = {'cmath', 'collections', 'decimal', 'fastcore.foundation', 'fractions', 'functools', 'itertools', 'math',
@@ -84,12 +109,9 @@ def _judge_code(id, source, run, parent):
     with suppress(ImportError, ValueError, OSError):
         import resource
         resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    steps, answer = _check_asked(id, source)
-    steps = [s for s in steps if not any(isinstance(n, ast.Name) and n.id in ('quiz', 'tasks') for n in ast.walk(s))
-             and not (isinstance(s, ast.ImportFrom) and s.module in ('pet_breeds', 'pathlib'))] # `Path` is given
-    last = [s.value for s in steps if isinstance(s, ast.Assign) and isinstance(answer, ast.Name)
-            and [getattr(t, 'id', '') for t in s.targets] == [answer.id]]
-    try: value = _unrun(last[-1] if last else answer)
+    body, answer = _check_asked(id, source)
+    steps = _needed(body, answer)
+    try: value = _unrun(isinstance(answer, ast.Name) and _assigned(answer.id, steps) or answer)
     except (ValueError, TypeError) as e:
         if not run: raise Failed('not run: read it') from e
         value = _value(steps, answer)
@@ -122,7 +144,7 @@ def _definitions(source, module):
     "{name: code} of a cell's functions, classes and imports; what a lesson exports is imported from its module"
     try: body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError): return {} # such as a cell with a command
-    lines, found, exported = source.splitlines(), {}, re.search(r'^#\|\s*export\b', source, re.M)
+    lines, found, exported = _lines(source), {}, re.search(r'^#\|\s*export\b', source, re.M)
     for node in body:
         if not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)): continue
         if name := getattr(node, 'name', None):
@@ -163,6 +185,10 @@ def _best_answers(folder, seconds):
     "{id: dict of verdict and code}, and {id: why} of those that are not right"
     found, reasons = {}, {}
     for id, source in _answers_in(folder):
+        if len(source) > LONGEST_CODE:
+            say(f'{id.upper()} is not handed in: with the functions that it uses, its cell has {len(source):,} characters; '
+                f'expected {LONGEST_CODE:,} at most. Shorten it, and run this cell again.')
+            continue
         verdict, why = check_source(id, source, seconds=seconds)
         if verdict == NONE or id in found and _worth(verdict) <= _worth(found[id]['verdict']): continue
         found[id], reasons[id] = dict(verdict=verdict, source=source), why
@@ -173,6 +199,12 @@ def _counts(verdicts):
     kinds = [v.partition(':')[0] for v in verdicts]
     kinds += [NONE]*(len(QUESTIONS)-len(kinds))
     return ', '.join(f'{kinds.count(kind)} {kind}' for kind in _RANK if kind in kinds)
+
+def _file_of(name):
+    "The name of a student's file: letters and digits of any script, with their marks, and at most 120 bytes of them"
+    kept = (c if c == '-' or unicodedata.category(c)[0] in 'LMN' else ' ' for c in name)
+    short = '_'.join(''.join(kept).split()).encode()[:120].decode(errors='ignore')
+    return f'{short or "results"}.json'
 
 def _is_results(file, name):
     "Whether a file holds results under a name"
@@ -190,8 +222,8 @@ def hand_in(
         return
     if not isinstance(name, str) or not re.search(r'\w', name):
         raise ValueError("give your name in quotes, such as hand_in('Ada Lovelace')")
-    folder, name = user_path(folder), one_line(name.strip(), 80)
-    file = folder/f"{re.sub(r'[^a-zA-Z0-9À-ɏ-]+', '_', name).strip('_')[:40] or 'results'}.json"
+    folder, name = user_path(folder), one_line(unicodedata.normalize('NFC', name.strip()), 80)
+    file = folder/_file_of(name)
     refuse_foreign(file, lambda there: _is_results(there, name), 'move it away, or add an initial to your name')
     found, reasons = _best_answers(folder, seconds)
     results = dict(made_by=MADE_BY, version=VERSION, package=pet_breeds.__version__, name=name, answers=found)
@@ -261,11 +293,16 @@ def check_again(
     return verdicts, unclear, noticed
 
 # %% ../nbs/internals/results.ipynb #gather-def
+_CLOSED = 'the folder cannot be read', 'it is a link to a folder, and no link is followed: put a copy in its place'
+
 def _all_files(folder):
-    "Each file below a folder that is not hidden, in order"
-    for where, folders, names in os.walk(folder):
+    "Each file below a folder that is not hidden, in order; and each folder below it that is a link, or is closed"
+    closed:list = []
+    for where, folders, names in os.walk(folder, onerror=lambda e: closed.append(Path(e.filename))):
         folders[:] = sorted(d for d in folders if d[0] != '.')
+        yield from (Path(where)/name for name in folders if os.path.islink(Path(where)/name))
         yield from (Path(where)/name for name in sorted(names) if name[0] != '.')
+    yield from closed
 
 def _student_row(file, results, run, seconds):
     "What the table says of a student, and the answers to read: {id: (code, why)}"
@@ -319,6 +356,7 @@ def gather(
     for file in _all_files(handed_in):
         name = file.relative_to(handed_in)
         try:
+            if file.is_dir(): raise ValueError(_CLOSED[file.is_symlink()])
             if file.suffix.lower() != '.json': raise ValueError('expected a file that ends in .json')
             row, read = _student_row(name, read_results(file), run, seconds)
         except ValueError as e: problems.append(f'{one_line(name)}: {e}')

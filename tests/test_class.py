@@ -129,6 +129,25 @@ def test_handed_in_again_the_own_file_is_replaced_and_no_other(handed_out, tmp_p
     assert capsys.readouterr().out.startswith('Put your name, in quotes')
 
 
+def test_names_in_every_script_give_a_file_each(tmp_path):
+    "Their marks stay, both ways to write an accent are one name, and a long name is cut between letters"
+    (tmp_path/'01_a.ipynb').write_text(json.dumps(dict(cells=[])))
+    names = {'Иван Петров': 'Иван_Петров', '王小明': '王小明', 'Nguyễn Văn An': 'Nguyễn_Văn_An', 'Jose\u0301  Di\u0301az': 'Jos\xe9_D\xedaz', 'प्रिया/../शर्मा': 'प्रिया_शर्मा',
+             'a-b:c*_d': 'a-b_c_d', '__': 'results', '明'*79: '明'*40}
+    for name in names: hand_in(name, tmp_path)
+    hand_in('Jos\xe9  D\xedaz', tmp_path)
+    assert {f.name for f in tmp_path.iterdir()} == {'01_a.ipynb', *(f'{name}.json' for name in names.values())}
+
+
+def test_a_long_answer_is_said_to_be_left_out(tmp_path, capsys):
+    "Since `gather` would not check it; a shorter one to the same question is handed in"
+    sources = ["quiz.q8.check('summary')", "quiz.q8.check('one_batch') # " + 'x'*results.LONGEST_CODE, "quiz.q9.check(False) # " + 'x'*results.LONGEST_CODE]
+    (tmp_path/'01_a.ipynb').write_text(json.dumps(dict(cells=[dict(cell_type='code', id='a', source=source) for source in sources])))
+    hand_in('Ada', tmp_path)
+    out = capsys.readouterr().out
+    assert list(read_results(tmp_path/'Ada.json')['answers']) == ['q8'] and 'Q9 is not handed in: ' in out and 'expected 20,000 at most' in out
+
+
 def test_the_better_of_two_answers_counts(tmp_path, capsys):
     right, wrong = "answer = 'summary'\nquiz.q8.check(answer)", "answer = 'show_batch'\nquiz.q8.check(answer)"
     for i, sources in enumerate(((wrong, right), (right, wrong))):
@@ -152,6 +171,28 @@ def test_the_better_of_two_answers_counts(tmp_path, capsys):
 def test_the_verdict_on_a_cell(id, source, verdict): assert check_source(id, source)[0] == verdict
 
 
+@pytest.mark.parametrize('id, source, verdict', [
+    ('q20', 'x = [1e-6, 5.05e-5, 1e-4]\nx[1] = 1e-5\nquiz.q20.check(x)', 'right'), ('q20', 'x = [1e-6, 1e-5, 1e-4]\nx[1] = 5.05e-5\nquiz.q20.check(x)', 'wrong: linear'),
+    ('q20', 'x = [1e-6]\nx.append(1e-5)\nx += [1e-4]\nquiz.q20.check(answer=x)', 'right'), ('q20', 'x = [1e-6, 5.05e-5, 1e-4]\ny = x\ny[1] = 1e-5\nquiz.q20.check(x)', 'right'),
+    ('q8', "a = 'show_batch'\nif True:\n    a = 'summary'\nquiz.q8.check(a)", 'right'), ('q8', "a = 'show_batch'\na, b = 'summary', 1\nquiz.q8.check(a)", 'right'),
+    ('q8', "a = 'summary'\nfor a in ['show_batch']: pass\nquiz.q8.check(a)", 'wrong'), ('q8', "a = 'show_batch'\nquiz.q8.check(a)\na = 'summary'\na = quiz.q8.check(a)", 'right'),
+    ('q8', "a = 'summary'\nimport math as a\nquiz.q8.check(a)", UNCLEAR), ('q8', "a = 'summary'\nfor a in ['show_batch']: quiz.q8.check(a)", UNCLEAR),
+    ('q8', "a = 'summary'\nif quiz.q9.check(False): a = 'show_batch'\nquiz.q8.check(a)", UNCLEAR), ('q8', "a = 'summary'\n(lambda a: quiz.q8.check(a))('show_batch')", UNCLEAR),
+    ('q7', "quiz.q7.check(answer='show_batch')", 'right'), ('q7', 'quiz.q7.check(seconds=3, answer="""\n%% show_batch\n""")', 'right'), ('q7', '!ls\nquiz.q7.check(seconds=3)', UNCLEAR),
+    *[('q7', f"# pasted{mark}a note\nquiz.q7.check('show_batch{mark}')", 'right') for mark in '\u2028\u2029\x85\x0b\x0c\x1e']])
+def test_an_answer_has_the_value_that_its_cell_gives_it(id, source, verdict):
+    "However the cell changes a name, and whatever a line of it holds"
+    assert check_source(id, source)[0].startswith(verdict)
+
+
+def test_what_an_answer_uses_is_cut_out_where_it_stands():
+    "Marks at which Python ends no line do not shift the code of a function"
+    for end in ('\n', '\r\n'):
+        for mark in '\u2028\x85\x0c':
+            code = f'def twice(x):{end}    "two{mark}times"{end}    return 2*x'
+            assert results._definitions(f"note = 'a{mark}b'{end}{code}{end}y = 1", None)['twice'] == code.replace('\r', '')
+
+
 @pytest.mark.parametrize('code, uses', [
     ('open("thesis.tex", "w")', 'open'), ('x = __import__("os")', '__import__'), ('import os', 'os'), ('from shutil import rmtree', 'shutil'),
     ('from math import *', '*'), ('from . import x', 'None'), ('().__class__', '__class__'), ('torch.load("x")', 'load'), ('pd.read_pickle("x")', 'read_pickle'),
@@ -167,7 +208,7 @@ def test_code_that_reaches_beyond_arithmetic_is_not_run(code, uses):
 
 def test_without_running_only_what_can_be_read_is_judged():
     assert check_source('q20', RIGHT['q20'], run=False)[0] == check_source('q7', RIGHT['q7'], run=False)[0] == 'right'
-    assert check_source('q10', FUNCTIONS['q10'], run=False) == (UNCLEAR, 'not run: read it')
+    for id, source in (('q10', FUNCTIONS['q10']), ('q20', RIGHT['q20'].replace('\n', '\nanswer[1] = 5e-5\n'))): assert check_source(id, source, run=False) == (UNCLEAR, 'not run: read it')
 
 
 # Files of any kind
@@ -194,6 +235,7 @@ def test_hostile_files_get_a_line_each_and_stop_nothing(tmp_path, capsys):
     os.mkfifo(folder/'pipe.json')
     (folder/'zero.json').symlink_to('/dev/zero')
     (folder/'nothing.json').symlink_to(tmp_path/'far')
+    (folder/'group').symlink_to(tmp_path, target_is_directory=True)
     (folder/'.hidden.json').write_text('x')
     (folder/'good.json').write_bytes(b'\xef\xbb\xbf' + as_json(q8=entry("quiz.q8.check('summary')")).encode()) # as an editor on Windows saves it
     (folder/'formula.json').write_text(as_json('=HYPERLINK("http://x")', q7=5, q8=entry(7), q9=entry('x'*30_000), q1='a', **{'\x1b[2J': entry('')}))
@@ -201,7 +243,7 @@ def test_hostile_files_get_a_line_each_and_stop_nothing(tmp_path, capsys):
     gather(folder, tmp_path/'class')
     out, rows = capsys.readouterr().out, rows_of(tmp_path/'class')
     not_read = out.partition('Not read:\n')[2].partition('\n\n')[0].splitlines()
-    assert len(not_read) == len(HOSTILE) + 3 and '\x1b' not in out and 'hidden' not in out
+    assert len(not_read) == len(HOSTILE) + 4 and 'group: it is a link to a folder, and no link is followed' in out and '\x1b' not in out and 'hidden' not in out
     for name, (_, says) in HOSTILE.items(): assert any(says in line for line in not_read if line.strip().startswith(name[0])), name
     assert sum('it is no regular file' in line for line in not_read) == 3
     assert [row['q8'] for row in rows.values()].count('right') == 2 and len(rows) == 3
