@@ -17,7 +17,7 @@ from unittest.mock import patch
 from .core import check_number, count_of, hidden_beside, one_line, put_in_place, require, say, user_path
 from .export import onnx_model
 from .figures import COLORS
-from .photos import any_photo
+from .photos import any_photo, as_rgb
 from .predict import Predictor
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -54,7 +54,8 @@ def take(
         for f in folder.glob('tmp*'): # Gradio leaves an empty file for each one that it hands over
             if f.is_file() and not f.stat().st_size: f.unlink(missing_ok=True)
     try: pixels, probs, over = answer(data)
-    except (OSError, ValueError, MemoryError) as e: return '', f'No answer: {e}', {}
+    except Exception as e: # a file may make Pillow, or the network, raise anything
+        return '', f'No answer: {str(e) or type(e).__name__}', {}
     def picture(image, alt):
         ImageOps.contain(image, (240, 240)).save(out := io.BytesIO(), 'JPEG', quality=90)
         url = f'data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}'
@@ -111,14 +112,20 @@ def answerer(
         return pixels, probs, heat(pixels, maps[one]-maps[other], predictor.prep.fit, 240)
     return answer
 
+_UNKNOWN = 'How often this model is right is not known'
+
 def model_facts(
     report:str, # a folder that `pet_breeds --out` wrote
 )->str: # a few sentences
     "How good a model is, as its report says"
     from pet_breeds.report import result_line
-    try: return result_line(json.loads((user_path(report)/'metrics.json').read_text(encoding='utf-8')))
-    except (OSError, ValueError, LookupError):
-        return 'How often this model is right is not known: it has no metrics.json.'
+    from safetensors import safe_open
+    try:
+        m = json.loads((user_path(report)/'metrics.json').read_text(encoding='utf-8'))
+        with safe_open(user_path(report)/'model.safetensors', 'np') as f: sha = f.metadata()['sha256']
+        if m['model_sha256'] != sha: return f'{_UNKNOWN}: the metrics.json beside it is of another model.'
+        return result_line(m)
+    except Exception: return f'{_UNKNOWN}: it has no metrics.json that says so.' # which may hold anything
 
 def _check_app(host, port, unsure, space):
     check_number('--unsure', unsure, 0, 1, whole=False)
@@ -211,14 +218,12 @@ def upright(
     "The pixels of a photo, upright and on white, with Pillow alone. Raises what Pillow raises"
     try: im = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError: raise ValueError('this is no photo in a known format') from None
-    turn, halvings = im.getexif(), lambda: max(1, min(im.size)//item).bit_length()-1
+    halvings = lambda: max(1, min(im.size)//item).bit_length()-1
     im.draft(im.mode, (im.width >> halvings(), im.height >> halvings())) # a large JPEG is decoded smaller at once
-    if im.has_transparency_data:
-        im = im.convert('RGBA')
-        im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
-    im = im.convert('RGB').reduce(2**halvings())
-    im.getexif().update(turn)
-    return np.array(ImageOps.exif_transpose(im))
+    ways = 'FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90'.split()
+    rgb = as_rgb(im).reduce(2**halvings())
+    turn = im.getexif().get(0x0112, 1) # only now: Pillow turns a TIFF as it decodes it
+    return np.array(rgb.transpose(Image.Transpose[ways[turn-2]]) if turn in range(2, 9) else rgb)
 
 # %% ../nbs/internals/app.ipynb #write-space
 def _refuse_space(folder):
@@ -237,7 +242,7 @@ def write_space(
     _refuse_space(dest)
     from pet_breeds.maps import heat
     from pet_breeds.warp import crop_box
-    facts, parts = model_facts(report), (verdict, two_best, take, make_page, upright, crop_box, heat)
+    facts, parts = model_facts(report), (verdict, two_best, take, make_page, as_rgb, upright, crop_box, heat)
     functions = '\n'.join(inspect.getsource(part) for part in parts)
     with hidden_beside(dest) as work:
         new = work/'new'

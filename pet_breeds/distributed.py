@@ -15,8 +15,8 @@ def _world(): return int(os.environ.get('WORLD_SIZE') or 1)
 
 def is_main(
 )->bool: # True as well where there is only one process
-    "Is this process 0, the one that speaks and writes?"
-    return int(os.environ.get('RANK') or 0) == 0
+    "Is this process 0, the one that speaks and writes? A RANK without a WORLD_SIZE is no launcher's"
+    return _world() < 2 or int(os.environ.get('RANK') or 0) == 0
 
 # %% ../nbs/internals/distributed.ipynb #check-launch
 def check_launch():

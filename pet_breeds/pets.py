@@ -346,8 +346,9 @@ def write(self:Run)->Path: # the folder
             new.mkdir()
             (new/'index.html').write_text(report.page(self), encoding='utf-8', errors='backslashreplace')
             self.metrics['tables'] = saving.save_tables(report.tables(self), new) # to know them again
-            (new/'metrics.json').write_text(json.dumps(self.metrics, indent=1), encoding='utf-8')
             saving.save_model(self.learn, new)
+            self.metrics['model_sha256'] = json.loads((new/'model.json').read_text('utf-8'))['sha256'] # of this model
+            (new/'metrics.json').write_text(json.dumps(self.metrics, indent=1), encoding='utf-8')
             self.report = put_in_place(new, self.out, lambda out: saving.foreign_content(out) is None)
         if self.plan['epochs']: remove_checkpoint(self.checkpoint) # else it is of another run
         if self.report != self.out: say(f'{self.out.name} holds something else by now, so it stays as it is')

@@ -99,12 +99,6 @@ def find_photos(
     raise ValueError(f"no photos in {str(path)!r}: expected files ending in {', '.join(_suffixes()[:6])}, ...{said}")
 
 # %% ../nbs/internals/photos.ipynb #rgb-def
-def _eight_bits(im):
-    "A gray image of 16 bits with 8: the upper 8 of those that are in use, which are 8, 12 or 16"
-    values = np.asarray(im)
-    lower = next(bits-8 for bits in (8, 12, 16) if values.max() < 2**bits)
-    return Image.fromarray((values >> lower).astype(np.uint8))
-
 def as_rgb(
     im:Image.Image, # of any mode
 )->Image.Image: # the same image if it is RGB
@@ -112,7 +106,10 @@ def as_rgb(
     low, high = im.getextrema() if im.mode == 'I' else (0, 0)
     if im.mode == 'F' or low < 0 or high > 65535:
         raise ValueError(f'{im.mode} has 32 bits a pixel and does not say which value is white: save it with 8 or 16')
-    if im.mode.startswith('I'): return _eight_bits(im).convert('RGB')
+    if im.mode.startswith('I'): # the upper 8 of the bits that are in use, which are 8, 12 or 16
+        values = np.asarray(im)
+        lower = next(bits-8 for bits in (8, 12, 16) if values.max() < 2**bits)
+        return Image.fromarray((values >> lower).astype(np.uint8)).convert('RGB')
     deep = any(';16' in str(part) for part in getattr(im, 'tile', ()))
     if im.has_transparency_data:
         im = im.convert('RGBA')

@@ -37,7 +37,7 @@ def report(drawn, tmp_path_factory):
     learn = make_learner(pets_dls(drawn, bs=8, size=64, seed=1), head='linear')
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, 2e-3)
     report = save_model(learn, tmp_path_factory.mktemp('app')/'report')
-    (report/'metrics.json').write_text(json.dumps(METRICS))
+    (report/'metrics.json').write_text(json.dumps({**METRICS, 'model_sha256': Predictor(report).about['sha256']}))
     return report
 
 
@@ -201,6 +201,16 @@ def test_photos_for_the_space_are_read_as_ours(turn):
     for data in (encoded(im, 'PNG', exif=exif), encoded(im.convert('L'), 'PNG', exif=exif),
                  encoded(im.convert('RGBA').rotate(20), 'PNG', exif=exif), encoded(im.quantize(60), 'GIF')):
         np.testing.assert_array_equal(upright(data, 100), any_photo(data, 100))
+    gray = np.asarray(im.convert('L')).astype(np.uint16)
+    for format in ('PNG', 'TIFF'):
+        for deep in (gray, gray*16, gray*257):
+            data = encoded(Image.fromarray(deep), format, exif=exif)
+            np.testing.assert_array_equal(upright(data, 100), any_photo(data, 100))
+            assert 60 < upright(data, 100).mean() < 200, 'neither black nor white'
+    for odd in (encoded(Image.fromarray(gray.astype(np.float32)), 'TIFF'), encoded(Image.fromarray(gray.astype(np.int32)*9999), 'TIFF'), encoded(im, 'PNG', exif=b'Exif\0\0no such thing')):
+        for read in (upright, any_photo): pytest.raises((ValueError, SyntaxError), read, odd, 100)
+    data = encoded(im, 'JPEG', exif=b'Exif\0\0no such thing')
+    assert upright(data, 100).shape == any_photo(data, 100).shape
     data = encoded(im, 'JPEG', exif=exif, quality=95)
     ours = any_photo(data, 100)
     assert upright(data, 100).shape == ours.shape and np.abs(upright(data, 100).astype(int)-ours).mean() < 2
@@ -230,6 +240,27 @@ def test_only_uploads_are_read_and_deleted(tmp_path, monkeypatch):
     for path in (tmp_path/'mine.jpg', tmp_path/'uploads'/'..'/'mine.jpg'):
         with pytest.raises(ValueError, match='not an uploaded file'): app.take(str(path), lambda data: pytest.fail('read'), .5)
     assert (tmp_path/'mine.jpg').read_bytes() == b'mine'
+
+
+@pytest.mark.parametrize('error, says', [(SyntaxError('not a TIFF file'), 'not a TIFF file'), (Image.DecompressionBombError('too large'), 'too large'), (MemoryError(), 'MemoryError')])
+def test_whatever_a_file_causes_the_page_answers(error, says, tmp_path, monkeypatch):
+    def fail(data): raise error
+    monkeypatch.setenv('GRADIO_TEMP_DIR', str(tmp_path))
+    (tmp_path/'a').mkdir()
+    (tmp_path/'a'/'photo.png').write_bytes(b'1')
+    assert app.take(tmp_path/'a'/'photo.png', fail, .5) == ('', f'No answer: {says}', {}) and os.listdir(tmp_path) == []
+
+
+def test_facts_are_of_this_model(report, drawn, tmp_path):
+    "Another model that somebody saved into the report, an older report, and files that are no metrics"
+    other = make_learner(pets_dls(drawn, bs=8, size=64, seed=1), head='linear')
+    shutil.copytree(report, tmp_path/'report')
+    assert model_facts(tmp_path/'report').startswith('Error rate 0.125')
+    save_model(other, tmp_path/'report')
+    assert model_facts(tmp_path/'report').endswith('is not known: the metrics.json beside it is of another model.')
+    for text in ('[]', 'null', '7', '{', json.dumps(METRICS), json.dumps(dict.fromkeys(METRICS))):
+        (tmp_path/'report'/'metrics.json').write_text(text)
+        assert model_facts(tmp_path/'report').startswith('How often this model is right is not known: '), text
 
 
 def test_it_ends_with_the_interrupt(report, capsys, monkeypatch):

@@ -198,6 +198,13 @@ def one_of_two(monkeypatch):
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.parametrize('world', [None, '1', '', '2'])
+@pytest.mark.parametrize('rank', [None, '0', '3', ''])
+def test_a_process_alone_speaks_and_writes_whatever_its_rank(world, rank, monkeypatch):
+    for name, value in dict(WORLD_SIZE=world, RANK=rank).items(): monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
+    assert is_main() == (world != '2' or rank != '3')
+
+
 ENDS = {'none': None, 'value': ValueError('x'), 'memory': torch.OutOfMemoryError('x'), 'number': FloatingPointError('x'),
         'interrupt': KeyboardInterrupt(), 'exit': SystemExit(3), 'bug': RuntimeError('mat1 and mat2')}
 
