@@ -13,7 +13,7 @@ from .core import count_of, nearest, one_line, user_path
 from .fixes import fix_labels
 from .labels import folder_label, label_or_none, name_label, regex_label
 from .photos import find_photos, left_out, look_at, photo_top
-from .tables import one_spelling, own_split, part_names, table_labels, tidy_label
+from .tables import one_spelling, own_split, part_names, read_table, split_names, table_labels, tidy_label
 import pandas as pd
 
 # %% ../nbs/internals/inventory.ipynb #by-rule-def
@@ -39,22 +39,22 @@ def _advice(places):
             return f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}, ...'
     return "rename them, or give a rule of your own (--labels 're:PATTERN') or a CSV file"
 
-def _own_parts(places):
+def _own_parts(places, split):
     "For each place 'train', 'valid' or 'test' by its first folder, and the place without that. Raises ValueError"
     tops = [place.parts[0] if len(place.parts) > 1 else '' for place in places]
-    split = {t: part_names[t.casefold()] for t in tops if t.casefold() in part_names}
-    if not split: return None, places
-    others = [one_line(t, 40) or 'photos without a folder' for t in sorted(set(tops) - set(split))]
-    if others or 'train' not in split.values():
-        raise ValueError(f"the folder {one_line(min(split))!r} looks like a part of a split, and beside it "
+    parts = {t: part_names[t.casefold()] for t in tops if t.casefold() in part_names}
+    if not parts: return None, places
+    others = [one_line(t, 40) or 'photos without a folder' for t in sorted(set(tops) - set(parts))]
+    if others or split and 'train' not in parts.values():
+        raise ValueError(f"the folder {one_line(min(parts))!r} looks like a part of a split, and beside it "
                          f"{'are' if others else 'is no folder train'} {', '.join(others[:3])}".rstrip() +
                          ': put all photos into the folders train, valid and test, or rename it if it is a breed')
-    return [split[t] for t in tops], [place.relative_to(t) for place, t in zip(places, tops)]
+    return [parts[t] for t in tops], [place.relative_to(t) for place, t in zip(places, tops)]
 
-def _by_rule(path, labels):
+def _by_rule(path, labels, split):
     "Files and labels by a rule, and what was written where the label is"
     files, top, rule = find_photos(path), photo_top(path), _rule_of(labels)
-    parts, places = _own_parts([f.relative_to(top) for f in files])
+    parts, places = _own_parts([f.relative_to(top) for f in files], split)
     found = [label_or_none(rule, place if isinstance(labels, str) else f) for f, place in zip(files, places)]
     left = [f for f, label in zip(files, found) if label is None]
     if 3*len(left) > len(files):
@@ -65,7 +65,7 @@ def _by_rule(path, labels):
     written = {'folder': lambda p: p.parent.name, 'name': lambda p: p.name.rpartition('_')[0]}.get(labels)
     table = pd.DataFrame(dict(file=files, label=[label if label is None else tidy_label(label) for label in found]))
     table['written'] = [written(p) for p in places] if written else table.label
-    if parts: table = own_split(table, parts)
+    if parts and split: table = own_split(table, parts)
     table = table[table.label.notna()].reset_index(drop=True)
     table.attrs['skipped'] = left
     return table
@@ -106,23 +106,27 @@ def _odd_folders(table):
                                        "give --labels 're:^([^/]+)/'"), True
 
 # %% ../nbs/internals/inventory.ipynb #by-table-def
-def _by_table(path, table):
+def _by_table(path, table, split):
     "Files and labels from a table; its paths start at `path` or at `path`/images"
     if not isinstance(table, pd.DataFrame):
         csv = [p for p in (user_path(table, 'labels'), path/table) if p.is_file()]
         if not csv: raise FileNotFoundError(f"labels={one_line(table)!r}: expected {', '.join(LABEL_RULES)} or a CSV "
                                             f"file, and there is no such file{nearest(table, LABEL_RULES)}")
         table = csv[0]
+    if not split:
+        table = read_table(table)
+        table = table.loc[:, [str(c).strip().lower() not in split_names for c in table.columns]]
     return table_labels(table, [path, path/'images'])
 
 def labeled_photos(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
     labels='name', # as for `photo_table`
     fixes=(), # as for `photo_table`
+    split:bool=True, # False: all photos, whatever part of a split they are in, and whether there are any to train on
 )->pd.DataFrame: # as from `photo_table`, of any number of breeds and without findings
     "Photos and their labels. Raises ValueError for no photos or no labels, FileNotFoundError for no file"
     path = user_path(path)
-    table = _by_table(path, labels) if _rule_of(labels) is None else _by_rule(path, labels)
+    table = (_by_table if _rule_of(labels) is None else _by_rule)(path, labels, split)
     if fixes: table = fix_labels(table, fixes, path)
     table['label'] = one_spelling(list(table.label))
     if test := table.attrs.get('test'): # spelled in the same way

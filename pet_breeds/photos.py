@@ -218,11 +218,14 @@ def any_photo(
     if not isinstance(photo, Image.Image):
         array = np.asarray(photo)
         if array.ndim == 3 and hasattr(photo, 'permute'): array = np.moveaxis(array, 0, 2)
-        if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
+        shaped = array.ndim in (2, 3) and array.shape[2:] in ((), (3,), (4,)) and array.size
+        if array.dtype != np.uint8 or not shaped:
             raise ValueError('expected a path, bytes, a PIL image or an array (height, width, 3) of uint8, got '
                              f'{type(photo).__name__} {array.dtype} {array.shape}')
         photo = Image.fromarray(np.ascontiguousarray(array))
-    return photo_pixels(photo, item)
+    with refusing('a photo', 'cannot be read'):
+        if 0 in photo.size: raise ValueError(f'it has {photo.width} x {photo.height} pixels')
+        return photo_pixels(photo, item)
 
 # %% ../nbs/internals/photos.ipynb #check-one-def
 def _oddities(im, mode, file, min_side):

@@ -85,9 +85,8 @@ def _labels_of(photos, labels):
     for p in photos:
         if not isinstance(p, (str, os.PathLike)) or not user_path(p).is_dir():
             raise ValueError(f'--labels {one_line(labels, 60)}: expected folders of photos, got {one_line(p, 60)}')
-        table = labeled_photos(p, labels)
-        test = table.attrs.get('test') or dict(file=[], label=[])
-        found.update(zip([*table.file, *test['file']], [*table.label, *test['label']]))
+        table = labeled_photos(p, labels, split=False)
+        found.update(zip(table.file, table.label))
     return found
 
 # %% ../nbs/internals/predict.ipynb #parts
@@ -152,7 +151,7 @@ def predict_pets(
     "The most probable breed for each photo. Raises FileNotFoundError, or ValueError if no photo can be read"
     _check_answers(top, unsure)
     given, other = _listed(photos := _as_list(photos))
-    known = _labels_of(photos, labels) if labels else None
+    known = None if labels is None else _labels_of(photos, labels)
     parts = _in_parts(Predictor(model, len(given)), given, other, known, top, unsure)
     return tuple(pd.concat(tables, ignore_index=True) for tables in zip(*parts))
 
@@ -225,6 +224,12 @@ def _from_input(photos):
     lines = [line for line in text.split('\0' if '\0' in text else '\n') if line]
     return [p for photo in photos for p in (lines if photo == '-' else [photo])]
 
+def _count_once(preds, counts, seen):
+    "Count the label and the answer of each photo that is not among those seen; returns how many are"
+    new = [f not in seen and not seen.add(f) for f in map(os.path.realpath, preds.file)]
+    counts.update(zip(preds.label[new], preds.breed[new]))
+    return len(new)-sum(new)
+
 def print_predictions(
     model:str, # a folder that `pet_breeds --out` wrote
     photos:list, # photos, and folders whose photos are all taken; - reads paths from the standard input, one a line
@@ -237,17 +242,17 @@ def print_predictions(
     "Write a prediction for each photo, as CSV or JSON: file, breed, prob. How many are right is said at the end"
     _check_answers(top, unsure)
     counts:Counter = Counter()
-    format, first = _format_of(out, format), True
+    format, first, seen, again = _format_of(out, format), True, {*()}, 0
     with _writer(out) as write:
         photos = _from_input(photos)
         given, other = _listed(photos)
-        known = _labels_of(photos, labels) if labels else None # before a model is loaded
+        known = None if labels is None else _labels_of(photos, labels) # before a model is loaded
         predictor = Predictor(model, len(given))
         quiet = None if out or not sys.stdout.isatty() else True # None: a bar where the messages go to a terminal
         with tqdm(total=len(given), unit='photo', disable=quiet, leave=False) as bar:
             for preds, bad in _in_parts(predictor, given, other, known, top, unsure):
                 if len(preds): write(_text(preds, format, first, out))
-                if known is not None: counts.update(zip(preds.label, preds.breed))
+                if known is not None: again += _count_once(preds, counts, seen)
                 bar.clear()
                 for r in bad.itertuples():
                     say(f'pet_breeds_predict: skipped {one_line(r.file)}: {r.detail}', file=sys.stderr)
@@ -255,4 +260,5 @@ def print_predictions(
                 first = False
         if format == 'json': write(']')
     if known is not None:
-        for line in label_lines(counts, predictor.vocab): say(line, file=None if out else sys.stderr)
+        repeated = [f'not counted: {count_of(again, "photo")} given once more'] if again else []
+        for line in (*label_lines(counts, predictor.vocab), *repeated): say(line, file=None if out else sys.stderr)

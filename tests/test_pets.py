@@ -19,7 +19,7 @@ from pet_breeds import weights as weights_module
 from pet_breeds.core import comments
 from pet_breeds.measure import looked_at
 from pet_breeds.pets import Config, Run, check_out, command, plan_run, run_pets, short_path
-from pet_breeds.saving import REPORT_FILES
+from pet_breeds.saving import REPORT_FILES, load_model
 from pet_breeds.predict import predict_pets
 
 QUICK = dict(arch='stub', epochs=1, freeze_epochs=0, size=32, bs=4, lr='1e-2', precision='fp32')
@@ -247,7 +247,7 @@ def test_any_two_options_together(options, photos, monkeypatch, capsys):
     epochs = 0 if run.epochs is None else len(run.epochs)
     assert epochs == m['epochs'] + m['freeze_epochs'] and (epochs > 0) == bool(m['lr'])
     assert (run.finder is not None) == (epochs > 0 and (asked['finder'] or asked['lr'] == 'valley'))
-    assert json.loads((run.report/'metrics.json').read_text()) == json.loads(json.dumps(m))
+    assert json.loads((run.report/'metrics.json').read_text()) == json.loads(json.dumps(m)) and m['model_sha256'] == load_model(run.report)[1]['sha256']
     assert (m['command'] is None) == (options['labels'] == 'frame')
     fitted = m['head'] == 'linear' and m['weights'] != 'none'
     assert bool(m['folds']) == (fitted and not epochs)

@@ -12,11 +12,13 @@ import conftest
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pet_breeds import predict
 from pet_breeds.cli import main_predict
 from pet_breeds.data import pets_dls
 from pet_breeds.interpret import error_interval
+from pet_breeds.inventory import photo_table
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_learner
 from pet_breeds.predict import Predictor, label_lines, predict_pets
@@ -101,6 +103,45 @@ def test_folders_of_any_rule(report, drawn, here, capsys):
     for folder, rule in (('folders', 'folder'), ('split', 'folder'), (drawn, 're:^([A-Za-z]+)_'), (drawn, 'pets.csv')):
         _, err = told(capsys, report, folder, '--labels', rule)
         assert err[0].startswith(f'right: {want} of 40 photos'), (rule, err)
+
+
+def test_a_table_or_folders_with_a_test_set_alone(report, drawn, here, capsys):
+    "Nothing is trained, so no photo to train on is needed; a table in memory does as well as its file"
+    photos, rule = sorted((drawn/'images').iterdir()), 'test_set.csv'
+    table = pd.DataFrame(dict(file=[f.name for f in photos], label=list(map(name_label, photos)), split='test'))
+    table.to_csv(rule, index=False)
+    for f in photos:
+        Path(f'only/test/{name_label(f)}').mkdir(parents=True, exist_ok=True)
+        shutil.copy(f, f'only/test/{name_label(f)}')
+    want = list(map(name_label, photos))
+    for folder, labels in ((drawn, rule), (drawn, table), (drawn, table.assign(Fold=3).drop(columns='split')), ('only', 'folder'), (drawn, name_label)):
+        assert sorted(predict_pets(report, folder, labels=labels)[0].label) == sorted(want)
+    _, err = told(capsys, report, drawn, '--labels', rule)
+    assert err[0].startswith('right: ') and ' of 40 photos' in err[0]
+    with pytest.raises(ValueError, match='expected some to train on'): photo_table(drawn, table)
+    with pytest.raises(ValueError, match='is no folder train'): photo_table('only', 'folder')
+
+
+def test_a_photo_given_twice_counts_once(report, drawn, here, capsys, monkeypatch):
+    "By any path, over all parts; its row is written each time, and the first label counts"
+    monkeypatch.setattr(Predictor, '__init__', small_parts(Predictor.__init__))
+    shutil.copytree(drawn/'images', 'pets/pug')
+    Path('link').symlink_to('pets')
+    once, err = told(capsys, report, 'pets', '--labels', 'name')
+    for folders, n in ((['pets', 'pets/../pets'], 40), (['pets', 'pets/pug', 'link'], 80)):
+        out, more = told(capsys, report, *folders, '--labels', 'name')
+        assert len(out.splitlines()) == 41+n and more == [*err, f'not counted: {n} photos given once more']
+    assert err[0].split(',')[0].endswith('of 40 photos')
+
+
+def test_one_bad_image_in_memory_is_a_row_and_the_others_are_answered(report, drawn):
+    photo = drawn/'images'/'pug_1.jpg'
+    cut = io.BytesIO(photo.read_bytes()[:9_000])
+    with Image.open(photo) as whole:
+        odd = [Image.open(cut), np.zeros((0, 5, 3), np.uint8), np.zeros((5, 0), np.uint8), Image.new('RGB', (0, 5)), Image.new('F', (9, 9)), np.zeros((9, 9)), b'']
+        good, bad = predict_pets(report, [whole, *odd, photo])
+    assert list(good.file) == ['photo 1', str(photo)] and good.prob[0] == good.prob[1]
+    assert list(bad.file) == [f'photo {i}' for i in range(2, 9)] and bad.detail.astype(bool).all() and 'truncated' in bad.detail[0]
 
 
 def test_what_does_not_count_is_said(report, drawn, here, capsys):
