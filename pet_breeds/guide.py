@@ -144,7 +144,8 @@ def hand_out(
     if guide is not None:
         guide = new_place(guide)
         if os.path.lexists(guide): raise ValueError(f'{guide}: there is something already; give a new name')
-        if empty_place(dest) in guide.parents: raise ValueError(f'{guide}: this is in the folder of the students')
+        if empty_place(dest).resolve() in (guide.resolve(), *guide.resolve().parents):
+            raise ValueError(f'{guide}: this is the folder of the students, or in it; give another name')
         text = teachers_guide(nbs)
     dest = write_student(dest, nbs, locked)
     if guide is not None:

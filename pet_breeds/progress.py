@@ -89,7 +89,7 @@ def _set_aside():
 def read_progress()->dict: # {question: {tries, solved}}; by_you: the learner compared the points; review, reviewed
     "What was tried and solved so far; ValueError for the file of a later version"
     try: kept = _read_or_none()
-    except FileNotFoundError: return {}
+    except (FileNotFoundError, NotADirectoryError): return {} # it is not there, nor is its folder
     if kept is None:
         _set_aside()
         return {}

@@ -153,7 +153,7 @@ class Exercise:
 
     def _remember(self, ok, by_you=False):
         try: remember(self.id, ok, by_you)
-        except OSError as e: say(f'progress is not kept: {explain(e)}')
+        except (OSError, ValueError) as e: say(f'progress is not kept: {explain(e)}') # the verdict is shown in any case
 
     def solved(self)->Note: # one line
         "Record that you compared your answer with the points and found them made; kept apart from what a check found"

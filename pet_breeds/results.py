@@ -124,6 +124,7 @@ def _judge_code(id, source, run, parent):
 
 # %% ../nbs/internals/results.ipynb #check-def
 NONE, UNCLEAR = 'not answered', "can't tell"
+LONGEST_CODE = 20_000 # characters of an answer
 
 def check_source(
     id:str, # of a question
@@ -137,8 +138,7 @@ def check_source(
         except (Failed, RecursionError, MemoryError) as e: verdict, why = UNCLEAR, str(e)
     return verdict, one_line(why) if why else ''
 
-# %% ../nbs/internals/results.ipynb #hand-in-def
-LONGEST_CODE = 20_000 # characters of an answer
+# %% ../nbs/internals/results.ipynb #answers-def
 _ASKED, _RANK = re.compile(r'\bquiz\.(\w+)\.check\('), ('right', 'wrong', UNCLEAR, NONE)
 
 def _definitions(source, module):
@@ -180,6 +180,7 @@ def _answers_in(folder):
             known.update(_definitions(cell['source'], module))
             for ours in ('quiz', 'tasks'): known.pop(ours, None) # not needed to check an answer again
 
+# %% ../nbs/internals/results.ipynb #hand-in-def
 def _worth(verdict): return ('wrong', UNCLEAR, 'right').index(verdict.partition(':')[0])
 
 def _best_answers(folder, seconds):
@@ -201,7 +202,7 @@ def _counts(verdicts):
     kinds += [NONE]*(len(QUESTIONS)-len(kinds))
     return ', '.join(f'{kinds.count(kind)} {kind}' for kind in _RANK if kind in kinds)
 
-def _file_of(name):
+def _results_name(name):
     "The name of a student's file: letters and digits of any script, with their marks, and at most 120 bytes of them"
     kept = (c if c == '-' or unicodedata.category(c)[0] in 'LMN' else ' ' for c in name)
     short = '_'.join(''.join(kept).split()).encode()[:120].decode(errors='ignore')
@@ -224,7 +225,7 @@ def hand_in(
     if not isinstance(name, str) or not re.search(r'\w', name):
         raise ValueError("give your name in quotes, such as hand_in('Ada Lovelace')")
     folder, name = user_path(folder), one_line(unicodedata.normalize('NFC', name.strip()), 80)
-    file = folder/_file_of(name)
+    file = folder/_results_name(name)
     refuse_foreign(file, lambda there: _is_results(there, name), 'move it away, or add an initial to your name')
     found, reasons = _best_answers(folder, seconds)
     results = dict(made_by=MADE_BY, version=VERSION, package=pet_breeds.__version__, name=name, answers=found)

@@ -32,8 +32,9 @@ def report_arch(
     page = file.with_name('model.json') # in reports of the first format the description is there
     with refusing(file, 'cannot be read as weights'):
         with safe_open(file, 'pt') as f: text = (f.metadata() or {}).get('about')
-        if text is None and file.name == 'model.safetensors' and page.is_file(): text = page.read_text(encoding='utf-8')
-        about = json.loads(text or '{}')
+        if text is None and file.name == 'model.safetensors' and page.is_file(): text = page.read_bytes()
+        try: about = json.loads(text or '{}')
+        except ValueError: return None # somebody else's description
         ours = isinstance(about, dict) and str(about.get('format')).startswith('pet_breeds ')
         return about['arch'] if ours else None
 

@@ -321,7 +321,8 @@ def test_hand_out_writes_both_or_nothing(tmp_path, monkeypatch):
     for dest, page, says in (('new', 'guide.md', 'something already'), ('full', 'new.md', 'something already'), ('new', 'no/new.md', 'no such folder')):
         with pytest.raises((ValueError, FileNotFoundError), match=says): hand_out(tmp_path/dest, NBS, guide=tmp_path/page)
     (tmp_path/'empty').mkdir()
-    with pytest.raises(ValueError, match='in the folder of the students'): hand_out(tmp_path/'empty', NBS, guide=tmp_path/'empty'/'guide.md')
+    for dest, page in (('empty', 'empty/guide.md'), ('new', 'new'), ('new', 'empty/../new'), ('empty/../new', 'new')):
+        with pytest.raises(ValueError, match='the folder of the students'): hand_out(tmp_path/dest, NBS, guide=tmp_path/page)
     assert sorted(f.name for f in tmp_path.rglob('*')) == ['empty', 'full', 'guide.md', 'mine']
 
 

@@ -355,13 +355,15 @@ def test_a_diligent_learner():
     assert not quiz.q7.check('one_batch') and tried('q7') == dict(tries=1_000_001, solved=False)
 
 
-def test_a_later_version_is_left_alone():
+def test_a_later_version_is_left_alone(capsys):
     file = quiz.progress_file()
     file.parent.mkdir()
     file.write_text(text := '{"version": 99, "questions": {}}')
     with pytest.raises(ValueError, match='progress.json is of version 99, later than 1: update pet_breeds') as e:
         quiz.show()
     assert str(file) in str(e.value)
+    assert quiz.q7.check('show_batch') and not quiz.q7.check('one_batch') and quiz.q7.choose('a').text and 'is solved' in quiz.q7.solved(), 'the verdict is not lost'
+    assert capsys.readouterr().out.count('progress is not kept: progress.json is of version 99') == 4
     assert file.read_text() == text
 
 
@@ -382,6 +384,7 @@ def test_where_nothing_can_be_kept_answers_are_still_judged(home, capsys):
     (home/'pet_breeds').write_text('a file where the folder should be')
     assert quiz.q7.check('show_batch')
     assert 'progress is not kept: ' in (said := capsys.readouterr().out) and str(home/'pet_breeds') in said
+    assert quiz.show().startswith('0 of 25 solved') and quiz.read_progress() == {}
 
 
 def test_a_full_disk_leaves_what_was_there(home, monkeypatch, capsys):
