@@ -307,8 +307,8 @@ def fit(self:Run):
     for line in (body_line(self.config, self.photos, self.weights), unused_line(self.config, self.plan)):
         if line: say(line)
     if self.config.resume and not self.plan['epochs']:
-        raise ValueError(f'--resume: with these photos and options the head is fitted in one step, which is another run '
-                         f'than the one into {self.config.out} that was not finished; start without --resume')
+        raise ValueError(f'--resume: with these photos and options the head is fitted in one step, unlike the run '
+                         f'into {self.config.out} that was not finished; start without --resume')
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
     with training.Meter(self.learn) as meter:
