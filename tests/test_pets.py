@@ -430,7 +430,8 @@ def test_resume_refuses_swapped_labels(photos, monkeypatch):
 
 
 @pytest.mark.parametrize('after', [1, 2, 3])
-@pytest.mark.parametrize('ways', [dict(), dict(head='linear', freeze_epochs=0), dict(precision='bf16'), dict(lr='valley'), dict(full_memory='head'), dict(full_memory='body'), dict(presize='stock'), dict(cache=True)], ids=str)
+@pytest.mark.parametrize('ways', [dict(), dict(head='linear', freeze_epochs=0), dict(precision='bf16'), dict(lr='valley'), dict(full_memory='head'), dict(full_memory='body'), dict(presize='stock'), dict(cache=True), dict(balance=True),
+                                  dict(balance=True, presize='stock', full_memory='body')], ids=str)
 def test_a_resumed_run_ends_where_a_whole_one_does(after, ways, photos, monkeypatch, capsys):
     ways = dict(ways)
     if full_memory := ways.pop('full_memory', None): fill_memory(monkeypatch, full_memory)
