@@ -349,7 +349,7 @@ class StockPhoto(PILImage):
         if not isinstance(fn, (str, Path)): return super().create(fn, **kwargs)
         data = photo_bytes(fn)
         try:
-            with open_photo(data) as im: return super().create(as_rgb(im).copy(), **kwargs) # as 'composed' reads it, but not turned
+            with open_photo(data) as im: return super().create(as_rgb(im).copy(), **kwargs) # not turned
         except Exception as e: raise ValueError(f'{fn} cannot be read as a photo: {one_line(e)}') from e
 
 def photo_block(

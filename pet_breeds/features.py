@@ -152,7 +152,7 @@ def body_features(
     if vars(learn).get('head') != 'linear':
         raise ValueError("body_features stops before one linear layer: use a Learner of make_learner(head='linear')")
     body, dl = nn.Sequential(learn.model[0], learn.model[1][:-1]), learn.dls.test_dl(items, with_labels=True)
-    loss, learn.loss_func = learn.loss_func, _no_loss # the loss may have a weight for each class, and features are no classes
+    loss, learn.loss_func = learn.loss_func, _no_loss # it may have weights for classes, which features are not
     try:
         with learn.no_bar(), quick_model(learn, len(items), body): feats, targ = learn.get_preds(dl=dl, act=noop)
     finally:

@@ -66,7 +66,8 @@ def confusion(
 )->pd.DataFrame: # counts: rows are true breeds, columns predicted ones
     "How often each breed was predicted as each. Raises ValueError for unequal lengths or numbers beyond `vocab`"
     targ, pred, k = np.asarray(targ), np.asarray(pred), len(vocab)
-    if any(a.size and a.dtype.kind not in 'iu' for a in (targ, pred)): raise ValueError('targ and pred: expected integers')
+    for a in (targ, pred):
+        if a.size and a.dtype.kind not in 'iu': raise ValueError(f'classes of type {a.dtype}: expected integers')
     targ, pred = targ.astype(int), pred.astype(int) # the sum below can be too large for small integers
     if targ.shape != pred.shape or targ.ndim != 1:
         raise ValueError(f'targ {targ.shape} and pred {pred.shape}: expected two vectors of one length')

@@ -256,8 +256,8 @@ def learner(self:Run):
     from pet_breeds import model, precision, training
     if self.dls is None: self.data()
     c = self.config
-    loss = dict(loss_func=training.balanced_loss(self.dls)) if c.balance else {}
-    self.learn = model.make_learner(self.dls, c.arch, self.weights or 'none', self.plan['head'], **loss)
+    if c.balance and self.plan['epochs']: training.balance_breeds(self.dls) # better than weights: bench/balance.py
+    self.learn = model.make_learner(self.dls, c.arch, self.weights or 'none', self.plan['head'])
     asked = self.resumed['precision'] if self.resumed else c.precision
     fitted = asked == 'auto' and not self.plan['epochs']
     chosen = on_main(lambda: precision.mixed_precision(self.learn, 'fp32' if fitted else asked))
@@ -307,8 +307,8 @@ def fit(self:Run):
     for line in (body_line(self.config, self.photos, self.weights), unused_line(self.config, self.plan)):
         if line: say(line)
     if self.config.resume and not self.plan['epochs']:
-        raise ValueError(f'--resume: with these photos and options the head is fitted in one step, which is another run '
-                         f'than the one into {self.config.out} that was not finished; start without --resume')
+        raise ValueError(f'--resume: with these photos and options the head is fitted in one step, unlike the run '
+                         f'into {self.config.out} that was not finished; start without --resume')
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
     with training.Meter(self.learn) as meter:
@@ -320,7 +320,7 @@ def fit(self:Run):
 @patch
 def measure(self:Run):
     "Measure the model on the validation set, and on a test set if there is one; returns all that is known of the run"
-    from pet_breeds import interpret, measure, outcome, training
+    from pet_breeds import interpret, measure, outcome
     from pet_breeds.loss import softmax
     if not self.metrics: self.fit()
     acts, targ, items = measure.measured(self)
@@ -328,7 +328,7 @@ def measure(self:Run):
     self.confusion = interpret.confusion(targ, acts.argmax(1), vocab)
     self.predictions = outcome.predictions(softmax(acts, dim=1).numpy(), items, vocab, self.folder)
     self.metrics.update(measure.honest(self, acts, targ, items, folds), n_measured=len(targ),
-                        valid_loss=training.loss_of(self.learn, acts, targ), curve=measure.photo_curve(self, acts),
+                        valid_loss=self.learn.loss_func(acts, targ).item(), curve=measure.photo_curve(self, acts),
                         test=measure.measure_test(self), seconds=round(time.perf_counter()-self.start, 1))
     return self.metrics
 

@@ -29,7 +29,7 @@ from pet_breeds.core import one_line, visible
 from pet_breeds.data import folder_block, pets_block, pets_dls, photo_table, stratified_split, table_block
 from pet_breeds.labels import folder_label, name_label, tidy_label
 from pet_breeds.pets import Run, run_pets
-from pet_breeds.photos import check_photos, find_photos, photo_bytes, read_photo
+from pet_breeds.photos import check_photos, find_photos, photo_bytes, read_photo, shape_of
 from test_labels import BAD
 
 pytestmark = pytest.mark.filterwarnings('ignore') # Pillow's, about these files
@@ -328,6 +328,30 @@ def test_no_program_is_run(zoo, monkeypatch):
     for read in (read_photo, StockPhoto.create):
         with pytest.raises(ValueError, match='PostScript'): read(zoo/FILES['EPS'])
     assert 'PostScript' in check_photos([zoo/FILES['EPS']], progress=False).detail[0]
+
+
+def deep_gray(file): Image.fromarray(np.linspace(0, 65535, 2500).reshape(50, 50).astype(np.uint16)).save(file)
+
+
+def see_through(file): Image.fromarray(np.dstack([PLAIN, np.tile(np.arange(PLAIN.shape[1], dtype=np.uint8), (len(PLAIN), 1))])).save(file)
+
+
+@pytest.mark.parametrize('make', [deep_gray, see_through])
+def test_both_ways_of_presizing_read_the_same_pixels(make, tmp_path):
+    make(tmp_path/'a.png')
+    assert np.array_equal(np.asarray(StockPhoto.create(tmp_path/'a.png')), read_photo(tmp_path/'a.png'))
+
+
+def test_negative_gray_is_refused(tmp_path):
+    Image.fromarray(np.linspace(-1000, 1000, 2500).reshape(50, 50).astype(np.int32)).save(tmp_path/'a.tif')
+    assert check_photos([tmp_path/'a.tif'], progress=False).usable.tolist() == [False]
+
+
+@pytest.mark.parametrize('turn', range(1, 9))
+@pytest.mark.parametrize('kind', ['tif', 'jpg'])
+def test_the_head_of_a_turned_photo_says_its_shape(kind, turn, tmp_path):
+    Image.fromarray(PLAIN[:40, :60]).save(tmp_path/f'a.{kind}', **(dict(tiffinfo={274: turn}) if kind == 'tif' else dict(exif=turned(turn))))
+    assert shape_of(tmp_path/f'a.{kind}') == list(read_photo(tmp_path/f'a.{kind}').shape)
 
 
 def names_in(folder): return {n: os.path.join('names', n) for n in os.listdir(folder/'names')}

@@ -226,9 +226,12 @@ def test_where_rare_breeds_do_worse_balance_is_named(balance):
     assert m['mean_breed_error'] > 1.5*m['error_rate'] and ('--balance' in result_line(m)) != balance
 
 
-def test_balanced_weights_let_each_breed_weigh_the_same(tmp_path):
-    from pet_breeds.training import balanced_loss
-    photos(tmp_path, *numbered('pug_{}.png', 12), *numbered('beagle_{}.png', 4))
-    dls = pets_dls(tmp_path, bs=2, item=32, size=32, valid_pct=.25, device='cpu')
-    loss, n = balanced_loss(dls), np.bincount([int(y) for y in dls.train.tls[-1]])
-    assert loss.func.weight.numpy()*n == pytest.approx([n.sum()/2]*2)
+@pytest.mark.parametrize('presize', ['composed', 'stock'])
+def test_balance_draws_each_breed_equally_often(presize, tmp_path):
+    from pet_breeds.training import balance_breeds
+    photos(tmp_path, *numbered('pug_{}.png', 24), *numbered('beagle_{}.png', 4))
+    dls = balance_breeds(pets_dls(tmp_path, bs=2, item=32, size=32, valid_pct=.25, device='cpu', num_workers=0, presize=presize))
+    np.random.seed(0)
+    drawn = np.bincount([int(y) for _ in range(12) for batch in dls.train for y in batch[1]])
+    assert dls.train.n == 21 and drawn.sum() == 12*20 and 90 < drawn[0] < 150
+    assert sorted(np.bincount([int(y) for batch in dls.valid for y in batch[1]])) == [1, 6], 'validation photos come once'

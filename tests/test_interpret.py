@@ -471,3 +471,21 @@ def test_an_honest_error_has_all_it_needs():
     assert (folded['error_low'], folded['error_high']) == pytest.approx(error_interval(.5/3, 3/(1+5/4)))
     alone = honest_error(torch.tensor([0, 1, 1]), np.array([0, 0, 1]), ['a', 'b'], [1, 1])
     assert (alone['n_different'], alone['baseline'], alone['not_measured']) == (3, 'a', []) and alone['error_rate'] == pytest.approx(1/3)
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.int8, np.int64, torch.uint8, torch.int32])
+def test_classes_may_be_integers_of_any_size(kind):
+    classes = torch.tensor([30, 36, 5], dtype=kind) if isinstance(kind, torch.dtype) else np.array([30, 36, 5], kind)
+    cm = confusion(classes, classes, list(range(37)))
+    assert np.diag(cm).sum() == 3 and cm.to_numpy().sum() == 3
+
+
+@pytest.mark.parametrize('bad', [[.5, 1.], ['a', 'b'], [True, False], [None, 1]])
+def test_classes_that_are_no_integers_are_refused(bad):
+    with pytest.raises(ValueError, match='expected integers'): confusion(np.array(bad), [0, 1], ['a', 'b'])
+
+
+def test_files_of_a_table_are_taken_by_their_place():
+    acts, targ = torch.tensor([[9., 0.], [0., 9.]]), torch.tensor([0, 0])
+    files = pd.Series(['good.jpg', 'bad.jpg'], index=[1, 0])
+    assert top_losses(acts, targ, files, ['a', 'b'], k=1).file.tolist() == ['bad.jpg']

@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import fields, replace
 from inspect import signature
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -341,6 +342,51 @@ def begun(photos, monkeypatch):
     return options
 
 
+def test_resume_refuses_swapped_photos_of_one_size(tmp_path, monkeypatch):
+    "Uncompressed photos are all equally large: their content tells them apart"
+    rng = np.random.default_rng(0)
+    for breed in ('cat', 'dog'):
+        (tmp_path/'p'/breed).mkdir(parents=True)
+        for i in range(8): Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path/'p'/breed/f'{i}.bmp')
+    options = dict(path=str(tmp_path/'p'), labels='folder', **{**QUICK, 'epochs': 3})
+    stopped(monkeypatch, 1, **options)
+    for a, b in (('cat', 'x'), ('dog', 'cat'), ('x', 'dog')): (tmp_path/'p'/a).rename(tmp_path/'p'/b)
+    with pytest.raises(ValueError, match=r'\d\.bmp'): run_pets(**options, resume=True)
+
+
+def test_a_fitted_head_leaves_another_run_alone(begun):
+    "It needs no checkpoint: it does not go on with one, and does not remove one"
+    kept = Path('.report-run.safetensors').read_bytes()
+    fitted = {**begun, 'head': 'linear', 'epochs': None, 'freeze_epochs': None}
+    run_pets(**fitted)
+    assert Path('.report-run.safetensors').read_bytes() == kept
+    with pytest.raises(ValueError, match='resume'): run_pets(**fitted, resume=True)
+    assert Path('.report-run.safetensors').read_bytes() == kept
+
+
+def test_a_batch_larger_than_the_split_leaves_is_named(photos):
+    "Copies stay on one side, so fewer photos may be left to train on than planned"
+    table = pd.read_csv(photos/'table.csv')
+    table['group'] = [f'{label}{i//4}' for i, label in enumerate(table.label)]
+    with pytest.raises(ValueError, match='8 training photos are fewer than a batch of 12: add photos, or give --bs 4'):
+        run_pets(photos/'names', labels=table, **{**QUICK, 'bs': 12})
+    assert not os.path.exists('report')
+
+
+@pytest.mark.parametrize('balance', [False, True])
+@pytest.mark.parametrize('n_rare, same', [(1, False), (6, True)])
+def test_a_breed_that_is_in_one_part_only_is_measured(n_rare, same, balance, tmp_path):
+    "One photo, or copies of one: where it is held out, the other breed is all that is left to answer"
+    rng = np.random.default_rng(0)
+    for breed, n in (('cat', 12), ('dog', n_rare)):
+        (tmp_path/'p'/breed).mkdir(parents=True)
+        first = rng.integers(0, 256, (40, 40, 3), np.uint8)
+        for i in range(n): Image.fromarray(first if same and breed == 'dog' else rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path/'p'/breed/f'{i}.png')
+    options = {**QUICK, 'epochs': None, 'freeze_epochs': None, 'head': 'linear', 'balance': balance}
+    run = run_pets(tmp_path/'p', labels='folder', **options)
+    assert run.metrics['folds'] > 1 and run.confusion.loc['dog', 'dog'] == 0 and run.confusion.loc['dog', 'cat'] == n_rare
+
+
 @pytest.mark.parametrize('name', OTHER)
 def test_resume_refuses_what_differs_by_name(name, begun, monkeypatch):
     monkeypatch.setattr(pets, '_photos_of', lambda *_: pytest.fail('photos were read'))
@@ -384,7 +430,8 @@ def test_resume_refuses_swapped_labels(photos, monkeypatch):
 
 
 @pytest.mark.parametrize('after', [1, 2, 3])
-@pytest.mark.parametrize('ways', [dict(), dict(head='linear', freeze_epochs=0), dict(precision='bf16'), dict(lr='valley'), dict(full_memory='head'), dict(full_memory='body'), dict(presize='stock'), dict(cache=True)], ids=str)
+@pytest.mark.parametrize('ways', [dict(), dict(head='linear', freeze_epochs=0), dict(precision='bf16'), dict(lr='valley'), dict(full_memory='head'), dict(full_memory='body'), dict(presize='stock'), dict(cache=True), dict(balance=True),
+                                  dict(balance=True, presize='stock', full_memory='body')], ids=str)
 def test_a_resumed_run_ends_where_a_whole_one_does(after, ways, photos, monkeypatch, capsys):
     ways = dict(ways)
     if full_memory := ways.pop('full_memory', None): fill_memory(monkeypatch, full_memory)
