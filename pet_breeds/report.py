@@ -30,6 +30,12 @@ def _some(names, most=3):
     more = f' and {len(names)-most} more' if len(names) > most else ''
     return ', '.join(one_line(name, 40) for name in names[:most]) + more
 
+def _shared(m):
+    "A sentence for photos that were measured although training knew their copies"
+    if n := m.get('n_shared'):
+        yield (f"{n} of these {m['n_measured']} photos {'is a copy' if n == 1 else 'are copies'} of photos for training, "
+               'or in one group with some, so the error looks too small.')
+
 def _doubts(m):
     "What keeps an error rate from being taken for better than it is, a sentence each"
     if m['error_rate'] >= m['baseline_error']: yield 'So the model is no better than that.'
@@ -39,6 +45,7 @@ def _doubts(m):
                'others. --balance lets each weigh the same.')
     if m['n_different'] < m['n_measured']:
         yield f"In the error rate, the copies of a photo count once: {m['n_different']} photos are different."
+    yield from _shared(m)
     if m['not_measured']: yield f"Not measured, without a validation photo: {_some(m['not_measured'])}."
 
 def result_line(
@@ -59,9 +66,11 @@ def test_line(
 )->list: # of one sentence; empty without a test
     "How good the model is on the photos that were kept for a test"
     if not (t := m.get('test')): return []
-    left = f" Left out: {count_of(t['unknown'], 'photo')} of breeds that the model does not know."
-    return [f"Test: error rate {t['error_rate']:.3f} (95% interval {t['error_low']:.3f} to {t['error_high']:.3f}) on "
-            f"{count_of(t['n_measured'], 'photo')}.{left if t['unknown'] else ''}"]
+    left = f"{count_of(t['unknown'], 'photo')} of breeds that the model does not know."
+    if not t['n_measured']: return [f'Test: not measured. All test photos were left out: {left}']
+    return [' '.join([f"Test: error rate {t['error_rate']:.3f} (95% interval {t['error_low']:.3f} to "
+                      f"{t['error_high']:.3f}) on {count_of(t['n_measured'], 'photo')}.", *_shared(t),
+                      *([f'Left out: {left}'] if t['unknown'] else [])])]
 
 # %% ../nbs/internals/report.ipynb #data-lines
 def _by_problem(findings):

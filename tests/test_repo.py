@@ -45,7 +45,7 @@ MAY_IMPORT = {
     'checkpoint': 'core model saving weights',
     'features': 'core',
     'training': 'checkpoint core features lrs',
-    'interpret': 'figures loss photos',
+    'interpret': 'copies figures loss photos',
     'plan': 'core weights',
     'questions': 'core judge',
     'progress': 'core',

@@ -143,7 +143,7 @@ def decided(**columns): return ROWS.assign(**{'fix': '', 'new_label': '', **colu
     ([decided(fix='dorp')], "row 0: fix is 'dorp'; write keep, relabel or drop .did you mean 'drop'"), ([decided()], 'no row has a decision'),
     ([decided(fix='beagle')], "fix is 'beagle'.*into the column new_label"), ([decided(fix='drop', new_label='pug')], "fix is drop, but new_label is 'pug'"),
     ([decided(fix='relabel', suggested='')], 'relabel needs a label'), ([ROWS.drop(columns=['fix', 'new_label'])], 'has no column fix'),
-    ([ROWS.assign(file='')], 'have no photo'), ([ROWS, decided(fix='drop')], 'b/1.jpg has two decisions: relabel boxer .*and drop'),
+    ([ROWS.assign(file='')], 'have no photo'), ([decided(Fix='drop')], "this table: 2 columns 'fix' for the decision: keep one"), ([ROWS, decided(fix='drop')], 'b/1.jpg has two decisions: relabel boxer .*and drop'),
     ([ROWS, decided(fix='relabel', new_label='sphynx')], 'relabel boxer .*relabel sphynx'),
     ([ROWS.assign(file=['b/1.jpg', 'b/9.jpg', 'b/4.jpg', 'b/4.jpg', 'b/5.jpg'])], r'1 photo cannot be found .*b/9.jpg .this table, row 1.: give the --path'),
     ([ROWS.assign(digest='sha256:0123456789ab')], 'b/1.jpg has changed since'), ([decided(fix='drop')], 'fewer than two breeds are left'),
