@@ -14,7 +14,7 @@ from pathlib import Path
 from .core import one_line
 from .fixes import photo_digest
 from .interpret import error_interval
-from .tables import csv_text
+from .tables import csv_text, from_cell
 import pandas as pd
 
 # %% ../nbs/internals/outcome.ipynb #predictions-def
@@ -26,7 +26,7 @@ def predictions(
     k:int=5, # breeds of which the probability is kept
 )->pd.DataFrame: # file, label, predicted, prob_label, then breed_1, prob_1, ...; digest; in the order of `items`
     "What a model predicts for each photo, and how sure it is"
-    index, best = {name: i for i, name in enumerate(vocab)}, (-probs).argsort(1)[:, :k]
+    index, best = {name: i for i, name in enumerate(vocab)}, (-probs).argsort(axis=1, kind='stable')[:, :k]
     table = pd.DataFrame(dict(file=[os.path.relpath(f, top) for f in items.file], label=list(items.label)))
     table['predicted'] = [vocab[i] for i in best[:, 0]]
     table['prob_label'] = [float(row[index[label]]) for row, label in zip(probs, table.label)]
@@ -102,7 +102,8 @@ def _report(run):
     preds = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
     if 'digest' not in preds: raise ValueError(f'{one_line(run)}: this report of an older version does not say which '
                                                'photos it measured: run its command again')
-    return m, preds
+    texts = preds.columns.intersection(['file', 'label', 'predicted'])
+    return m, preds.assign(**{name: preds[name].map(from_cell) for name in texts})
 
 def _options(m):
     "The options in the command of a run but for those that only say where things are; None if it has none"
@@ -135,7 +136,7 @@ def earlier_report(
     def age(file): return -file.stat().st_mtime
     try: beside = [f.parent for f in sorted(run.out.parent.glob('*/predictions.csv'), key=age)[:most]]
     except OSError: beside = []
-    named = [*(Path(f).parent for f in run.config.fix if isinstance(f, str)), run.out]
+    named = [*(Path(os.path.abspath(f)).parent for f in run.config.fix if isinstance(f, str)), run.out]
     for folder in [*named, *beside]:
         try:
             if folder not in named and _path(_report(folder)[0]) != _path(run.metrics): continue
