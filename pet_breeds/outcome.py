@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LIMITS', 'predictions', 'mistakes', 'doubtful', 'confused_pairs', 'coverage', 'paired_difference', 'compare_reports',
-           'earlier_report']
+           'network_report', 'earlier_report']
 
 # %% ../nbs/internals/outcome.ipynb #imports
 import json, os, shlex
@@ -127,6 +127,19 @@ def compare_reports(
     files = dict(mended=before & ~after, broken=after & ~before, relabeled=both.label != both.label_was)
     return {**(paired_difference(before, after) if len(both) else dict(n=0)), 'only_before': gone, 'only_after': come,
             **{name: list(both.file[rows]) for name, rows in files.items()}}
+
+def network_report(
+    run, # a `Run` with its predictions
+)->dict|None: # report: its name; same: how many of the photos it measured, too, None if unknown; None for no doubt
+    "The report that the network comes from, unless that cannot have been trained on the photos that this run measures"
+    from pet_breeds.weights import report_arch
+    if not run.weights or report_arch(run.weights) is None: return None
+    folder = Path(os.path.abspath(run.weights)).parent
+    try: m, preds = _report(folder)
+    except (OSError, ValueError): return dict(report=folder.name, same=None)
+    same = int(run.predictions.digest.isin(set(preds.digest) - {''}).sum())
+    untrained = m.get('epochs') == 0 or m.get('kept') == 'fitted head' or same == len(run.predictions)
+    return None if untrained and not m.get('network') else dict(report=folder.name, same=same)
 
 def earlier_report(
     run, # a measured `Run`

@@ -104,10 +104,15 @@ def check_out(
         raise ValueError(refused + 'this is the folder you are in, or one above it; give a new name, such as report')
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(refused + f'cannot write in {one_line(path.parent)}; give a folder in one that is yours')
+    try: os.lstat(_checkpoint_of(path))
+    except FileNotFoundError: pass
+    except OSError as e: raise ValueError(f'{refused}{e.strerror}; give another name, such as report') from None
     tidy_up(path)
     if path.is_symlink(): raise ValueError(refused + "this is a link, so I won't replace it; choose another name")
     if path.exists() and (found := foreign_content(path)) is not None:
         raise ValueError(f"{refused}this is not a report{found}, so I won't replace it; choose another folder")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise ValueError(refused + 'you may not write in this report, so it cannot be replaced; choose another folder')
     return path
 
 def _checkpoint_of(out): return out.with_name(f'.{out.name}-run.safetensors')
@@ -311,11 +316,13 @@ def measure(self:Run):
     if not self.metrics: self.fit()
     acts, targ, items = measure.measured(self)
     vocab, folds = list(self.learn.dls.vocab), self.plan['folds']
-    self.confusion = interpret.confusion(targ, acts.argmax(1), vocab)
-    self.predictions = outcome.predictions(softmax(acts, dim=1).numpy(), items, vocab, self.folder)
-    self.metrics.update(measure.honest(self, acts, targ, items, folds), n_measured=len(targ),
+    probs = softmax(acts, dim=1).numpy() # of equal ones, the first is the answer, everywhere
+    self.confusion = interpret.confusion(targ, probs.argmax(1), vocab)
+    self.predictions = outcome.predictions(probs, items, vocab, self.folder)
+    self.metrics.update(measure.honest(self, probs, targ, items, folds), n_measured=len(targ),
                         valid_loss=self.learn.loss_func(acts, targ).item(), curve=measure.photo_curve(self, acts),
-                        test=measure.measure_test(self), seconds=round(time.perf_counter()-self.start, 1))
+                        test=measure.measure_test(self), network=outcome.network_report(self),
+                        seconds=round(time.perf_counter()-self.start, 1))
     return self.metrics
 
 # %% ../nbs/internals/pets.ipynb #write-def

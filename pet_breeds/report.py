@@ -40,6 +40,12 @@ def _doubts(m):
     if m['n_different'] < m['n_measured']:
         yield f"In the error rate, the copies of a photo count once: {m['n_different']} photos are different."
     if m['not_measured']: yield f"Not measured, without a validation photo: {_some(m['not_measured'])}."
+    if network := m.get('network'):
+        name, same, of = one_line(network['report'], 60), network['same'], m['n_measured']
+        known = f', which measured {same} of these {of} photos' if same else ''
+        these = 'others of them' if same else 'these photos'
+        yield (f'The network comes from the report {name!r}{known}. If it was trained on {these}, the error rate is '
+               'too low.')
 
 def result_line(
     m:dict, # the metrics of a run
