@@ -89,10 +89,14 @@ def photo_digest(
     except OSError: return ''
 
 def _written(files, top):
-    "From a name as the tables of a report write it to the file"
+    "From a name as the tables of a report write it to the file, or to None if several files could be meant"
     names = {f: os.path.relpath(f, top) for f in files}
-    exact = {cell_text(name).encode('utf-8', 'backslashreplace').decode().strip(): f for f, name in names.items()}
-    return {one_line(name): f for f, name in names.items()} | exact
+    def cell(name): return cell_text(name).encode('utf-8', 'backslashreplace').decode()
+    found = {}
+    for form in (one_line, lambda name: cell(name).strip(), cell): # older reports cut a name to one line
+        n = Counter(map(form, names.values()))
+        found.update({form(name): f if n[form(name)] == 1 else None for f, name in names.items()})
+    return found
 
 def _place(names, file):
     "The file that a table names, with either slash; None if it is not among `names`, from `_written`"

@@ -182,7 +182,7 @@ def plot_training(
         ax.set(xlabel='epochs done', ylabel=label, xlim=(.8, k+.2), ylim=(low, high))
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if table.phase.nunique() > 1:
-            ax.axvline((table.phase == table.phase[0]).sum() + .5, color=COLORS['gray'], lw=1, ls=':',
+            ax.axvline((table.phase == table.phase.iloc[0]).sum() + .5, color=COLORS['gray'], lw=1, ls=':',
                        label='body unfrozen')
         if k: ax.legend()
     return fig

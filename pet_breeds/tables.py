@@ -67,7 +67,8 @@ def csv_text(
     table, # a DataFrame
 )->str: # with a line of column names
     "A table as CSV, in which no text is a formula for a spreadsheet"
-    return plain_cells(table).to_csv(index=False, float_format='%.6g', lineterminator='\n')
+    end = '\r\0\n' # a cell with one of these characters is put into quotes, and no cell has all three
+    return plain_cells(table).to_csv(index=False, float_format='%.6g', lineterminator=end).replace(end, '\n')
 
 def read_table(
     table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, a header row) or a DataFrame

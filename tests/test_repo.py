@@ -55,7 +55,7 @@ MAY_IMPORT = {
     'tasks': 'judge labels quiz',
     'handout': 'core questions',
     'maps': 'figures warp',
-    'outcome': 'core fixes interpret tables',
+    'outcome': 'core fixes interpret tables weights',
     'measure': 'distributed features interpret maps outcome training',
     'advice': 'core outcome',
     'report': 'advice core figures fixes interpret lrs maps measure outcome photos webpage',
