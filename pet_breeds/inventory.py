@@ -39,7 +39,7 @@ def _advice(places):
             return f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}, ...'
     return "rename them, or give a rule of your own (--labels 're:PATTERN') or a CSV file"
 
-def _own_parts(places, split):
+def _own_parts(places, split=True):
     "For each place 'train', 'valid' or 'test' by its first folder, and the place without that. Raises ValueError"
     tops = [place.parts[0] if len(place.parts) > 1 else '' for place in places]
     parts = {t: part_names[t.casefold()] for t in tops if t.casefold() in part_names}

@@ -33,7 +33,7 @@ def _some(names, most=3):
 def _shared(m):
     "A sentence for photos that were measured although training knew their copies"
     if n := m.get('n_shared'):
-        yield (f"{n} of these {m['n_measured']} photos {'is a copy' if n == 1 else 'are copies'} of photos for training, "
+        yield (f"{n} of these {m['n_measured']} photos {'is a copy' if n == 1 else 'are copies'} of training photos, "
                'or in one group with some, so the error looks too small.')
 
 def _doubts(m):

@@ -328,7 +328,7 @@ def test_an_error_on_photos_that_training_knew_is_called_too_small(tmp_path, par
     table['group'] = ['Rex' if how == 'group' and f.stem in '01' and f.parts[1] == 'pug' else None for f in files]
     run = run_pets(str(tmp_path/'pets'), labels=table, arch='drawnet', size=32, bs=2, epochs=1, out=str(tmp_path/'report'))
     m, found = run.metrics if part == 'valid' else run.metrics['test'], run.findings[run.findings.problem == 'both sides']
-    said, known = '2 of these 6 photos are copies of photos for training, or in one group with some', 0 if how == 'apart' else 2
+    said, known = '2 of these 6 photos are copies of training photos, or in one group with some', 0 if how == 'apart' else 2
     assert m['n_shared'] == len(found) == known and m['n_measured'] == 6
     assert m['n_different'] == (5 if how == 'group' else 6), 'the group of a test counts once'
     assert (said in capsys.readouterr().out) == (said in (tmp_path/'report'/'index.html').read_text()) == bool(known)
