@@ -51,8 +51,7 @@ def _doubts(m):
         name, same, of = one_line(network['report'], 60), network['same'], m['n_measured']
         known = f', which measured {same} of these {of} photos' if same else ''
         these = 'others of them' if same else 'these photos'
-        yield (f'The network comes from the report {name!r}{known}. If it was trained on {these}, the error rate is '
-               'too low.')
+        yield f'The network comes from the report {name!r}{known}. If it was trained on {these}, the error is too low.'
 
 def result_line(
     m:dict, # the metrics of a run
@@ -325,8 +324,7 @@ def _finder_figure(lrs, losses):
     return fig
 
 def _rate_blocks(run):
-    lr = run.metrics['lr']
-    if not lr: return ['The head was fitted directly; no learning rate was used.']
+    if not (lr := run.metrics['lr']): return ['The head was fitted directly; no learning rate was used.']
     if not run.finder: return [f'Peak rate {lr:.2g}. The finder was not run; --finder adds its picture.']
     return [f'Peak rate {lr:.2g}. Below, the loss while the rate grows, and what four rules make of it. After few '
             'batches the rate of the valley can be too low, so it is used only with --lr valley.',

@@ -335,8 +335,8 @@ def test_a_network_that_may_have_been_trained_on_what_is_measured(was, edit, sam
         m = (later := again(odd, weights=tmp_path/'first'/'model.safetensors')).measure()
     said = result_line(m)
     assert m['network'] == (None if same is None else dict(report='first', same=same or None)) and ('The network comes' in said) == (same is not None)
-    assert ("report 'first', which measured 6 of these 28 photos. If it was trained on others of them, the error rate is too low." in said) == (same == 6)
-    assert ("report 'first'. If it was trained on these photos, the error rate is too low." in said) == (same == 0) and network_report(again(later, weights=None)) is None
+    assert ("report 'first', which measured 6 of these 28 photos. If it was trained on others of them, the error is too low." in said) == (same == 6)
+    assert ("report 'first'. If it was trained on these photos, the error is too low." in said) == (same == 0) and network_report(again(later, weights=None)) is None
 
 
 def measured_items(run): return pd.concat([dl.items for dl in run.dls.loaders], ignore_index=True)
