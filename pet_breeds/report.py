@@ -33,8 +33,9 @@ def _some(names, most=3):
 def _shared(m):
     "A sentence for photos that were measured although training knew their copies"
     if n := m.get('n_shared'):
-        yield (f"{n} of these {m['n_measured']} photos {'is a copy' if n == 1 else 'are copies'} of photos for training, "
-               'or in one group with some, so the error looks too small.')
+        are = 'is a copy' if n == 1 else 'are copies'
+        yield (f"{n} of these {m['n_measured']} photos {are} of photos for training, or in one group with some, so the "
+               'error looks too small.')
 
 def _doubts(m):
     "What keeps an error rate from being taken for better than it is, a sentence each"
