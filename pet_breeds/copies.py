@@ -6,7 +6,7 @@
 __all__ = ['photo_hash', 'equal_pairs', 'group_numbers', 'near_copies']
 
 # %% ../nbs/internals/copies.ipynb #imports
-import imagehash, numpy as np
+import imagehash, numpy as np, pandas as pd
 from PIL import Image, ImageOps
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -23,11 +23,11 @@ def photo_hash(
 
 # %% ../nbs/internals/copies.ipynb #groups-def
 def equal_pairs(
-    values, # one a photo; None, '' and NaN are equal to nothing
+    values, # one a photo; None, '', NaN and pd.NA are equal to nothing
 )->np.ndarray: # (pairs, 2): each later position with the first one of the same value
     "The positions of equal values"
     first:dict = {}
-    pairs = [(first.setdefault(v, i), i) for i, v in enumerate(values) if v is not None and v != '' and v == v]
+    pairs = [(first.setdefault(v, i), i) for i, v in enumerate(values) if not pd.isna(v) and v != '']
     return np.array([p for p in pairs if p[0] != p[1]], int).reshape(-1, 2)
 
 def group_numbers(

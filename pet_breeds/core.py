@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say', 'check_number', 'check_choice', 'user_path',
-           'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign', 'put_in_place',
-           'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'require', 'stoppable', 'comments',
-           'add_options', 'run_command', 'shell_line']
+           'short_path', 'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign',
+           'put_in_place', 'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'require', 'stoppable',
+           'comments', 'add_options', 'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
 import codecs, difflib, errno, importlib.util, inspect, math, os, re, shlex, shutil, sys, tempfile, threading, time
@@ -35,7 +35,8 @@ def one_line(
     most:int=200, # characters; a longer text is cut and ends in `...`
 )->str: # printable, without line breaks
     "Text as a message can show it. An exception without a text is shown by its name"
-    line = visible(' '.join(str(text).split())[:most+1]) or type(text).__name__
+    line = visible(' '.join(str(text).split())[:most+1])
+    if not line and isinstance(text, BaseException): return type(text).__name__
     return line if len(line) <= most else f'{line[:most-3]}...'
 
 def count_of(
@@ -115,6 +116,16 @@ def user_path(
     try: return Path(path).expanduser()
     except RuntimeError: raise ValueError(f'{name} {one_line(path)}: there is no such user') from None
 
+def short_path(
+    path:str, # as somebody gave it, without `~`
+)->str|None: # the way from the current folder or from home; None where there is no such way
+    "A path without the folders above the current one and above home"
+    if not os.path.isabs(path): return path
+    for top, sign in ((os.getcwd(), ''), (os.path.expanduser('~'), '~/')):
+        if Path(path).is_relative_to(top) and path != top and Path(top) != Path(top).parent:
+            return f'{sign}{Path(path).relative_to(top)}'
+    return None
+
 # %% ../nbs/internals/core.ipynb #cores-def
 def cores(
 )->int: # 1 or more
@@ -185,9 +196,10 @@ def hidden_beside(
 def writing(
     dest:Path, # what is being written, for the message
 ): # a context
-    "Raises OSError that names `dest` in the place of one without a name, such as that of a full disk"
+    "Raises OSError that names `dest` in the place of one that names nothing, as of a full disk, or a hidden folder"
     try: yield
     except OSError as e:
+        if e.filename is not None and '.part' not in str(e.filename): raise
         full = ': free some space, or choose another disk' if e.errno in (errno.ENOSPC, errno.EDQUOT) else ''
         raise OSError(e.errno, f'{e.strerror}{full}', str(dest)) from e
 
@@ -245,7 +257,8 @@ def explain(
     if isinstance(e, MemoryError) and text: return one_line(text, 600)
     if is_out_of_memory(e): return 'the memory is full: try a smaller --bs or --size, or close other programs'
     # fastai and worker processes put lines before the message
-    if isinstance(e, (OSError, ValueError, FloatingPointError)): return one_line(text.strip().rpartition('\n')[2], 600)
+    if isinstance(e, (OSError, ValueError, FloatingPointError)):
+        return one_line(text.strip().rpartition('\n')[2] or e, 600)
     return None
 
 # %% ../nbs/internals/core.ipynb #refusing-def

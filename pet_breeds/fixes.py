@@ -15,7 +15,7 @@ from typing import NamedTuple
 from .core import check_number, count_of, explain, nearest, one_line, refusing, user_path, writing
 from .photos import photo_bytes, photos_in
 from .tables import cell_text, csv_text, file_names, filled_column, from_cell, place_of_column, read_table
-from .tables import tidy_label
+from .tables import text_cells, tidy_label
 import pandas as pd
 
 # %% ../nbs/internals/fixes.ipynb #read-def
@@ -50,12 +50,12 @@ def _fixes_in(table):
     if not {'fix', 'new_label'} & set(names):
         raise ValueError(f'{name} has no column fix: take a table that a report holds, such as doubtful.csv, and write '
                          'keep, relabel or drop there')
-    def column(name):
-        if name not in names: return ['']*len(df)
-        return df.iloc[:, names.index(name)].map(lambda v: '' if pd.isna(v) else str(v).strip())
-    try: files = filled_column(df, place_of_column(df, None, file_names, 'photo'), 'photo')
+    def column(c):
+        return text_cells(df.iloc[:, place_of_column(df, None, [c], 'decision')]) if c in names else ['']*len(df)
+    try:
+        files = filled_column(df, place_of_column(df, None, file_names, 'photo'), 'photo')
+        columns = [column(c) for c in ('fix', 'new_label', 'suggested', 'digest')]
     except ValueError as e: raise ValueError(f'{name}: {e}') from None
-    columns = [column(c) for c in ('fix', 'new_label', 'suggested', 'digest')]
     for row, file, fix, new, suggested, digest in zip(df.index, files, *columns):
         where = f'{name}, row {row}'
         if found := _decision(where, fix, new, suggested): yield Fix(file, *found, digest, where)
@@ -89,10 +89,14 @@ def photo_digest(
     except OSError: return ''
 
 def _written(files, top):
-    "From a name as the tables of a report write it to the file"
+    "From a name as the tables of a report write it to the file, or to None if several files could be meant"
     names = {f: os.path.relpath(f, top) for f in files}
-    exact = {cell_text(name).encode('utf-8', 'backslashreplace').decode().strip(): f for f, name in names.items()}
-    return {one_line(name): f for f, name in names.items()} | exact
+    def cell(name): return cell_text(name).encode('utf-8', 'backslashreplace').decode()
+    found = {}
+    for form in (one_line, lambda name: cell(name).strip(), cell): # older reports cut a name to one line
+        n = Counter(map(form, names.values()))
+        found.update({form(name): f if n[form(name)] == 1 else None for f, name in names.items()})
+    return found
 
 def _place(names, file):
     "The file that a table names, with either slash; None if it is not among `names`, from `_written`"
@@ -119,34 +123,48 @@ def _usual(fixes, labels):
     new = list(dict.fromkeys(fix.label for fix in fixes if fix.label and fix.label.casefold() not in known))
     return {fix.label: known.get(fix.label.casefold(), fix.label) for fix in fixes}, new
 
+def _taken_in(table, test, parts):
+    "Both tables with photos that had no label, each in the part of the split in which it lies"
+    rows = [(f, part == 'valid') for f, part in parts.items() if part != 'test']
+    more, held = pd.DataFrame(rows, columns=['file', 'is_valid']), pd.DataFrame(dict(file=[*parts]))
+    held = held[~held.file.isin(more.file)]
+    if more.is_valid.any() and 'is_valid' not in table: table = table.assign(is_valid=False)
+    if 'is_valid' not in table: more = more.drop(columns='is_valid')
+    pairs = (table, more), (test, held)
+    return [pd.concat(pair, ignore_index=True) if len(pair[1]) else pair[0] for pair in pairs]
+
+def _decided(rows, label, dropped):
+    "Rows without the photos that are dropped, with new labels"
+    rows = rows[~rows.file.isin(dropped)].reset_index(drop=True)
+    for column in {'label', 'written'} & {*rows}:
+        rows[column] = [label.get(f, x) for f, x in zip(rows.file, rows[column])]
+    return rows
+
 def fix_labels(
-    table:pd.DataFrame, # `file`, `label`; `attrs` as from `photo_table`
+    table:pd.DataFrame, # `file`, `label`; `attrs` as from `labeled_photos`
     fixes:list, # from `read_fixes`
     top, # the folder where the names in the tables start
 )->pd.DataFrame: # the rows that are kept, with new labels; `attrs['fixed']`: kept, dropped, relabeled, new_labels
     "Do to a table of photos what somebody decided. FileNotFoundError; ValueError for a photo that has changed"
-    test, skipped = table.attrs.get('test') or dict(file=[], label=[]), table.attrs.get('skipped', [])
-    was = {**dict.fromkeys(skipped), **dict(zip(table.file, table.label)), **dict(zip(test['file'], test['label']))}
+    test, skipped = pd.DataFrame(table.attrs.get('test') or dict(file=[], label=[])), table.attrs.get('skipped', [])
+    was = {**dict.fromkeys(skipped), **dict(zip(table.file, table.label)), **dict(zip(test.file, test.label))}
     files = _found(fixes, _written(was, top), top)
     decided = _one_each(fixes, [f or fix.file for f, fix in zip(files, fixes)])
-    usual, new = _usual(fixes, [*table.label, *test['label']])
+    usual, new = _usual(fixes, [*table.label, *test.label])
     name = {f: os.path.relpath(f, top) for f in files if f}
     label = {f: usual[fix.label] for f, fix in decided.items() if fix.label and usual[fix.label] != was[f]}
     dropped = {f for f, fix in decided.items() if f in was and fix.decision == 'drop'}
-    more = pd.DataFrame(dict(file=[f for f in skipped if f in label]))
-    if 'is_valid' in table: more['is_valid'] = False
-    both = pd.concat([table, more], ignore_index=True) if len(more) else table
-    both = both[~both.file.isin(dropped)].reset_index(drop=True)
-    for column in {'label', 'written'} & set(both):
-        both[column] = [label.get(f, x) for f, x in zip(both.file, both[column])]
+    parts = table.attrs.get('skipped_parts', {})
+    both, test = (_decided(rows, label, dropped) for rows in
+                  _taken_in(table, test, {f: parts.get(f, 'train') for f in skipped if f in label}))
     if both.label.nunique() < 2: raise ValueError('after --fix fewer than two breeds are left: drop fewer photos')
-    left = [(f, label.get(f, x)) for f, x in zip(test['file'], test['label']) if f not in dropped]
     both.attrs = {**table.attrs, 'skipped': [f for f in skipped if f not in label and f not in dropped], 'fixed': dict(
         kept=sum(fix.decision == 'keep' for fix in decided.values()), dropped=sorted(name[f] for f in dropped),
         relabeled=sorted([name[f], was[f] or '', now] for f, now in label.items()), new_labels=new)}
-    if 'test' in table.attrs: both.attrs['test'] = dict(file=[f for f, _ in left], label=[x for _, x in left])
+    if 'test' in table.attrs or len(test): both.attrs['test'] = test.to_dict('list')
     return both
 
+# %% ../nbs/internals/fixes.ipynb #fix-lines-def
 def fix_lines(
     fixed:dict|None, # `attrs['fixed']` of a table
     labels=(), # the breeds of the photos, for a new label that looks like one of them

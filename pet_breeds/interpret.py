@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy.stats import norm
+from .copies import equal_pairs, group_numbers
 from .figures import COLORS, in_style
 from .loss import cross_entropy, softmax
 from .photos import read_photo
@@ -149,12 +150,12 @@ def honest_error(
     pred, # predicted class of each, (n,) integers
     vocab:list, # the classes' names, in order
     n_train:list, # training photos of each class, in the same order
-    groups=None, # a value for each validation photo, the same for copies of one photo; all are different unless given
+    groups=None, # a value for each validation photo, the same for copies of one photo; None and NaN equal nothing
     folds:int=0, # parts of a cross-validation, 0 for photos that were held out
 )->dict: # error_rate and its interval, n_different, baseline, baseline_error, mean_breed_error, not_measured
     "The error rate of a model, its interval, and what to compare it with"
     df = pd.DataFrame(dict(targ=np.asarray(targ), wrong=np.asarray(targ) != np.asarray(pred)))
-    df['group'] = df.index if groups is None else list(groups)
+    df['group'] = group_numbers(len(df), equal_pairs([] if groups is None else groups))
     df['weight'] = 1/df.groupby('group').targ.transform('size')
     def mean(x, weight=df.weight): return float(np.average(x, weights=weight))
     error, n, common = mean(df.wrong), int(df.group.nunique()), int(np.argmax(n_train))
@@ -181,7 +182,7 @@ def plot_training(
         ax.set(xlabel='epochs done', ylabel=label, xlim=(.8, k+.2), ylim=(low, high))
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if table.phase.nunique() > 1:
-            ax.axvline((table.phase == table.phase[0]).sum() + .5, color=COLORS['gray'], lw=1, ls=':',
+            ax.axvline((table.phase == table.phase.iloc[0]).sum() + .5, color=COLORS['gray'], lw=1, ls=':',
                        label='body unfrozen')
         if k: ax.legend()
     return fig

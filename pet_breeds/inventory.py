@@ -12,7 +12,7 @@ from pathlib import Path
 from .core import count_of, nearest, one_line, user_path
 from .fixes import fix_labels
 from .labels import folder_label, label_or_none, name_label, regex_label
-from .photos import find_photos, left_out, look_at, photo_top
+from .photos import find_photos, left_out, look_at, photo_top, photos_in
 from .tables import one_spelling, own_split, part_names, read_table, split_names, table_labels, tidy_label
 import pandas as pd
 
@@ -39,7 +39,7 @@ def _advice(places):
             return f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}, ...'
     return "rename them, or give a rule of your own (--labels 're:PATTERN') or a CSV file"
 
-def _own_parts(places, split):
+def _own_parts(places, split=True):
     "For each place 'train', 'valid' or 'test' by its first folder, and the place without that. Raises ValueError"
     tops = [place.parts[0] if len(place.parts) > 1 else '' for place in places]
     parts = {t: part_names[t.casefold()] for t in tops if t.casefold() in part_names}
@@ -51,36 +51,51 @@ def _own_parts(places, split):
                          ': put all photos into the folders train, valid and test, or rename it if it is a breed')
     return [parts[t] for t in tops], [place.relative_to(t) for place, t in zip(places, tops)]
 
+def _not_among(photos, taken, problem, where):
+    "The photos that are not taken, as one row like those of `_spellings`; none if links lead to all of them"
+    left = sorted({*photos} - {*taken})
+    if left: taken = {os.path.realpath(f) for f in taken}
+    left = [f for f in left if os.path.realpath(f) not in taken]
+    return [(left[0], problem, f"{count_of(len(left), 'photo')} {where}", False)] if left else []
+
 def _by_rule(path, labels, split):
     "Files and labels by a rule, and what was written where the label is"
     files, top, rule = find_photos(path), photo_top(path), _rule_of(labels)
-    parts, places = _own_parts([f.relative_to(top) for f in files], split)
+    name = labels if isinstance(labels, str) else ''
+    parts, places = _own_parts(below := [f.relative_to(top) for f in files], split)
     found = [label_or_none(rule, place if isinstance(labels, str) else f) for f, place in zip(files, places)]
-    left = [f for f, label in zip(files, found) if label is None]
+    found = [label if label is None else tidy_label(label) or None for label in found]
+    left = {f: parts[i] if parts else 'train' for i, f in enumerate(files) if found[i] is None}
     if 3*len(left) > len(files):
-        form = f' (expected {LABEL_RULES[labels][1]})' if labels in LABEL_RULES else ''
+        form = f' (expected {LABEL_RULES[name][1]})' if name in LABEL_RULES else ''
         raise ValueError(f"{one_line(top)}: {len(left)} of {len(files)} photos have no label by "
                          f"{'--labels ' + one_line(labels) if isinstance(labels, str) else 'labels()'}{form}: "
-                         f"{', '.join(one_line(f.name, 60) for f in left[:3])}; {_advice(places)}")
-    written = {'folder': lambda p: p.parent.name, 'name': lambda p: p.name.rpartition('_')[0]}.get(labels)
-    table = pd.DataFrame(dict(file=files, label=[label if label is None else tidy_label(label) for label in found]))
+                         f"{', '.join(one_line(f.name, 60) for f in list(left)[:3])}; {_advice(places)}")
+    written = {'folder': lambda p: p.parent.name, 'name': lambda p: p.name.rpartition('_')[0]}.get(name)
+    table = pd.DataFrame(dict(file=files, label=found))
     table['written'] = [written(p) for p in places] if written else table.label
-    if parts and split: table = own_split(table, parts)
-    table = table[table.label.notna()].reset_index(drop=True)
-    table.attrs['skipped'] = left
+    labeled = table.label.notna()
+    table = table[labeled].reset_index(drop=True)
+    if parts and split: table = own_split(table, [part for part, there in zip(parts, labeled) if there])
+    beside = photos_in(path, images=False) if top != path and any(len(p.parts) > 1 for p in below) else []
+    found = _not_among(beside, files, 'beside images', 'beside the folder images: not looked at')
+    table.attrs.update(skipped=list(left), skipped_parts=left, findings=found)
     return table
 
 # %% ../nbs/internals/inventory.ipynb #odd-breeds-def
 _NO_BREEDS = set('result results output outputs out tests temp tmp backup misc other others unknown unsorted export '
                  'exports thumbnails thumbs predictions augmented rejected duplicates'.split())
 
-def _odd_breeds(table):
-    "What is odd about the breeds of a table, as rows of file, problem, detail and whether the photo is used"
-    first, n = table.groupby('label').file.first(), table.label.value_counts(sort=False)
-    for (label, was), some in table.groupby(['label', 'written' if 'written' in table else 'label'], sort=False):
+def _spellings(table):
+    "Labels that count as another one, as rows of file, problem, detail and whether the photo is used"
+    for (label, was), some in table.groupby(['label', 'written'], sort=False):
         if was != label:
             detail = f'{count_of(len(some), "photo")} of {was!r} count as {label!r}'
             yield some.file.iloc[0], 'other spelling', detail, True
+
+def _odd_breeds(table):
+    "What is odd about the breeds of a table, as from `_spellings`"
+    first, n = table.groupby('label').file.first(), table.label.value_counts(sort=False)
     for label, k in n.items():
         if k < 3: yield first[label], 'few photos', f'{label!r} has {count_of(k, "photo")}: ten or more are best', True
     stems = defaultdict(list)
@@ -91,17 +106,17 @@ def _odd_breeds(table):
         yield first[alike[0]], 'odd breed', (f'{some}: if the number is no part of the breed, give a rule of your own '
                                              "(--labels 're:PATTERN')"), True
 
-def _odd_folders(table):
-    "What is odd about the folders that name the breeds, as from `_odd_breeds`"
-    parents = defaultdict(dict)
-    for label, file in zip(table.label, table.file): parents[label].setdefault(file.parent.parent, file)
-    folders = {file.parent for file in table.file}
+def _odd_folders(table, top):
+    "What is odd about the folders that name the breeds, as from `_spellings`"
+    parents, places = defaultdict(dict), _own_parts([f.relative_to(top) for f in table.file])[1]
+    for label, file, place in zip(table.label, table.file, places): parents[label].setdefault(place.parent.parent, file)
+    folders = {place.parent for place in places} - {Path()}
     for label, above in parents.items():
         file = next(iter(above.values()))
         if label.casefold() in _NO_BREEDS:
             yield file, 'odd folder', f'the folder {label!r} counts as a breed: move it away if it is none', True
         if len(above) > 1 or next(iter(above)) in folders:
-            where = ', '.join(p.name for p in list(above)[:3])
+            where = ', '.join(p.name or top.name for p in list(above)[:3])
             yield file, 'odd folder', (f'{label!r} in {where} counts as a breed: if the folder above is the breed, '
                                        "give --labels 're:^([^/]+)/'"), True
 
@@ -116,7 +131,10 @@ def _by_table(path, table, split):
     if not split:
         table = read_table(table)
         table = table.loc[:, [str(c).strip().lower() not in split_names for c in table.columns]]
-    return table_labels(table, [path, path/'images'])
+    pets = table_labels(table, [path, path/'images'], written=True)
+    named = [*pets.file, *pets.attrs.get('test', {}).get('file', [])]
+    pets.attrs['findings'] = _not_among(photos_in(path), named, 'not in the table', 'not in the table: left out')
+    return pets
 
 def labeled_photos(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
@@ -142,22 +160,37 @@ def photo_table(
 )->pd.DataFrame: # `file`, `label`; of a split that is there `is_valid` and `attrs['test']`; `attrs['findings']`, tuples
     "Photos and their labels. Raises ValueError for no photos, no labels or one breed, FileNotFoundError for no file"
     table, in_folders = labeled_photos(path, labels, fixes), isinstance(labels, str) and labels == 'folder'
-    table.attrs['findings'] = [*_odd_breeds(table), *(_odd_folders(table) if in_folders else [])]
-    table = table.drop(columns='written', errors='ignore')
+    test = table.attrs.get('test') or dict(file=[], label=[], written=[])
+    table.attrs['findings'] += [*_spellings(pd.concat([table, pd.DataFrame(test)])), *_odd_breeds(table),
+                                *(_odd_folders(table, photo_top(path)) if in_folders else [])]
+    del test['written']
+    table = table.drop(columns='written')
     if table.label.nunique() > 1: return table
     remedy = '' if in_folders else "; if each has a folder of its own, say labels='folder' (--labels folder)"
     breed, path = one_line(table.label[0]), one_line(path)
     raise ValueError(f'only one breed, {breed!r}, in {path!r}: expected two or more{remedy}')
 
 # %% ../nbs/internals/inventory.ipynb #usable-def
+def _both_sides(photos):
+    "Photos of a test or of a given validation set that are in one group with photos for training, as from `_spellings`"
+    held = photos.test | photos.get('is_valid', photos.test).eq(True)
+    first = photos[~held].groupby('group').file.first()
+    for file, group in zip(photos.file[held], photos.group[held]):
+        if group not in first: continue
+        other = one_line('/'.join(first[group].parts[-2:]))
+        yield file, 'both sides', f'in one group with {other}, which is for training: the error looks too small', True
+
 def _with_groups(table):
     "A table with the photos for a test, each with the group of its copies, and what looks wrong with all of them"
-    test = pd.DataFrame(table.attrs.get('test'), columns=['file', 'label'])
+    test = pd.DataFrame(table.attrs.get('test') or dict(file=[], label=[]))
     both = pd.concat([table.assign(test=False), test.assign(test=True)], ignore_index=True)
+    both['test'] = both.test.eq(True)
     both.attrs = table.attrs
     found, both['group'] = look_at(both)
-    about = pd.DataFrame(table.attrs['findings'], columns=found.columns).astype(found.dtypes)
-    return both, pd.concat([about, found], ignore_index=True)
+    good = both[~both.file.isin(set(found.file[~found.usable]))]
+    more = (pd.DataFrame(rows, columns=found.columns).astype(found.dtypes)
+            for rows in (table.attrs['findings'], [*_both_sides(good)]))
+    return both, pd.concat([next(more), found, next(more)], ignore_index=True)
 
 def usable_photos(
     path:str|os.PathLike, # folder of photos
@@ -168,9 +201,10 @@ def usable_photos(
     table, found = _with_groups(photo_table(path, labels, fixes))
     fixed, found = table.attrs.get('fixed'), pd.concat([found, left_out(path)], ignore_index=True)
     good = table[~table.file.isin(set(found.file[~found.usable]))]
-    if 2*len(good) < len(table):
-        first = found[~found.usable & found.file.isin(table.file)].iloc[0]
-        raise ValueError(f'{len(table)-len(good)} of {len(table)} photos in {one_line(path)} cannot be read, the first '
+    asked, n = table.file[~table.test], int((~good.test).sum())
+    if 2*n < len(asked):
+        first = found[~found.usable & found.file.isin(asked)].iloc[0]
+        raise ValueError(f'{len(asked)-n} of {len(asked)} photos in {one_line(path)} cannot be read, the first '
                          f'{one_line(first.file)} ({one_line(first.detail)}): is this the right folder?')
     learned, test = (good[good.test == t].drop(columns='test').reset_index(drop=True) for t in (False, True))
     learned.attrs['fixed'] = fixed

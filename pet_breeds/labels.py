@@ -78,5 +78,6 @@ def label_or_none(
     file:str|os.PathLike # a photo
 )->str|None: # the label, or None
     "The label that a rule reads from a file, if there is one"
-    try: return rule(file)
+    try: label = rule(file)
     except ValueError: return None
+    return None if pd.api.types.is_scalar(label) and pd.isna(label) else label

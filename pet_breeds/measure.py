@@ -32,11 +32,13 @@ def honest(
     targ, # their true classes, (n,)
     items:pd.DataFrame, # the photos, perhaps with a `group`
     folds:int=0, # as for `interpret.honest_error`
-)->dict: # as from `interpret.honest_error`
+)->dict: # as from `interpret.honest_error`, and n_shared: photos in one group with some that the model was fitted to
     "The error rate with what it has to be compared with"
+    known = set() if folds or 'group' not in items else {*fitted_items(run).group}
     vocab, loaders = list(run.learn.dls.vocab), run.learn.dls.loaders
     n_train = pd.concat([dl.items for dl in loaders]).label.value_counts().reindex(vocab, fill_value=0)
-    return interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'), folds)
+    errors = interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'), folds)
+    return {**errors, 'n_shared': sum(g in known for g in items.get('group', ()))}
 
 def measured(
     run, # a `Run` with a trained model
@@ -53,12 +55,13 @@ def measured(
 
 def measure_test(
     run, # a `Run` with a trained model
-)->dict|None: # as from `honest`, with n_measured and unknown, photos of breeds that the model does not know
+)->dict|None: # n_measured; unknown, photos of breeds that the model does not know; as from `honest`, if any are left
     "The same for the photos of a test; None without any"
+    if not len(run.test): return None
     known = run.test[run.test.label.isin(list(run.learn.dls.vocab))]
-    if not len(known): return None
-    answers = _activations(run.learn, run.learn.dls.test_dl(known, with_labels=True))
-    return dict(n_measured=len(known), unknown=len(run.test)-len(known), **honest(run, *answers))
+    counts = dict(n_measured=len(known), unknown=len(run.test)-len(known))
+    if not len(known): return counts
+    return {**counts, **honest(run, *_activations(run.learn, run.learn.dls.test_dl(known, with_labels=True)))}
 
 # %% ../nbs/internals/measure.ipynb #curve-def
 def photo_curve(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LIMITS', 'predictions', 'mistakes', 'doubtful', 'confused_pairs', 'coverage', 'paired_difference', 'compare_reports',
-           'earlier_report']
+           'network_report', 'earlier_report']
 
 # %% ../nbs/internals/outcome.ipynb #imports
 import json, os, shlex
@@ -14,7 +14,7 @@ from pathlib import Path
 from .core import one_line
 from .fixes import photo_digest
 from .interpret import error_interval
-from .tables import csv_text
+from .tables import csv_text, from_cell
 import pandas as pd
 
 # %% ../nbs/internals/outcome.ipynb #predictions-def
@@ -26,7 +26,7 @@ def predictions(
     k:int=5, # breeds of which the probability is kept
 )->pd.DataFrame: # file, label, predicted, prob_label, then breed_1, prob_1, ...; digest; in the order of `items`
     "What a model predicts for each photo, and how sure it is"
-    index, best = {name: i for i, name in enumerate(vocab)}, (-probs).argsort(1)[:, :k]
+    index, best = {name: i for i, name in enumerate(vocab)}, (-probs).argsort(axis=1, kind='stable')[:, :k]
     table = pd.DataFrame(dict(file=[os.path.relpath(f, top) for f in items.file], label=list(items.label)))
     table['predicted'] = [vocab[i] for i in best[:, 0]]
     table['prob_label'] = [float(row[index[label]]) for row, label in zip(probs, table.label)]
@@ -102,7 +102,8 @@ def _report(run):
     preds = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
     if 'digest' not in preds: raise ValueError(f'{one_line(run)}: this report of an older version does not say which '
                                                'photos it measured: run its command again')
-    return m, preds
+    texts = preds.columns.intersection(['file', 'label', 'predicted'])
+    return m, preds.assign(**{name: preds[name].map(from_cell) for name in texts})
 
 def _options(m):
     "The options in the command of a run but for those that only say where things are; None if it has none"
@@ -127,6 +128,19 @@ def compare_reports(
     return {**(paired_difference(before, after) if len(both) else dict(n=0)), 'only_before': gone, 'only_after': come,
             **{name: list(both.file[rows]) for name, rows in files.items()}}
 
+def network_report(
+    run, # a `Run` with its predictions
+)->dict|None: # report: its name; same: how many of the photos it measured, too, None if unknown; None for no doubt
+    "The report that the network comes from, unless that cannot have been trained on the photos that this run measures"
+    from pet_breeds.weights import report_arch
+    if not run.weights or report_arch(run.weights) is None: return None
+    folder = Path(os.path.abspath(run.weights)).parent
+    try: m, preds = _report(folder)
+    except (OSError, ValueError): return dict(report=folder.name, same=None)
+    same = int(run.predictions.digest.isin(set(preds.digest) - {''}).sum())
+    untrained = m.get('epochs') == 0 or m.get('kept') == 'fitted head' or same == len(run.predictions)
+    return None if untrained and not m.get('network') else dict(report=folder.name, same=same)
+
 def earlier_report(
     run, # a measured `Run`
     most:int=20, # folders beside the new report that are looked at, the newest first
@@ -135,7 +149,7 @@ def earlier_report(
     def age(file): return -file.stat().st_mtime
     try: beside = [f.parent for f in sorted(run.out.parent.glob('*/predictions.csv'), key=age)[:most]]
     except OSError: beside = []
-    named = [*(Path(f).parent for f in run.config.fix if isinstance(f, str)), run.out]
+    named = [*(Path(os.path.abspath(f)).parent for f in run.config.fix if isinstance(f, str)), run.out]
     for folder in [*named, *beside]:
         try:
             if folder not in named and _path(_report(folder)[0]) != _path(run.metrics): continue

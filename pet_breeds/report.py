@@ -7,12 +7,12 @@ __all__ = ['SECTIONS', 'result_line', 'test_line', 'data_lines', 'entries', 'ear
            'first_screen', 'page', 'tables']
 
 # %% ../nbs/internals/report.ipynb #imports
-import os, platform
+import os, platform, shlex, warnings
 from dataclasses import asdict
 from importlib.metadata import version
 from . import interpret
 from .advice import of_100, suggestions
-from .core import count_of, one_line
+from .core import count_of, explain, one_line, short_path
 from .figures import in_style
 from .fixes import fix_lines, photo_digest
 from .lrs import plot_suggest
@@ -30,6 +30,12 @@ def _some(names, most=3):
     more = f' and {len(names)-most} more' if len(names) > most else ''
     return ', '.join(one_line(name, 40) for name in names[:most]) + more
 
+def _shared(m):
+    "A sentence for photos that were measured although training knew their copies"
+    if n := m.get('n_shared'):
+        yield (f"{n} of these {m['n_measured']} photos {'is a copy' if n == 1 else 'are copies'} of training photos, "
+               'or in one group with some, so the error looks too small.')
+
 def _doubts(m):
     "What keeps an error rate from being taken for better than it is, a sentence each"
     if m['error_rate'] >= m['baseline_error']: yield 'So the model is no better than that.'
@@ -39,7 +45,14 @@ def _doubts(m):
                'others. --balance lets each weigh the same.')
     if m['n_different'] < m['n_measured']:
         yield f"In the error rate, the copies of a photo count once: {m['n_different']} photos are different."
+    yield from _shared(m)
     if m['not_measured']: yield f"Not measured, without a validation photo: {_some(m['not_measured'])}."
+    if network := m.get('network'):
+        name, same, of = one_line(network['report'], 60), network['same'], m['n_measured']
+        known = f', which measured {same} of these {of} photos' if same else ''
+        these = 'others of them' if same else 'these photos'
+        yield (f'The network comes from the report {name!r}{known}. If it was trained on {these}, the error rate is '
+               'too low.')
 
 def result_line(
     m:dict, # the metrics of a run
@@ -59,9 +72,11 @@ def test_line(
 )->list: # of one sentence; empty without a test
     "How good the model is on the photos that were kept for a test"
     if not (t := m.get('test')): return []
-    left = f" Left out: {count_of(t['unknown'], 'photo')} of breeds that the model does not know."
-    return [f"Test: error rate {t['error_rate']:.3f} (95% interval {t['error_low']:.3f} to {t['error_high']:.3f}) on "
-            f"{count_of(t['n_measured'], 'photo')}.{left if t['unknown'] else ''}"]
+    left = f"{count_of(t['unknown'], 'photo')} of breeds that the model does not know."
+    if not t['n_measured']: return [f'Test: not measured. All test photos were left out: {left}']
+    return [' '.join([f"Test: error rate {t['error_rate']:.3f} (95% interval {t['error_low']:.3f} to "
+                      f"{t['error_high']:.3f}) on {count_of(t['n_measured'], 'photo')}.", *_shared(t),
+                      *([f'Left out: {left}'] if t['unknown'] else [])])]
 
 # %% ../nbs/internals/report.ipynb #data-lines
 def _by_problem(findings):
@@ -191,10 +206,13 @@ def _mistakes_section(run, most=15):
     n = count_of(len(wrong), 'mistake')
     some = f'The {most} surest of {n}.' if len(wrong) > most else f'{n}, the surest first.'
     said = [f'{some} The percentages are the probabilities that the model gave. predictions.csv lists every photo.']
-    maps = looked_at(run, wrong[:most])
-    def over(file, m): return None if m is None else heat(read_photo(run.folder/file, 200), m, run.prep.fit)
-    photos = [_captioned(r, run.folder, over(r.file, m)) for r, m in zip(wrong[:most].itertuples(), maps)]
-    if all(m is None for m in maps): return [*said, gallery(photos)]
+    try:
+        maps = looked_at(run, wrong[:most])
+        over = [None if m is None else heat(read_photo(run.folder/f, 200), m, run.prep.fit)
+                for f, m in zip(wrong.file, maps)]
+    except (OSError, ValueError): over = [None]*len(wrong[:most]) # a photo that is not there any more
+    photos = [_captioned(r, run.folder, o) for r, o in zip(wrong[:most].itertuples(), over)]
+    if all(o is None for o in over): return [*said, gallery(photos)]
     said.append('Where the model looked: orange parts of a photo speak for the prediction, blue ones for the label.')
     return [*said, gallery(photos, switch='Show where the model looked')]
 
@@ -218,6 +236,13 @@ def _confused_section(run, most=4):
             gallery(shown, 'pairs'), folded]
 
 # %% ../nbs/internals/report.ipynb #more-sections-def
+def _report_place(run, *inside, quoted=True):
+    "The report's folder, or what is in it, as the commands take it where the run started"
+    out = os.path.join(os.path.dirname(os.path.normpath(run.config.out)), run.out.name)
+    path = os.path.join(short_path(out) or run.out.name, *inside)
+    home = '~/' if path.startswith('~/') else ''
+    return path if not quoted else home + shlex.quote(path.removeprefix(home))
+
 @section('Every breed')
 def _breeds_section(run):
     mean = of_100(run.metrics['mean_breed_error'])
@@ -266,14 +291,16 @@ def _doubtful_section(run, most=30):
             'To correct labels, open doubtful.csv in a spreadsheet and write into the column fix: relabel, which takes '
             'the suggested label or the one that you write under new_label; or drop. In looks_wrong.csv, relabel needs '
             'a new_label. Then run the command of this report again, with another --out and with',
-            dict(kind='code', text=f'--fix {one_line(run.out.name, 60)}/doubtful.csv'), 'The photos stay as they are. '
-            f"In a notebook, clean_labels('{one_line(run.out.name, 60)}') shows each photo with a menu."]
+            dict(kind='code', text=f"--fix {_report_place(run, 'doubtful.csv')}"), 'The photos stay as they '
+            f'are. In a notebook, clean_labels({_report_place(run, quoted=False)!r}) shows each photo with a menu.']
 
 @section('Changed labels')
 def _changed_section(run, most=100):
     if not (fixed := run.metrics['fix']): return []
     rows = [*fixed['relabeled'], *((f, '', 'left out') for f in fixed['dropped'])]
-    return [*fix_lines(fixed, run.learn.dls.vocab), pd.DataFrame(rows[:most], columns=['file', 'label was', 'is now'])]
+    more = [f'{count_of(len(rows), "photo")} in all; metrics.json lists every one.'] if len(rows) > most else []
+    shown = pd.DataFrame(rows[:most], columns=['file', 'label was', 'is now'])
+    return [*fix_lines(fixed, run.learn.dls.vocab), shown, *more]
 
 # %% ../nbs/internals/report.ipynb #batch-figure
 @in_style()
@@ -285,6 +312,10 @@ def _batch_figure(run, n=10):
     for ax in fig.axes: ax.title.set(fontsize=7, parse_math=False)
     plt.close(fig)
     return fig
+
+def _batch_blocks(run):
+    try: return [_batch_figure(run)]
+    except (OSError, ValueError, RuntimeError) as e: return [f'They cannot be shown: {one_line(explain(e) or e)}']
 
 @in_style()
 def _finder_figure(lrs, losses):
@@ -305,11 +336,15 @@ def _rate_blocks(run):
 def _training_section(run):
     m = run.metrics
     speed = f"{m['seconds']} seconds in all, {m['images_per_second']} photos a second in training."
-    batch = details('Ten photos of the training set, as the model sees them', [_batch_figure(run)])
+    batch = details('Ten photos of the training set, as the model sees them', _batch_blocks(run))
     if run.epochs is None:
         return [plan_line(m), speed, 'Only the last layer of the network was trained.', batch]
+    kept = {'fitted head': ['The model is the head that was fitted in one step: the training described here, on top '
+                            'of it, was no better on the validation photos, so its network was not kept.'],
+            'trained network': ['The head was fitted in one step first; training on was better on the validation '
+                                'photos, so the trained network is the model.']}.get(m['kept'], [])
     plot = _with_words(interpret.plot_training(run.epochs), 'Loss and error by epoch; the table below has the numbers')
-    return [plan_line(m), f"{speed} Precision: {m['why']}.", plot, run.epochs, *_rate_blocks(run), batch]
+    return [*kept, plan_line(m), f"{speed} Precision: {m['why']}.", plot, run.epochs, *_rate_blocks(run), batch]
 
 
 # %% ../nbs/internals/report.ipynb #page-def
@@ -321,8 +356,9 @@ def _earlier_section(run, most=4):
     said = (f"Options that were given only there: {words(e['only_before'])}; only here: {words(e['only_after'])}."
             if e['only_before'] is not None else 'One of the runs took tables from Python, so its options are unknown.')
     changed = [f"{count_of(len(e['relabeled']), 'photo')} had another label there; the new one counts for both runs."]
-    rows = run.predictions.set_index('file', drop=False)
-    shown = [_captioned(r, run.folder) for name in ('mended', 'broken') for r in rows.loc[e[name][:most]].itertuples()]
+    preds = run.predictions
+    shown = [_captioned(r, run.folder) for name in ('mended', 'broken')
+             for r in preds[preds.file.isin(e[name])][:most].itertuples()]
     return [*earlier_line(run), said, *(changed if e['relabeled'] else []),
             f"{len(e['mended'])} that were wrong are right now; {len(e['broken'])} that were right are wrong now.",
             gallery(shown)]
@@ -332,19 +368,27 @@ def _again_section(run):
     said = dict(kind='code', text=run.shown_command) if run.shown_command else (
         'metrics.json holds the command that repeats this run; it names folders of the computer that made this page.')
     if not run.command: said = 'This run took its labels from Python; save them as CSV, and name it with --labels.'
-    new = [dict(kind='code', text=f'{name} {one_line(run.out.name, 60)}{what}')
+    new = [dict(kind='code', text=f'{name} {_report_place(run)}{what}')
            for name, what in (('pet_breeds_predict', ' new_photo.jpg'), ('pet_breeds_app', ''))]
     versions = ', '.join(f'{k} {v}' for k, v in run.metrics['versions'].items())
     return [said, 'The breed of a new photo, and a page that takes photos:', *new, versions]
+
+def _blocks_of(heading, func, run):
+    "What a section shows; an error in it costs the section, not the trained model"
+    try: return func(run)
+    except Exception as e:
+        why = f'{type(e).__name__}: {one_line(explain(e) or e)}'
+        warnings.warn(f'{heading!r} is missing in the report: {why}', stacklevel=2)
+        return [f'This section could not be made. {why}']
 
 def page(
     run, # a measured `Run`
 )->str: # the text of index.html
     "The report as HTML"
     m = run.metrics
-    shown = {heading: blocks for heading, func in SECTIONS.items() if (blocks := func(run))}
+    shown = {heading: blocks for heading, func in SECTIONS.items() if (blocks := _blocks_of(heading, func, run))}
     kicker = f"{count_of(m['n_classes'], 'breed')}, {m['photos']} photos, {m['arch']}"
-    return render(_headline(m, run.predictions), kicker, first_screen(run), shown)
+    return render(_headline(m, run.predictions), kicker, _blocks_of('The first screen', first_screen, run), shown)
 
 def tables(
     run, # a measured `Run`
@@ -352,7 +396,7 @@ def tables(
     "The tables that are written beside the page"
     known = {f: photo_digest(run.folder/f) for f in run.findings.file.unique()}
     photos = pd.concat([run.table, run.test])
-    labels = {one_line(os.path.relpath(f, run.folder)): label for f, label in zip(photos.file, photos.label)}
+    labels = {os.path.relpath(f, run.folder): label for f, label in zip(photos.file, photos.label)}
     digests, given = ([of.get(f, '') for f in run.findings.file] for of in (known, labels))
     return {'predictions.csv': run.predictions, 'doubtful.csv': doubtful(run.predictions),
             'looks_wrong.csv': run.findings.assign(label=given, fix='', new_label='', digest=digests)}

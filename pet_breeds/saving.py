@@ -206,13 +206,16 @@ def save_tables(
     for name, data in texts.items(): (dest/name).write_bytes(data)
     return {name: sha256(data).hexdigest() for name, data in texts.items()}
 
+def _table_digests(folder):
+    "The digests of its tables that a report kept, by name; none in older reports"
+    try: return dict(json.loads((folder/'metrics.json').read_text('utf-8'))['tables'])
+    except (OSError, ValueError, LookupError, TypeError): return {}
+
 def edited_tables(
     folder:Path, # of a report
 )->list: # names
     "The tables in a report's folder that are not as they were written"
-    try: kept = dict(json.loads((folder/'metrics.json').read_text('utf-8'))['tables'])
-    except (OSError, ValueError, LookupError, TypeError): kept = {}
-    found = [folder/name for name in TABLES if (folder/name).is_file()]
+    kept, found = _table_digests(folder), [folder/name for name in TABLES if (folder/name).is_file()]
     return [f.name for f in found if sha256(f.read_bytes()).hexdigest() != kept.get(f.name)]
 
 # %% ../nbs/internals/saving.ipynb #is-report
@@ -235,7 +238,9 @@ def foreign_content(
     if not any(path.iterdir()) or is_report(path): return None
     names = sorted(f.name for f in path.iterdir() if f.name not in REPORT_FILES)
     if names: return f' (it contains {one_line(names[0], 60)})'
-    return f' any more (somebody edited {edited[0]})' if (edited := edited_tables(path)) else ''
+    if not (edited := edited_tables(path)): return ''
+    if edited[0] in _table_digests(path): return f' any more (somebody edited {edited[0]})'
+    return f' that can be told from an edited one (metrics.json does not say how {edited[0]} was written)'
 
 # %% ../nbs/internals/saving.ipynb #report-learner
 def _no_photos(about):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'split_names', 'part_names', 'tidy_label', 'one_spelling',
            'shown_value', 'cell_text', 'from_cell', 'plain_cells', 'csv_text', 'read_table', 'place_of_column',
-           'filled_column', 'own_split', 'table_labels']
+           'text_cells', 'filled_column', 'own_split', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
 import os, unicodedata
@@ -67,7 +67,8 @@ def csv_text(
     table, # a DataFrame
 )->str: # with a line of column names
     "A table as CSV, in which no text is a formula for a spreadsheet"
-    return plain_cells(table).to_csv(index=False, float_format='%.6g', lineterminator='\n')
+    end = '\r\0\n' # a cell with one of these characters is put into quotes, and no cell has all three
+    return plain_cells(table).to_csv(index=False, float_format='%.6g', lineterminator=end).replace(end, '\n')
 
 def read_table(
     table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, a header row) or a DataFrame
@@ -114,48 +115,63 @@ def place_of_column(
     if (n := columns.count(name)) > 1: raise ValueError(f'{n} columns {shown_value(name)} for the {what}: keep one')
     return columns.index(name)
 
+def text_cells(
+    column:pd.Series, # of a table
+)->pd.Series: # stripped text; '' where there is nothing
+    "The cells of a column as text. Numbers that are all whole get no `.0`, which pandas adds beside a gap"
+    cells = column.map(lambda v: '' if pd.isna(v) else str(v).strip()).astype(object)
+    if pd.api.types.infer_dtype(column.astype(object)) not in ('floating', 'mixed-integer-float'): return cells
+    whole = all(float(v).is_integer() for v in column.dropna())
+    return cells.map(lambda v: v.removesuffix('.0')) if whole else cells
+
 def filled_column(
     df:pd.DataFrame, # from `read_table`
     place:int, # of the column
     what:str, # what is in the column, for the message
 )->pd.Series: # its cells as stripped text
     "A column in which every cell is filled. Raises ValueError that names the first empty one"
-    cells = df.iloc[:, place].map(lambda v: '' if pd.isna(v) else str(v).strip())
+    cells = text_cells(df.iloc[:, place])
     empty = cells.index[cells == '']
     if len(empty):
         where = f'in column {shown_value(df.columns[place])}, the first is row {one_line(empty[0])}'
         raise ValueError(f'{len(empty)} of {len(cells)} rows have no {what} {where}: fill it in or delete the row')
     return cells
 
-def _cells_of(df, names):
-    "The first column with one of the names, as stripped text in lower case, and its name; None if there is none"
-    columns = [str(c).strip().lower() for c in df.columns]
-    name = next((n for n in names if n in columns), None)
-    if name is None: return None, None
-    column = df.iloc[:, columns.index(name)]
-    return column.map(lambda v: '' if pd.isna(v) else str(v).strip().casefold().removesuffix('.0')), name
+def _cells_of(df, names, what):
+    "The column with one of the names, as text in lower case, and its name; None if there is none. Raises ValueError"
+    found = [(i, name) for i, c in enumerate(df.columns) if (name := str(c).strip().lower()) in names]
+    if not found: return None, None
+    if len(found) > 1:
+        both = ' and '.join(shown_value(df.columns[i]) for i, _ in found)
+        raise ValueError(f'{len(found)} columns for the {what}: {both}; keep one')
+    place, name = found[0]
+    return text_cells(df.iloc[:, place]).map(lambda v: v.casefold().removesuffix('.0')), name
 
 def _parts(df):
     "For each row 'train', 'valid' or 'test', as a column of the table says; None without such a column"
-    cells, name = _cells_of(df, split_names)
-    if name == 'fold': return cells.eq(min(cells, key=lambda c: (len(c), c))).map({True: 'valid', False: 'train'})
+    cells, name = _cells_of(df, split_names, 'split')
     if name is None: return None
-    odd = cells[~cells.isin(_PART_CELLS)]
-    if not len(odd): return cells.map(_PART_CELLS)
-    raise ValueError(f'column {shown_value(name)}, row {one_line(odd.index[0])}, holds {shown_value(odd.iloc[0])}: '
-                     'expected train, valid or test, or true and false')
+    by_number = name == 'fold' and not cells.isin(part_names).all()
+    known = cells.map(lambda c: c.isdecimal() and len(c) < 10) if by_number else cells.isin(_PART_CELLS)
+    if known.all():
+        if not by_number: return cells.map(_PART_CELLS)
+        numbers = cells.map(int)
+        return numbers.eq(numbers.min()).map({True: 'valid', False: 'train'})
+    form = 'a whole number in each row' if by_number else 'true and false'
+    row, cell = one_line(cells.index[~known][0]), shown_value(cells[~known].iloc[0])
+    raise ValueError(f'column {shown_value(name)}, row {row}, holds {cell}: expected train, valid or test, or {form}')
 
 def own_split(
     pets:pd.DataFrame, # file, label, and what else there is
     parts, # for each row 'train', 'valid' or 'test'
-)->pd.DataFrame: # the rows to train and to validate on, with a column `is_valid` if there are such; `attrs['test']`
+)->pd.DataFrame: # the rows to train and to validate on, perhaps with a column `is_valid`; the rest in `attrs['test']`
     "A table with the split that its owner made. Raises ValueError without photos to train on"
     parts = pd.Series(list(parts), index=pets.index)
     if 'train' not in set(parts): raise ValueError(f'all {len(pets)} photos are for validation or for the test: '
                                                    'expected some to train on')
     kept = pets[parts != 'test'].reset_index(drop=True)
     if 'valid' in set(parts): kept['is_valid'] = parts[parts != 'test'].eq('valid').to_numpy()
-    kept.attrs['test'] = pets.loc[parts == 'test', ['file', 'label']].to_dict('list') # plain: pandas compares them
+    kept.attrs['test'] = pets[parts == 'test'].to_dict('list') # plain: pandas compares them
     return kept
 
 # %% ../nbs/internals/tables.ipynb #inside-def
@@ -193,7 +209,8 @@ def table_labels(
     table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, commas, a header row) or a DataFrame; one row per photo
     root=None, # where the paths start; of several folders the one with most photos; default: the CSV's, or the current
     file_col=None, # column with the photo; default: the first of `file_names` that is there
-    label_col=None # column with the label; default: the first of `label_names` that is there
+    label_col=None, # column with the label; default: the first of `label_names` that is there
+    written:bool=False, # add a column `written`: the label as the table spells it
 )->pd.DataFrame: # `file` (Path that starts with `root`), `label`; `is_valid` and `group` if the table has them
     "Photos and labels from a table. Raises ValueError or FileNotFoundError for columns, rows or files that are wrong"
     df = read_table(table)
@@ -208,8 +225,10 @@ def table_labels(
         root = max(roots, key=lambda root: sum(os.path.isfile(os.path.join(root, f)) for f in whole[root]))
     tidy = {label: tidy_label(label) for label in labels.unique()}
     pets = pd.DataFrame(dict(file=whole[root], label=labels.map(tidy)))
-    group, parts = _cells_of(df, ['group'])[0], _parts(df)
+    group, parts = _cells_of(df, ['group'], 'group')[0], _parts(df)
     if group is not None: pets['group'] = [g or f for g, f in zip(group, whole[root])] # without one, a photo is alone
     if parts is not None: pets['part'] = parts
-    pets = _checked(pets.drop_duplicates(ignore_index=True), root)
+    once = ~pets.duplicated()
+    if written: pets['written'] = labels
+    pets = _checked(pets[once].reset_index(drop=True), root)
     return own_split(pets.drop(columns='part'), pets.part) if 'part' in pets else pets

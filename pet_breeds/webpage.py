@@ -35,11 +35,14 @@ def photo(
     name:str='', # the file's name as it is shown
     over=None, # a Pillow image that the reader can put in the photo's place
 )->dict: # for `gallery`
-    "A photo with its caption"
+    "A photo with its caption; a gray picture in the place of one that cannot be read any more"
+    try: src = photo_url(file)
+    except (OSError, ValueError, MemoryError):
+        src, lines = data_url(*encoded(Image.new('RGB', (200, 150), 'gray'))), [*lines, 'this photo cannot be read now']
     lines = [one_line(line, 60) for line in lines]
     alt = 'Photo: ' + '; '.join(lines)
     other = over and data_url(*encoded(over, quality=75))
-    return dict(src=photo_url(file), alt=alt, lines=lines, right=right, file=one_line(name, 120), over=other)
+    return dict(src=src, alt=alt, lines=lines, right=right, file=one_line(name, 120), over=other)
 
 def gallery(
     photos:list, # of `photo`

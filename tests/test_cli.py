@@ -17,7 +17,7 @@ from PIL import Image
 
 from pet_breeds.cli import main, main_predict
 from pet_breeds.interpret import error_interval
-from pet_breeds.pets import Run, run_pets
+from pet_breeds.pets import Run, check_out, run_pets
 from pet_breeds.saving import REPORT_FILES
 from pet_breeds.predict import predict_pets
 
@@ -310,6 +310,15 @@ def test_out_that_cannot_be_written(drawn, here, capsys):
     refused(capsys, ['--path', drawn, '--out', 'file'], '--out file')
     refused(capsys, ['--path', drawn, '--out', 'file/report'], '--out file/report')
     refused(capsys, ['--path', drawn, '--out', 'no/such/folder'], '--out no/such/folder')
+    refused(capsys, ['--path', drawn, '--out', 'r'*245], '--out rrr', 'File name too long')
+
+
+def test_a_report_in_which_nobody_may_write_is_refused_before_training(report, monkeypatch):
+    "It could not be moved away"
+    monkeypatch.setattr('os.access', lambda path, mode: Path(path) != Path(report))
+    with pytest.raises(ValueError, match='you may not write in this report'): check_out(str(report))
+    monkeypatch.undo()
+    assert check_out(str(report)) == Path(report)
 
 
 def test_out_that_holds_something_else(photos, capsys): refused(capsys, ['--path', 'pets', '--out', 'pets'], '--out pets', "so I won't replace it")

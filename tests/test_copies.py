@@ -231,7 +231,7 @@ def test_many_copies_of_one_photo_do_not_fill_the_memory(labels):
 
 
 def test_pairs_of_any_values_become_groups():
-    values = ['x', 1, None, 1.0, '', float('nan'), 'x', None, float('nan'), '', b'1']
+    values = ['x', 1, None, 1.0, '', float('nan'), 'x', pd.NA, float('nan'), pd.NA, b'1']
     pairs = equal_pairs(values)
     assert pairs.tolist() == [[1, 3], [0, 6]]
     groups = group_numbers(len(values), pairs, np.array([[6, 10], [10, 3]]))

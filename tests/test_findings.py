@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from pet_breeds.data import pets_dls, photo_table
+from pet_breeds.fixes import read_fixes
 from pet_breeds.interpret import honest_error
+from pet_breeds.inventory import labeled_photos, usable_photos
 from pet_breeds.pets import Run
-from pet_breeds.report import data_lines, result_line
+from pet_breeds.report import data_lines, result_line, test_line as line_of_test
 
 NUMBERS = iter(range(10**6))
 
@@ -64,7 +66,53 @@ def test_photos_directly_in_train_have_no_breed(tmp_path):
     assert set(photo_table(tmp_path).label) == {'pug', 'beagle'}
 
 
+@pytest.mark.parametrize('labels', ['folder', 'name', 'function'])
+@pytest.mark.parametrize('part', ['train', 'valid', 'test', 'only valid', 'only test'])
+@pytest.mark.parametrize('decision', ['', 'relabel', 'drop'])
+def test_a_photo_without_a_label_stays_in_its_part(tmp_path, labels, part, decision):
+    "It is skipped with its finding; a decision gives it a label, and it is never trained on unless it lies in train"
+    alone, part = part.startswith('only'), part.removeprefix('only ')
+    for other in {'train', part} if alone else ('train', 'valid', 'test'):
+        if alone and other == part: photos(tmp_path/part, 'odd.png')
+        else: photos(tmp_path/other, *numbered('pug/pug_{}.png', 4), *numbered('beagle/beagle_{}.png', 4))
+    if not alone: photos(tmp_path/part, 'odd.png')
+    odd = tmp_path/part/'odd.png'
+    rule = labels if labels != 'function' else lambda f: f.parent.name if f.parent.name in ('pug', 'beagle') else float('nan')
+    fix = pd.DataFrame(dict(file=[f'{part}/odd.png'], fix=decision, new_label='PUG' if decision == 'relabel' else ''))
+    table = labeled_photos(tmp_path, rule, read_fixes([fix]) if decision else ())
+    test, relabeled = table.attrs.get('test', dict(file=[])), decision == 'relabel'
+    assert (odd in table.attrs['skipped']) == (decision == '')
+    assert (odd in test['file']) == (relabeled and part == 'test') and (odd in set(table.file)) == (relabeled and part != 'test')
+    trained = table.file[~table.is_valid] if 'is_valid' in table else table.file
+    assert table.label.notna().all() and {f.relative_to(tmp_path).parts[0] for f in trained} == {'train'}
+    if relabeled: assert [*table.label[table.file == odd], *(label for f, label in zip(test['file'], test.get('label', ())) if f == odd)] == ['pug']
+    assert set(photo_table(tmp_path, rule, read_fixes([fix]) if decision else ()).label) == {'pug', 'beagle'}
+
+
 # folders that are no breeds
+
+def test_breeds_in_all_parts_of_a_split_are_no_odd_folders(tmp_path):
+    for part in ('train', 'valid', 'test'):
+        photos(tmp_path/part, *numbered('pug/{}.png', 4), *numbered('beagle/indoor/{}.png', 4), *numbered('pug/indoor/{}.png', 4))
+    table = photo_table(tmp_path, 'folder')
+    assert problems(table) == {'odd folder'} and len(table.attrs['findings']) == 1
+    assert "'indoor' in beagle, pug counts as a breed" in details(table)
+
+
+@pytest.mark.parametrize('source', ['folder', 'linked', 'table', 'whole table'])
+def test_photos_that_are_not_looked_at_are_counted(tmp_path, source):
+    photos(tmp_path/'images', *numbered('pug/{}.png', 4), *numbered('beagle/{}.png', 4))
+    if source != 'linked': photos(tmp_path, *numbered('boxer/{}.png', 3), *numbered('collie/{}.png', 4))
+    else: (tmp_path/'all').symlink_to(tmp_path/'images')
+    table = pd.DataFrame([(f'images/{b}/{i}.png', b) for b in ('pug', 'beagle') for i in range(4)], columns=['file', 'label'])
+    if source == 'table': table = table[1:].assign(split=['train']*6 + ['test'])
+    labels = table if 'table' in source else 'folder'
+    with pytest.warns(UserWarning) if source in ('folder', 'table') else contextlib.nullcontext(): pets_dls(tmp_path, labels=labels, bs=2, size=32)
+    found = usable_photos(tmp_path, labels)[2]
+    found = found[found.problem.isin(['beside images', 'not in the table'])]
+    said = {'folder': '7 photos beside the folder images: not looked at', 'table': '1 photo not in the table: left out'}
+    assert found.detail.tolist() == [detail for kind, detail in said.items() if kind == source] and not found.usable.any()
+
 
 def test_folders_that_are_no_breeds_are_named(tmp_path):
     photos(tmp_path, *numbered('pug/{}.png', 5), *numbered('beagle/indoor/{}.png', 4), *numbered('pug/indoor/{}.png', 4),
@@ -127,13 +175,42 @@ def test_spellings_are_one_breed(tmp_path, source):
     photos(tmp_path, *(name for name, _ in rows))
     table = photo_table(tmp_path, pd.DataFrame(rows, columns=['file', 'label']) if source == 'table' else source)
     assert table.label.value_counts().to_dict() == dict(pug=9, beagle=4)
-    if source == 'table': return # its cells are read without the blanks around them
     assert problems(table) == {'other spelling'} and "2 photos of 'Pug' count as 'pug'" in details(table)
+    if source == 'table': return
     with pytest.warns(UserWarning, match="other spelling: 2 photos of 'Pug' count as 'pug'"):
         assert list(pets_dls(tmp_path, labels=source, bs=2, item=32, size=32).vocab) == ['beagle', 'pug']
 
 
+@pytest.mark.parametrize('source', ['folder', 'table'])
+def test_spellings_in_a_test_are_named(tmp_path, source):
+    rows = [(f'{part}/{label}/{i}.png', label, part) for part, labels in dict(train=['pug', 'great dane'], test=['Pug', 'great  dane', 'fox']).items()
+            for label in labels for i in range(4)]
+    photos(tmp_path, *(file for file, _, _ in rows))
+    table = photo_table(tmp_path, source if source == 'folder' else pd.DataFrame(rows, columns=['file', 'label', 'split']))
+    assert problems(table) == {'other spelling'} and len(table.attrs['findings']) == 2
+    assert "4 photos of 'Pug' count as 'pug'" in details(table) and "4 photos of 'great  dane' count as 'great dane'" in details(table)
+    assert table.attrs['test']['label'] == ['pug']*4 + ['great dane']*4 + ['fox']*4 or source == 'folder'
+    assert {*table} == {'file', 'label'} == {*table.attrs['test']}
+
+
+@pytest.mark.parametrize('none', [None, float('nan'), pd.NA, '', ' '])
+def test_a_function_that_gives_no_label(tmp_path, none):
+    class Rule: # an object that has no hash
+        __hash__ = None
+        def __call__(self, file): return none if file.stem.endswith('_0') else file.name[:3]
+    photos(tmp_path, *numbered('pug_{}.png', 4), *numbered('fox_{}.png', 4))
+    table = photo_table(tmp_path, Rule())
+    assert sorted(set(table.label)) == ['fox', 'pug'] and [f.name for f in table.attrs['skipped']] == ['fox_0.png', 'pug_0.png']
+
+
 # the table before training
+
+def test_a_test_is_no_reason_to_train_on_nothing(tmp_path):
+    photos(tmp_path/'test', *numbered('pug/{}.png', 6), *numbered('beagle/{}.png', 6))
+    photos(tmp_path/'train', *numbered('pug/{}.png', 2), *numbered('beagle/{}.png', 2))
+    for file in (tmp_path/'train').glob('*/*.png'): file.write_bytes(b'x')
+    with pytest.raises(ValueError, match='4 of 4 photos in .* cannot be read, the first .*train'): usable_photos(tmp_path, 'folder')
+
 
 def test_a_clean_folder_needs_one_line(tmp_path, capsys):
     photos(tmp_path, *numbered('pug_{}.png', 4), *numbered('beagle_{}.png', 4))
@@ -235,3 +312,40 @@ def test_balance_draws_each_breed_equally_often(presize, tmp_path):
     drawn = np.bincount([int(y) for _ in range(12) for batch in dls.train for y in batch[1]])
     assert dls.train.n == 21 and drawn.sum() == 12*20 and 90 < drawn[0] < 150
     assert sorted(np.bincount([int(y) for batch in dls.valid for y in batch[1]])) == [1, 6], 'validation photos come once'
+
+
+@pytest.mark.parametrize('part, how', [('valid', 'near'), ('valid', 'apart'), ('test', 'group'), ('test', 'bytes')])
+def test_an_error_on_photos_that_training_knew_is_called_too_small(tmp_path, part, how, capsys):
+    from pet_breeds.pets import run_pets
+    photos(tmp_path/'pets'/'train', *numbered('pug/{}.png', 5), *numbered('beagle/{}.png', 5))
+    photos(tmp_path/'pets'/part, *numbered('pug/{}.png', 3), *numbered('beagle/{}.png', 3))
+    for i in (0, 1):
+        copy, original = tmp_path/'pets'/part/'pug'/f'{i}.png', tmp_path/'pets'/'train'/'pug'/f'{i}.png'
+        if how == 'bytes': shutil.copy(original, copy)
+        if how == 'near': Image.open(original).resize((96, 96)).save(copy)
+    files = sorted(f.relative_to(tmp_path/'pets') for f in (tmp_path/'pets').rglob('*.png'))
+    table = pd.DataFrame(dict(file=files, label=[f.parts[1] for f in files], split=[f.parts[0] for f in files]))
+    table['group'] = ['Rex' if how == 'group' and f.stem in '01' and f.parts[1] == 'pug' else None for f in files]
+    run = run_pets(str(tmp_path/'pets'), labels=table, arch='drawnet', size=32, bs=2, epochs=1, out=str(tmp_path/'report'))
+    m, found = run.metrics if part == 'valid' else run.metrics['test'], run.findings[run.findings.problem == 'both sides']
+    said, known = '2 of these 6 photos are copies of training photos, or in one group with some', 0 if how == 'apart' else 2
+    assert m['n_shared'] == len(found) == known and m['n_measured'] == 6
+    assert m['n_different'] == (5 if how == 'group' else 6), 'the group of a test counts once'
+    assert (said in capsys.readouterr().out) == (said in (tmp_path/'report'/'index.html').read_text()) == bool(known)
+
+
+def test_a_test_of_strange_breeds_is_not_forgotten(tmp_path, capsys):
+    from pet_breeds.pets import run_pets
+    photos(tmp_path/'pets'/'train', *numbered('pug/{}.png', 5), *numbered('beagle/{}.png', 5))
+    photos(tmp_path/'pets'/'test', *numbered('boxer/{}.png', 3))
+    m = run_pets(str(tmp_path/'pets'), labels='folder', arch='drawnet', size=32, bs=2, epochs=1, out=str(tmp_path/'report')).metrics
+    [said] = line_of_test(m)
+    assert m['test'] == dict(n_measured=0, unknown=3) and 'Test: not measured' in said and '3 photos of breeds' in said
+    assert said in capsys.readouterr().out and said in (tmp_path/'report'/'index.html').read_text()
+
+
+def test_a_group_of_nobody_is_a_group_of_its_own():
+    targ, pred = [0, 0, 1, 1], [0, 1, 1, 1]
+    for nobody in (None, float('nan'), pd.NA, ''):
+        found = honest_error(targ, pred, ['a', 'b'], [2, 2], ['x', nobody, nobody, 'x'])
+        assert (found['n_different'], found['error_rate']) == (3, pytest.approx(1/3))

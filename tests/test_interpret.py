@@ -367,6 +367,11 @@ def test_a_larger_metric_is_whole_in_the_picture(values):
     assert low == 0 and high > max(values)
 
 
+def test_a_part_of_the_epochs_is_drawn_too():
+    table = epochs(metric=[.1, .2, .3]).assign(phase=['frozen', 'frozen', 'unfrozen'])[1:]
+    assert any(list(line.get_xdata()) == [1.5, 1.5] for line in plot_training(table).axes[0].lines)
+
+
 def test_small_losses_are_not_drawn_up_to_one():
     table = epochs(metric=[.1, .2, .3]).assign(train_loss=[.3, .2, .1], valid_loss=[.2, .2, .2])
     assert .3 < plot_training(table).axes[0].get_ylim()[1] < .5

@@ -365,6 +365,38 @@ def test_photos_for_a_test_are_kept_apart(photos):
         table_labels(csv(photos, rows.replace('train', 'early')))
 
 
+@pytest.mark.parametrize('cells, valid, test', [
+    (['train', 'valid', 'Train'], [False, True, False], []), (['training', 'val', 'test'], [False, True], ['c.JPG']),
+    (['10', '9', '10'], [False, True, False], []), ([1, 0., 2], [False, True, False], []),
+    (['0', '1', ''], "holds ''", None), (['fold1', 'fold2', 'fold1'], "holds 'fold1'", None), (['0', 'train', '1'], "holds 'train'", None),
+    (['-1', '0', '1'], "holds '-1'", None), ([0, 1, None], "holds ''", None), ([.5, 1, 2], "holds '0.5'", None)])
+@pytest.mark.parametrize('form', ['csv', 'frame'])
+def test_folds_are_numbers_or_parts(photos, cells, valid, test, form):
+    rows = pd.DataFrame(dict(file=['images/a.jpg', 'images/b.jpg', 'images/c.JPG'], label=['pug', 'pug', 'fox'], Fold=cells, group=['x', 'y', 'z']))
+    rows.to_csv(photos/'t.csv', index=False)
+    source = photos/'t.csv' if form == 'csv' else rows
+    if test is None:
+        with pytest.raises(ValueError, match=f"column 'fold', row ., {valid}: expected train, valid or test, or a whole number"): table_labels(source, photos)
+        return
+    table = table_labels(source, photos)
+    assert table.is_valid.tolist() == valid and [f.name for f in table.attrs['test']['file']] == test
+    assert table.attrs['test'].get('group', []) == ['z']*len(test)
+
+
+@pytest.mark.parametrize('names', [('is_valid', 'split'), ('split', 'Split '), ('fold', 'is_valid'), ('group', 'Group')])
+def test_two_columns_for_one_thing_are_refused_by_name(photos, names):
+    text = f'file,label,{names[0]},{names[1]}\nimages/a.jpg,pug,0,1\nimages/b.jpg,fox,1,0\n'
+    with pytest.raises(ValueError, match=f"2 columns for the .*: '{names[0]}' and '{names[1]}'; keep one"): table_labels(csv(photos, text))
+
+
+@pytest.mark.parametrize('numbers, labels', [
+    ([1., 2], ['1', '2']), (pd.Series([1., 2], dtype=object), ['1', '2']), (pd.Categorical([1., 2]), ['1', '2']), ([7, 8], ['7', '8']),
+    (pd.array([1., 2], dtype='Float64'), ['1', '2']), ([1.5, 2], ['1.5', '2.0']), (['1.0', '2'], ['1.0', '2']), ([float('inf'), 1], ['inf', '1.0'])], ids=str)
+def test_whole_numbers_of_a_frame_are_labels_without_a_point(photos, numbers, labels):
+    rows = pd.DataFrame(dict(file=['images/a.jpg', 'images/b.jpg'], label=numbers)).set_axis([3, 3])
+    assert table_labels(rows, photos).label.tolist() == labels
+
+
 def test_of_several_folders_the_one_with_most_photos_counts(photos):
     rows = 'file,label\na.jpg,pug\nb.jpg,beagle\nc.JPG,pug\nd.jpg,pug\n'
     with pytest.raises(FileNotFoundError, match='1 of 4 photos in the table are missing.*: d.jpg$'):

@@ -1,16 +1,27 @@
 "What a run leaves: what it calls a mistake, what it advises, decisions that come back, two runs compared, how the page looks."
+import html
 import json
+import os
+import re
+import shlex
 import shutil
+from copy import copy
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
 
 from pet_breeds.advice import suggestions
+from pet_breeds.core import one_line, writing
 from pet_breeds.fixes import fix_labels, fix_lines, photo_digest, read_fixes
-from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, mistakes, paired_difference, predictions
-from pet_breeds.pets import run_pets
+from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, earlier_report, mistakes, network_report, paired_difference, predictions
+from pet_breeds.pets import Run, run_pets
+from pet_breeds.report import SECTIONS, data_lines, earlier_line, result_line, tables
+from pet_breeds.saving import save_tables
+from pet_breeds.tables import csv_text
 
 VOCAB = ['beagle', 'boxer', 'pug']
 
@@ -143,7 +154,7 @@ def decided(**columns): return ROWS.assign(**{'fix': '', 'new_label': '', **colu
     ([decided(fix='dorp')], "row 0: fix is 'dorp'; write keep, relabel or drop .did you mean 'drop'"), ([decided()], 'no row has a decision'),
     ([decided(fix='beagle')], "fix is 'beagle'.*into the column new_label"), ([decided(fix='drop', new_label='pug')], "fix is drop, but new_label is 'pug'"),
     ([decided(fix='relabel', suggested='')], 'relabel needs a label'), ([ROWS.drop(columns=['fix', 'new_label'])], 'has no column fix'),
-    ([ROWS.assign(file='')], 'have no photo'), ([ROWS, decided(fix='drop')], 'b/1.jpg has two decisions: relabel boxer .*and drop'),
+    ([ROWS.assign(file='')], 'have no photo'), ([decided(Fix='drop')], "this table: 2 columns 'fix' for the decision: keep one"), ([ROWS, decided(fix='drop')], 'b/1.jpg has two decisions: relabel boxer .*and drop'),
     ([ROWS, decided(fix='relabel', new_label='sphynx')], 'relabel boxer .*relabel sphynx'),
     ([ROWS.assign(file=['b/1.jpg', 'b/9.jpg', 'b/4.jpg', 'b/4.jpg', 'b/5.jpg'])], r'1 photo cannot be found .*b/9.jpg .this table, row 1.: give the --path'),
     ([ROWS.assign(digest='sha256:0123456789ab')], 'b/1.jpg has changed since'), ([decided(fix='drop')], 'fewer than two breeds are left'),
@@ -214,7 +225,7 @@ def test_the_second_report_says_what_was_decided_and_how_it_compares(folder):
     m, page, rows = json.loads((folder/'metrics.json').read_text()), (folder/'index.html').read_text(), pd.read_csv(folder.parent/'edited.csv')
     assert m['fix'] == dict(kept=0, dropped=[rows.file[0]], relabeled=[[rows.file[1], rows.label[1], rows.suggested[1]]], new_labels=[])
     assert f"--fix={folder.parent/'edited.csv'}" in m['command'] and m['n_train'] + m['n_valid'] == 38, 'one has no label'
-    assert '1 photo left out and 1 label changed' in page and 'The report &#39;first&#39; measured' in page and 'only here: --epochs=1' in page
+    assert 'could not be made' not in page and '1 photo left out and 1 label changed' in page and 'The report &#39;first&#39; measured' in page and 'only here: --epochs=1' in page
     found = compare_reports(folder.parent/'first', folder)
     assert found['n'] == m['n_measured'] and set(found['only_after']) == {'--epochs=1', f"--fix={folder.parent/'edited.csv'}"}
     for name in ('doubtful.csv', 'looks_wrong.csv'): assert {'fix', 'new_label', 'digest'} <= set(pd.read_csv(folder/name))
@@ -226,6 +237,147 @@ def test_the_tables_agree_with_the_metrics(folder):
     assert len(pd.read_csv(folder/'doubtful.csv')) == len(mistakes(preds))
     probs = preds.filter(regex=r'^prob_\d').sum(axis=1)
     assert np.allclose(probs, 1, atol=1e-4) and (preds.prob_1 >= preds.prob_label - 1e-6).all()
+
+
+LONG = 'x'*120 + '/' + 'y'*90 # a path below it is longer than a line of a message
+
+
+@pytest.fixture(scope='module')
+def odd(tmp_path_factory):
+    """A measured run whose training was thrown away; photos and the folder of its report have names that a table, a line,
+    a shell and Python must quote"""
+    top, rng = tmp_path_factory.mktemp('odd'), np.random.default_rng(0)
+    names = [f'{sign}{breed}_{i}.png' for breed in ('pug', 'boxer') for i, sign in enumerate(['=', '+', '@', '-', '', '', '', ''])]
+    names += [f'{LONG}/{breed}_{i}.png' for breed in ('pug', 'boxer') for i in range(4)] + ['two  blanks_1.png', 'two blanks_2.png', 'two blanks_1.png', 'two blanks_3.png']
+    for name in names:
+        (file := top/'photos'/name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (140 if name in CUT_OFF else 64, 64, 3), dtype=np.uint8)).save(file)
+    (top/'results').mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(top)
+        run = Run(path='photos', labels=r're:([a-z ]+)_\d', arch='drawnet', head='linear', epochs=1, lr='3', size=32, bs=8, out="results/Anna's run")
+        run.measure()
+        yield run
+
+
+CUT_OFF = f'{LONG}/pug_1.png', f'{LONG}/boxer_2.png', 'two  blanks_1.png'
+
+
+def again(run, **kw):
+    "A copy of a run, with other things in it"
+    new = copy(run)
+    vars(new).update(dict(metrics=dict(run.metrics)), **kw)
+    return new
+
+
+def page_of(run): return html.unescape((run.write()/'index.html').read_text(encoding='utf-8'))
+
+
+def test_a_decision_about_a_photo_with_an_odd_name_finds_that_photo(odd):
+    table = tables(odd)['looks_wrong.csv']
+    cut = table[table.problem == 'cut off']
+    assert sorted(cut.file) == sorted(CUT_OFF) and list(cut.digest) == [photo_digest(odd.folder/f) for f in cut.file]
+    assert list(cut.label) == [re.search(r'([a-z ]+)_\d', f)[1].replace('  ', ' ') for f in cut.file]
+    (odd.out.parent/'fix.csv').write_text(csv_text(cut.assign(fix='drop')))
+    left = fix_labels(odd.table, read_fixes([str(odd.out.parent/'fix.csv')]), odd.folder)
+    assert {os.path.relpath(f, odd.folder) for f in set(odd.table.file) - set(left.file)} == set(CUT_OFF)
+    old = cut.assign(file=cut.file.map(one_line), fix='drop', digest='') # as an older version wrote them
+    with pytest.raises(FileNotFoundError, match='1 photo cannot be found'): fix_labels(odd.table, read_fixes([old]), odd.folder)
+    assert not any(sign in line for line in data_lines(odd.table, odd.findings) for sign in ('y'*70, '\n'))
+
+
+def test_what_the_page_says_of_a_run_whose_training_was_thrown_away(odd):
+    "And of one whose folder must be quoted; the commands work where the run started"
+    page = page_of(odd)
+    assert odd.kept == 'fitted head' and 'was no better on the validation photos, so its network was not kept' in page
+    assert 'could not be made' not in page and """--fix 'results/Anna'"'"'s run/doubtful.csv'""" in page and 'clean_labels("results/Anna\'s run")' in page
+    typed = [shlex.split(line) for line in re.findall('<code>(pet_breeds_.*?)</code>', page.replace('<wbr>', ''))]
+    assert typed == [['pet_breeds_predict', "results/Anna's run", 'new_photo.jpg'], ['pet_breeds_app', "results/Anna's run"]]
+
+
+def test_names_that_a_table_quotes_are_compared_with_an_earlier_report(odd):
+    odd.write()
+    names = list(odd.predictions.file)
+    later = again(odd, predictions=odd.predictions.assign(label=odd.predictions.predicted), out=odd.out.with_name('later'))
+    page, (folder, found) = page_of(later), later.earlier
+    assert folder == odd.out and any(f[0] in '=+-@' for f in names) and found['n'] == len(names) and set(found['mended'] + found['relabeled']) <= set(names)
+    assert 'could not be made' not in page and "The report \"Anna's run\" measured" in page
+    later.earlier = folder, {**found, 'mended': ['not there.jpg'], 'broken': names[:1]}
+    assert len(SECTIONS['The earlier report'](later)[-1]['photos']) == 1
+
+
+def test_photos_that_are_gone_leave_the_model_and_a_page(odd, monkeypatch):
+    "Neither a photo nor a section of the page can lose what was trained"
+    def fail(run): raise KeyError('a fault of ours')
+    monkeypatch.setitem(SECTIONS, 'Faulty', fail)
+    later = again(odd, out=odd.out.with_name('gone'))
+    (odd.folder).rename(odd.folder.with_name('moved'))
+    try:
+        with pytest.warns(UserWarning, match="'Faulty' is missing in the report: KeyError"): page = page_of(later)
+    finally: odd.folder.with_name('moved').rename(odd.folder)
+    assert (later.report/'model.safetensors').exists() and 'this photo cannot be read now' in page and 'They cannot be shown' in page
+    assert page.count('could not be made') == 1 and len(pd.read_csv(later.report/'predictions.csv')) == len(odd.predictions)
+
+
+@pytest.mark.parametrize('was, edit, same', [
+    (dict(kept='fitted head'), '', None), (dict(epochs=0, kept=''), '', None), (dict(kept='trained network'), '', 6),
+    (dict(kept='fitted head', network=dict(report='first', same=None)), '', 6), (dict(kept='trained network'), 'x', 0)])
+def test_a_network_that_may_have_been_trained_on_what_is_measured(was, edit, same, odd, tmp_path):
+    "It comes from a report; how many of the photos that one measured is said, unless its table was edited"
+    shutil.copytree(odd.write(), tmp_path/'first')
+    numbers = tmp_path/'first'/'metrics.json'
+    saved = save_tables({'predictions.csv': odd.predictions}, tmp_path/'first')
+    numbers.write_text(json.dumps({**json.loads(numbers.read_text()), 'epochs': 2, **was, 'tables': saved}))
+    with open(tmp_path/'first'/'predictions.csv', 'a') as f: f.write(edit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('pet_breeds.measure.photo_curve', lambda *_: None)
+        patch.setattr('pet_breeds.measure.measured', lambda run: (torch.zeros(28, 3), torch.zeros(28, dtype=torch.int64), measured_items(run)))
+        m = (later := again(odd, weights=tmp_path/'first'/'model.safetensors')).measure()
+    said = result_line(m)
+    assert m['network'] == (None if same is None else dict(report='first', same=same or None)) and ('The network comes' in said) == (same is not None)
+    assert ("report 'first', which measured 6 of these 28 photos. If it was trained on others of them, the error rate is too low." in said) == (same == 6)
+    assert ("report 'first'. If it was trained on these photos, the error rate is too low." in said) == (same == 0) and network_report(again(later, weights=None)) is None
+
+
+def measured_items(run): return pd.concat([dl.items for dl in run.dls.loaders], ignore_index=True)
+
+
+def test_the_metrics_and_the_table_take_the_same_of_equal_breeds(odd, monkeypatch):
+    "Also where activations differ so little that probabilities do not"
+    acts = torch.zeros(28, 3, dtype=torch.float32)
+    acts[:, 1], acts[::2, 2] = 1e-9, 2e-9
+    monkeypatch.setattr('pet_breeds.measure.photo_curve', lambda *_: None)
+    items = measured_items(odd)
+    targ = torch.tensor([odd.dls.vocab.o2i[label] for label in items.label])
+    monkeypatch.setattr('pet_breeds.measure.measured', lambda run: (acts, targ, items))
+    m = (later := again(odd)).measure()
+    assert m['error_rate'] == pytest.approx((later.predictions.label != later.predictions.predicted).mean()) != pytest.approx((acts.argmax(1) != targ).float().mean().item())
+    assert later.confusion.sum().to_dict() == {**dict.fromkeys(odd.dls.vocab, 0), **later.predictions.predicted.value_counts()}
+    probs = np.random.default_rng(0).integers(1, 4, (50, 37))/100
+    table = predictions(probs, pd.DataFrame(dict(file=['a/b'], label='x0')).loc[[0]*50], [f'x{i}' for i in range(37)], 'a')
+    assert list(table.predicted) == [f'x{i}' for i in probs.argmax(1)] == list(table.breed_1)
+
+
+def test_a_table_of_decisions_in_this_folder_belongs_to_the_report_here(odd, monkeypatch):
+    monkeypatch.chdir(odd.write())
+    config = SimpleNamespace(fix=('doubtful.csv',))
+    folder, _ = earlier_report(again(odd, config=config, out=odd.out.parents[1]/'photos'/'second'))
+    assert folder == odd.out and 'The report "Anna\'s run" measured' in earlier_line(again(odd, earlier=(folder, compare_reports(folder, odd))))[0]
+
+
+def test_more_changed_labels_than_are_shown(odd):
+    fixed = dict(kept=0, dropped=[], relabeled=[[f'{i}.jpg', 'a', 'b'] for i in range(101)], new_labels=[])
+    for n, said in ((101, ['101 photos in all; metrics.json lists every one.']), (100, [])):
+        _, table, *more = SECTIONS['Changed labels'](again(odd, metrics=dict(fix={**fixed, 'relabeled': fixed['relabeled'][:n]})))
+        assert len(table) == 100 and more == said
+
+
+def test_an_error_that_names_a_file_of_the_user_keeps_that_name(tmp_path):
+    "One of a full disk, or of a hidden folder, is about what is being written"
+    for raised, name in ((OSError(2, 'No such file', 'photos/1.jpg'), 'photos/1.jpg'), (OSError(28, 'No space left'), 'report'),
+                         (OSError(28, 'No space left', str(tmp_path/'.report.abc.part'/'new')), 'report')):
+        with pytest.raises(OSError) as e, writing(tmp_path/'report'): raise raised
+        assert e.value.filename.endswith(name) and ('free some space' in str(e.value)) == (name == 'report')
 
 
 @pytest.mark.parametrize('width', [1200, 420])
