@@ -103,6 +103,11 @@ def _value(steps, answer):
     exec(compile(ast.Module(steps, []), 'answer', 'exec'), names)
     return eval(compile(ast.Expression(answer), 'answer', 'eval'), names)
 
+def _part_of_value(steps, answer):
+    "A part of what a cell makes, such as a column of its table; its name where that is not run, or made elsewhere"
+    try: return _value(steps, answer)
+    except Exception: return _unrun(answer)
+
 def _judge_code(id, source, run, parent):
     "In the other process: a verdict in a word or two, and what more there is to say"
     if os.getpid() == parent: raise Failed('no other process could be started to run it')
@@ -111,7 +116,8 @@ def _judge_code(id, source, run, parent):
         resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
     body, answer = _check_asked(id, source)
     steps = _needed(body, answer)
-    try: value = _unrun(isinstance(answer, ast.Name) and _assigned(answer.id, steps) or answer)
+    plain = isinstance(answer, ast.Name) and _assigned(answer.id, steps) or answer
+    try: value = _part_of_value(steps, plain) if run and isinstance(plain, ast.Attribute) else _unrun(plain)
     except (ValueError, TypeError) as e:
         if not run: raise Failed('not run: read it') from e
         value = _value(steps, answer)

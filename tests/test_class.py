@@ -178,6 +178,7 @@ def test_the_verdict_on_a_cell(id, source, verdict): assert check_source(id, sou
     ('q8', "a = 'summary'\nfor a in ['show_batch']: pass\nquiz.q8.check(a)", 'wrong'), ('q8', "a = 'show_batch'\nquiz.q8.check(a)\na = 'summary'\na = quiz.q8.check(a)", 'right'),
     ('q8', "a = 'summary'\nimport math as a\nquiz.q8.check(a)", UNCLEAR), ('q8', "a = 'summary'\nfor a in ['show_batch']: quiz.q8.check(a)", UNCLEAR),
     ('q8', "a = 'summary'\nif quiz.q9.check(False): a = 'show_batch'\nquiz.q8.check(a)", UNCLEAR), ('q8', "a = 'summary'\n(lambda a: quiz.q8.check(a))('show_batch')", UNCLEAR),
+    ('q13', f"{FUNCTIONS['q13'].partition('answer =')[0]}quiz.q13.check(table.softmax)", 'right'), ('q7', "dls = get_dls(path)\nanswer = dls.show_batch\nquiz.q7.check(answer)", 'right'),
     ('q7', "quiz.q7.check(answer='show_batch')", 'right'), ('q7', 'quiz.q7.check(seconds=3, answer="""\n%% show_batch\n""")', 'right'), ('q7', '!ls\nquiz.q7.check(seconds=3)', UNCLEAR),
     *[('q7', f"# pasted{mark}a note\nquiz.q7.check('show_batch{mark}')", 'right') for mark in '\u2028\u2029\x85\x0b\x0c\x1e']])
 def test_an_answer_has_the_value_that_its_cell_gives_it(id, source, verdict):

@@ -174,7 +174,10 @@ def test_a_report_of_another_architecture_is_refused_by_name(new, tmp_path):
 def test_weights_that_are_called_like_ours(tmp_path):
     "model.safetensors beside a model.json of another program"
     save_file(drawnet().state_dict(), tmp_path/'model.safetensors')
-    (tmp_path/'model.json').write_text(json.dumps(['of', 'another', 'program']))
+    for text in (json.dumps(['of', 'another', 'program']).encode(), b'no JSON', b'\xff\xfe', b'null', b''):
+        (tmp_path/'model.json').write_bytes(text)
+        make_model('drawnet', 2, find_weights('drawnet', tmp_path), size=64)
+    save_file(drawnet().state_dict(), tmp_path/'model.safetensors', dict(about='a network of mine'))
     make_model('drawnet', 2, find_weights('drawnet', tmp_path), size=64)
 
 
