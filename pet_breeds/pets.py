@@ -344,9 +344,8 @@ def write(self:Run)->Path: # the folder
             saving.save_model(self.learn, new)
             self.report = put_in_place(new, self.out, lambda out: saving.foreign_content(out) is None)
         remove_checkpoint(self.checkpoint)
-        if self.report != self.out:
-            say(f'{self.out.name} holds something else by now, so it stays as it is')
-            write_whole(self.report/'index.html', text()) # which names this folder
+        if self.report != self.out: say(f'{self.out.name} holds something else by now, so it stays as it is')
+        if self.report != self.out: write_whole(self.report/'index.html', text()) # which names this folder
     more = *report.test_line(self.metrics), *report.earlier_line(self)
     for line in (report.result_line(self.metrics), *more): say(line)
     return self.report
