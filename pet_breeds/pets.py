@@ -15,7 +15,7 @@ from multiprocessing import Lock, get_start_method
 from pathlib import Path
 from typing import Any
 from .core import check_choice, check_number, cores, hidden_beside, one_line, put_in_place, refuse_unknown
-from .core import say, shell_line, short_path, tidy_up, user_path, writing
+from .core import say, shell_line, short_path, tidy_up, user_path, write_whole, writing
 from .distributed import as_one, distributed, is_main, on_main
 from .fixes import fix_lines, read_fixes
 from .plan import body_line, check_batch, choose_arch, plan_folds, plan_rate, plan_run, unused_line
@@ -337,11 +337,12 @@ def write(self:Run)->Path: # the folder
     from pet_breeds.checkpoint import remove_checkpoint
     if 'error_rate' not in self.metrics: self.measure()
     if is_main():
-        self.earlier = outcome.earlier_report(self)
+        self.earlier, self.report = outcome.earlier_report(self), self.out
+        def text(): return report.page(self).encode('utf-8', 'backslashreplace')
         with hidden_beside(self.out) as work, writing(self.out):
             new = work/'new'
             new.mkdir()
-            (new/'index.html').write_text(report.page(self), encoding='utf-8', errors='backslashreplace')
+            (new/'index.html').write_bytes(text())
             self.metrics['tables'] = saving.save_tables(report.tables(self), new) # to know them again
             saving.save_model(self.learn, new)
             self.metrics['model_sha256'] = json.loads((new/'model.json').read_text('utf-8'))['sha256'] # of this model
@@ -349,6 +350,7 @@ def write(self:Run)->Path: # the folder
             self.report = put_in_place(new, self.out, lambda out: saving.foreign_content(out) is None)
         if self.plan['epochs']: remove_checkpoint(self.checkpoint) # else it is of another run
         if self.report != self.out: say(f'{self.out.name} holds something else by now, so it stays as it is')
+        if self.report != self.out: write_whole(self.report/'index.html', text()) # which names this folder
     more = *report.test_line(self.metrics), *report.earlier_line(self)
     for line in (report.result_line(self.metrics), *more): say(line)
     return self.report

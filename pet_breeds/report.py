@@ -237,8 +237,8 @@ def _confused_section(run, most=4):
 # %% ../nbs/internals/report.ipynb #more-sections-def
 def _report_place(run, *inside, quoted=True):
     "The report's folder, or what is in it, as the commands take it where the run started"
-    out = os.path.join(os.path.dirname(os.path.normpath(run.config.out)), run.out.name)
-    path = os.path.join(short_path(out) or run.out.name, *inside)
+    out = os.path.join(os.path.dirname(os.path.normpath(run.config.out)), run.report.name)
+    path = os.path.join(short_path(out) or run.report.name, *inside)
     home = '~/' if path.startswith('~/') else ''
     return path if not quoted else home + shlex.quote(path.removeprefix(home))
 

@@ -20,7 +20,7 @@ from pet_breeds.fixes import fix_labels, fix_lines, photo_digest, read_fixes
 from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, earlier_report, mistakes, network_report, paired_difference, predictions
 from pet_breeds.pets import Run, run_pets
 from pet_breeds.report import SECTIONS, data_lines, earlier_line, result_line, tables
-from pet_breeds.saving import save_tables
+from pet_breeds.saving import is_report, save_tables
 from pet_breeds.tables import csv_text
 
 VOCAB = ['beagle', 'boxer', 'pug']
@@ -293,6 +293,15 @@ def test_what_the_page_says_of_a_run_whose_training_was_thrown_away(odd):
     assert 'could not be made' not in page and """--fix 'results/Anna'"'"'s run/doubtful.csv'""" in page and 'clean_labels("results/Anna\'s run")' in page
     typed = [shlex.split(line) for line in re.findall('<code>(pet_breeds_.*?)</code>', page.replace('<wbr>', ''))]
     assert typed == [['pet_breeds_predict', "results/Anna's run", 'new_photo.jpg'], ['pet_breeds_app', "results/Anna's run"]]
+
+
+def test_the_page_names_the_folder_that_was_written(odd):
+    "Another one, where somebody has put something into the place of the report"
+    (taken := odd.out.with_name('taken')).mkdir()
+    (taken/'mine').touch()
+    page = page_of(later := again(odd, out=taken))
+    assert later.report == odd.out.with_name('taken-2') and is_report(later.report) and os.listdir(taken) == ['mine']
+    assert page.count('results/taken-2') == 4 and 'results/taken ' not in page and 'results/taken/' not in page
 
 
 def test_names_that_a_table_quotes_are_compared_with_an_earlier_report(odd):
