@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TABLES', 'REPORT_FILES', 'plain', 'digest', 'check_entries', 'save_model', 'load_model', 'save_tables',
-           'edited_tables', 'is_report', 'foreign_content', 'report_learner']
+           'edited_files', 'is_report', 'foreign_content', 'report_learner']
 
 # %% ../nbs/internals/saving.ipynb #imports
 import json, reprlib
@@ -206,29 +206,40 @@ def save_tables(
     for name, data in texts.items(): (dest/name).write_bytes(data)
     return {name: sha256(data).hexdigest() for name, data in texts.items()}
 
-def _table_digests(folder):
-    "The digests of its tables that a report kept, by name; none in older reports"
-    try: return dict(json.loads((folder/'metrics.json').read_text('utf-8'))['tables'])
-    except (OSError, ValueError, LookupError, TypeError): return {}
+def _own_metrics(folder):
+    "What metrics.json of a report says; {} if it is not there, or not of a report"
+    file = folder/'metrics.json'
+    try: metrics = json.loads(file.read_text('utf-8')) if file.is_file() else {}
+    except (OSError, ValueError): return {}
+    return metrics if isinstance(metrics, dict) and {'error_rate', 'n_classes', 'versions'} <= {*metrics} else {}
 
-def edited_tables(
+def _kept_digests(folder):
+    "The digests of its files that a report kept, by name; some are missing in older reports"
+    kept = _own_metrics(folder).get('tables')
+    return kept if isinstance(kept, dict) else {}
+
+def edited_files(
     folder:Path, # of a report
 )->list: # names
-    "The tables in a report's folder that are not as they were written"
-    kept, found = _table_digests(folder), [folder/name for name in TABLES if (folder/name).is_file()]
-    return [f.name for f in found if sha256(f.read_bytes()).hexdigest() != kept.get(f.name)]
+    "The page and the tables in a report's folder that are not as they were written, and a model that was saved later"
+    kept, metrics = _kept_digests(folder), _own_metrics(folder)
+    found = [name for name in (*TABLES, *(['index.html'] if 'index.html' in kept else [])) if (folder/name).is_file()]
+    edited = [name for name in found if sha256((folder/name).read_bytes()).hexdigest() != kept.get(name)]
+    try: sha = json.loads((folder/'model.json').read_text('utf-8')).get('sha256')
+    except (OSError, ValueError, AttributeError): return edited
+    return edited + ['model.json']*(sha != metrics.get('model_sha256', sha))
 
 # %% ../nbs/internals/saving.ipynb #is-report
 def is_report(
     folder:str|Path, # any path
-)->bool: # False also for a link, an empty folder, and a report to which somebody added a file or edited a table
+)->bool: # False also for a link, an empty folder, and a report that somebody changed, or added a file to
     "Whether a folder holds a report of ours and nothing else"
     folder = Path(folder)
     if folder.is_symlink() or not folder.is_dir(): return False
     files = list(folder.iterdir())
-    models, edited = [f for f in files if f.stem == 'model'], edited_tables(folder)
+    models = [f for f in files if f.stem == 'model']
     return (all(f.name in REPORT_FILES and f.is_file() and not f.is_symlink() for f in files)
-            and bool(models) and all(map(_is_ours, models)) and not edited)
+            and bool(models) and all(map(_is_ours, models)) and bool(_own_metrics(folder)) and not edited_files(folder))
 
 def foreign_content(
     path:Path, # anything that is there
@@ -238,8 +249,8 @@ def foreign_content(
     if not any(path.iterdir()) or is_report(path): return None
     names = sorted(f.name for f in path.iterdir() if f.name not in REPORT_FILES)
     if names: return f' (it contains {one_line(names[0], 60)})'
-    if not (edited := edited_tables(path)): return ''
-    if edited[0] in _table_digests(path): return f' any more (somebody edited {edited[0]})'
+    if not _own_metrics(path) or not (edited := edited_files(path)): return ''
+    if edited[0] in (*_kept_digests(path), 'model.json'): return f' any more (somebody edited {edited[0]})'
     return f' that can be told from an edited one (metrics.json does not say how {edited[0]} was written)'
 
 # %% ../nbs/internals/saving.ipynb #report-learner

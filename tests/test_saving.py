@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import asdict
+from hashlib import sha256
 from types import SimpleNamespace
 
 import numpy as np
@@ -73,6 +74,12 @@ def stub(net, vocab=('bright', 'dark'), arch='drawnet', stats=imagenet_stats, pr
 
 @pytest.fixture
 def saved(net, tmp_path): return save_model(stub(net), tmp_path/'model')
+
+
+def is_report_with_metrics(folder):
+    "Whether a folder is a report, once the metrics of one are there"
+    (folder/'metrics.json').write_text(json.dumps(dict(error_rate=.1, n_classes=2, versions={})))
+    return is_report(folder)
 
 
 def refused(folder, *words):
@@ -209,7 +216,7 @@ def test_a_report_of_the_first_format_is_read(net, tmp_path):
     model, about = load_model(folder)
     same(model.state_dict(), net.state_dict())
     assert about['prep'] == Prep('stock', 64, 64, 1.) and about['mean'] == [.5]*3 and about['format'] == 'pet_breeds 1'
-    assert is_report(folder)
+    assert not is_report(folder) and is_report_with_metrics(folder)
     save_model(stub(net), folder)
     assert load_model(folder)[1]['format'] == 'pet_breeds 2'
 
@@ -218,10 +225,10 @@ def test_a_first_format_whose_files_do_not_belong_together(net, tmp_path):
     folder = write_format_1(tmp_path/'old', net)
     (folder/'model.json').write_text((folder/'model.json').read_text().replace('bright', 'brighter'))
     refused(folder, 'it was changed after it was written')
-    assert not is_report(folder)
+    assert not is_report_with_metrics(folder)
     (folder/'model.json').unlink()
     refused(folder, 'it holds no description of a model')
-    assert not is_report(folder)
+    assert not is_report_with_metrics(folder)
 
 
 # refused
@@ -299,7 +306,7 @@ def hostile():
 def test_hostile_bytes(data, saved):
     (saved/MODEL).write_bytes(data)
     refused(saved)
-    assert not is_report(saved)
+    assert not is_report_with_metrics(saved)
 
 
 @pytest.mark.parametrize('about', ['[]', '7', '{', '['*100_000, '9'*9_999, ' '*10_000_001])
@@ -313,7 +320,7 @@ def test_hostile_bytes_in_the_first_format(data, net, tmp_path):
     folder = write_format_1(tmp_path/'old', net)
     (folder/'model.json').write_bytes(data)
     refused(folder)
-    assert not is_report(folder)
+    assert not is_report_with_metrics(folder)
 
 
 def test_what_is_missing(saved):
@@ -512,13 +519,15 @@ def test_a_write_that_fails_leaves_the_old_model(saved, monkeypatch):
 def report(saved):
     digests = save_tables({name: pd.DataFrame(dict(file=['a.jpg'])) for name in TABLES}, saved)
     (saved/'index.html').write_text('<p>')
-    (saved/'metrics.json').write_text(json.dumps(dict(tables=digests)))
+    digests['index.html'] = sha256(b'<p>').hexdigest()
+    model = json.loads((saved/'model.json').read_text())['sha256']
+    (saved/'metrics.json').write_text(json.dumps(dict(error_rate=.1, n_classes=2, versions={}, tables=digests, model_sha256=model)))
     return saved
 
 
 def test_a_report_is_known_by_its_content(report, tmp_path):
     assert is_report(report) and sorted(os.listdir(report)) == sorted(REPORT_FILES)
-    for name in ('index.html', 'model.json', *TABLES, 'metrics.json'):
+    for name in ('index.html', 'model.json', *TABLES):
         (report/name).unlink()
         assert is_report(report)
     (report/MODEL).unlink()
@@ -556,15 +565,36 @@ def test_what_is_not_wholly_ours_is_no_report(report, spoil):
 
 
 def edit_a_table(folder): (folder/'doubtful.csv').write_text('file,fix\na.jpg,drop\n')
-def lose_the_digests(folder): (folder/'metrics.json').unlink()
-def spoil_the_digests(folder): (folder/'metrics.json').write_text('{"tables": 3}')
+def edit_the_page(folder): (folder/'index.html').write_text('<p>my notes')
+def change_metrics(folder, change):
+    metrics = json.loads((folder/'metrics.json').read_text())
+    (folder/'metrics.json').write_text(json.dumps(change(metrics)))
+def as_before_tables(folder): change_metrics(folder, lambda metrics: {k: v for k, v in metrics.items() if k != 'tables'})
+def save_another_model(folder): change_metrics(folder, lambda metrics: dict(metrics, model_sha256='of the model that was measured'))
+def lose_metrics(folder): (folder/'metrics.json').unlink()
+def spoil_metrics(folder): change_metrics(folder, lambda metrics: [metrics])
+def make_a_site(folder):
+    "A model of ours among files of somebody else"
+    change_metrics(folder, lambda metrics: dict(dvc=1))
+    (folder/'index.html').write_text('<h1>my own page')
+    for name in TABLES: (folder/name).unlink()
 
 
-@pytest.mark.parametrize('spoil', [edit_a_table, lose_the_digests, spoil_the_digests])
-def test_a_table_that_somebody_may_have_edited_is_never_replaced(report, spoil):
+@pytest.mark.parametrize('spoil, said', [
+    (edit_a_table, ' any more (somebody edited doubtful.csv)'), (edit_the_page, ' any more (somebody edited index.html)'),
+    (save_another_model, ' any more (somebody edited model.json)'), (as_before_tables, 'metrics.json does not say how'),
+    (lose_metrics, ''), (spoil_metrics, ''), (make_a_site, '')])
+def test_a_report_that_somebody_may_have_changed_is_never_replaced(report, spoil, said):
     assert foreign_content(report) is None
     spoil(report)
-    assert not is_report(report) and ('somebody edited' if spoil is edit_a_table else 'metrics.json does not say how') in foreign_content(report)
+    found = foreign_content(report)
+    assert not is_report(report) and (said in found if said else found == '')
+
+
+def test_a_report_of_an_earlier_version_is_one(report):
+    "Which kept the digests of its tables, and of nothing else"
+    change_metrics(report, lambda m: dict(error_rate=.1, n_classes=2, versions={}, tables={k: m['tables'][k] for k in TABLES}))
+    assert is_report(report)
 
 
 def test_a_table_holds_no_formula_and_comes_back_whole():
