@@ -6,7 +6,7 @@
 __all__ = ['repeat', 'compare']
 
 # %% ../nbs/10_improve.ipynb #imports
-import numpy as np, pandas as pd
+import pandas as pd
 from fastprogress.fastprogress import progress_bar
 from scipy import stats
 
@@ -37,12 +37,11 @@ def compare(
     runs:pd.DataFrame, # one row a seed, one column a way, from `repeat`
     baseline:str|None=None, # the way to compare with: the first column unless named
 )->pd.DataFrame: # a row a way: mean, and its difference with a 95% interval
-    "Each way beside a baseline, seed by seed. Raises ValueError if that is unknown, or for NaN"
+    "Each way beside a baseline, seed by seed. Raises ValueError if one is missing"
     ways = list(runs)
     baseline = ways[0] if baseline is None else baseline
     if baseline not in ways: raise ValueError(f'{baseline=}: not one of {ways}')
-    if bad := list(runs.index[~np.isfinite(runs).all(axis=1)]):
-        raise ValueError(f'the runs of seeds {bad} have no number: leave these seeds out, and say so')
+    if runs.isna().any(axis=None): raise ValueError('a seed gave no number')
     table = dict(n=len(runs), mean=runs.mean(), std=runs.std(), se=runs.sem())
     diff = runs.sub(runs[baseline], axis=0).drop(columns=baseline)
     return pd.DataFrame(table).join(_paired(diff) if len(ways) > 1 else [])

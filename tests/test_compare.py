@@ -36,6 +36,6 @@ def test_compare_and_repeat_refuse():
     with pytest.raises(ValueError, match="baseline='z'"): compare(pd.DataFrame(dict(a=[1, 2])), 'z')
 
 
-def test_a_run_without_a_number_is_refused_by_seed():
-    runs = pd.DataFrame(dict(a=[.2, .21, .19], b=[.2, float('nan'), float('inf')]), index=pd.Index([0, 1, 2], name='seed'))
-    with pytest.raises(ValueError, match=r'seeds \[1, 2\]'): compare(runs)
+def test_a_run_without_a_number_is_refused():
+    runs = pd.DataFrame(dict(a=[.2, .21, .19], b=[.2, float('nan'), .3]), index=pd.Index([0, 1, 2], name='seed'))
+    with pytest.raises(ValueError, match='a seed gave no number'): compare(runs)
