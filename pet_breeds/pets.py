@@ -338,23 +338,23 @@ def write(self:Run)->Path: # the folder
     if 'error_rate' not in self.metrics: self.measure()
     if is_main():
         self.earlier, self.report = outcome.earlier_report(self), self.out
-        def describe(folder): # the page names the folder, and metrics.json knows the page
+        def describe(folder, write): # the page names the folder, and metrics.json knows the page
             page = report.page(self).encode('utf-8', 'backslashreplace')
             self.metrics['tables']['index.html'] = sha256(page).hexdigest()
-            write_whole(folder/'index.html', page)
-            write_whole(folder/'metrics.json', json.dumps(self.metrics, indent=1).encode())
+            write(folder/'index.html', page)
+            write(folder/'metrics.json', json.dumps(self.metrics, indent=1).encode())
         with hidden_beside(self.out) as work, writing(self.out):
             new = work/'new'
             new.mkdir()
             self.metrics['tables'] = saving.save_tables(report.tables(self), new) # to know them again
             saving.save_model(self.learn, new)
             self.metrics['model_sha256'] = json.loads((new/'model.json').read_text('utf-8'))['sha256'] # of this model
-            describe(new)
+            describe(new, Path.write_bytes)
             self.report = put_in_place(new, self.out, lambda out: saving.foreign_content(out) is None)
         if self.plan['epochs']: remove_checkpoint(self.checkpoint) # else it is of another run
         if self.report != self.out:
             say(f'{self.out.name} holds something else by now, so it stays as it is')
-            describe(self.report)
+            describe(self.report, write_whole)
     more = *report.test_line(self.metrics), *report.earlier_line(self)
     for line in (report.result_line(self.metrics), *more): say(line)
     return self.report

@@ -226,8 +226,8 @@ def test_a_worker_process_dies(drawn, here):
         import os, signal
         from PIL import Image
         from pet_breeds.cli import main
-        pid, convert = os.getpid(), Image.Image.convert
-        Image.Image.convert = lambda *args: convert(*args) if os.getpid() == pid else os.kill(os.getpid(), signal.SIGKILL)
+        pid, copy = os.getpid(), Image.Image.copy
+        Image.Image.copy = lambda *args: copy(*args) if os.getpid() == pid else os.kill(os.getpid(), signal.SIGKILL)
         main(['--path', {str(drawn)!r}, '--presize', 'stock', *{OPTIONS!r}])'''
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=ENV, timeout=120)
     assert done.returncode == 2 and done.stderr.strip().endswith('a process that reads photos was killed, perhaps for lack of memory; no report was written') and 'Traceback' not in done.stderr, done.stderr
