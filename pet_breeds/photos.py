@@ -103,8 +103,8 @@ def as_rgb(
     im:Image.Image, # of any mode
 )->Image.Image: # the same image if it is RGB
     "A Pillow image as RGB: 8 of 16 bits, and transparent parts on white. Raises ValueError if white is not known"
-    low, high = im.getextrema() if im.mode == 'I' else (0, 0)
-    if im.mode == 'F' or low < 0 or high > 65535:
+    gray = np.asarray(im.getextrema() if im.mode == 'I' else (0, 0))
+    if im.mode == 'F' or gray.min() < 0 or gray.max() > 65535:
         raise ValueError(f'{im.mode} has 32 bits a pixel and does not say which value is white: save it with 8 or 16')
     if im.mode.startswith('I'): # the upper 8 of the bits that are in use, which are 8, 12 or 16
         values = np.asarray(im)
@@ -115,7 +115,7 @@ def as_rgb(
         im = im.convert('RGBA')
         im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
     rgb = im if im.mode == 'RGB' else im.convert('RGB')
-    if deep and max(high for _, high in rgb.getextrema()) < 16:
+    if deep and np.max(rgb.getextrema()) < 16:
         raise ValueError('it has 16 bits a color, and none of them is bright: save it with 8')
     return rgb
 

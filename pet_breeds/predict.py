@@ -242,7 +242,8 @@ def print_predictions(
     "Write a prediction for each photo, as CSV or JSON: file, breed, prob. How many are right is said at the end"
     _check_answers(top, unsure)
     counts:Counter = Counter()
-    format, first, seen, again = _format_of(out, format), True, {*()}, 0
+    seen:set = set()
+    format, first, again = _format_of(out, format), True, 0
     with _writer(out) as write:
         photos = _from_input(photos)
         given, other = _listed(photos)

@@ -305,7 +305,7 @@ _CLOSED = 'the folder cannot be read', 'it is a link to a folder, and no link is
 
 def _all_files(folder):
     "Each file below a folder that is not hidden, in order; and each folder below it that is a link, or is closed"
-    closed:list = []
+    closed = []
     for where, folders, names in os.walk(folder, onerror=lambda e: closed.append(Path(e.filename))):
         folders[:] = sorted(d for d in folders if d[0] != '.')
         yield from (Path(where)/name for name in folders if os.path.islink(Path(where)/name))
