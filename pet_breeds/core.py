@@ -6,7 +6,7 @@
 __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say', 'check_number', 'check_choice', 'user_path',
            'short_path', 'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign',
            'put_in_place', 'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'require', 'stoppable',
-           'comments', 'add_options', 'run_command', 'shell_line']
+           'comments', 'add_options', 'run_command', 'shell_line', 'option_values']
 
 # %% ../nbs/internals/core.ipynb #imports
 import codecs, difflib, errno, importlib.util, inspect, math, os, re, shlex, shutil, sys, tempfile, threading, time
@@ -135,9 +135,11 @@ def cores(
 # %% ../nbs/internals/core.ipynb #hidden-def
 _MARK, _LOCK = 'made_by_pet_breeds', 'lock'
 
+_HIDDEN = r'\.%s\.\w{8}\.part' # the name of a hidden folder, with that of what is made in it
+
 def _is_hidden_of(dest, folder):
     "Whether a folder is a hidden one of ours for the same `dest`: its mark says so, or it has long been empty"
-    mark, name = folder/_MARK, rf'\.{re.escape(dest.name[:40])}\.\w{{8}}\.part'
+    mark, name = folder/_MARK, _HIDDEN % re.escape(dest.name[:40])
     if mark.is_file() and 0 < mark.stat().st_size < 9999: return mark.read_bytes() == os.fsencode(dest.name)
     # a process that is killed before it has written the mark leaves a folder with two empty files at most
     return (re.fullmatch(name, folder.name) and time.time()-folder.stat().st_mtime > 60
@@ -199,7 +201,8 @@ def writing(
     "Raises OSError that names `dest` in the place of one that names nothing, as of a full disk, or a hidden folder"
     try: yield
     except OSError as e:
-        if e.filename is not None and '.part' not in str(e.filename): raise
+        hidden = any(re.fullmatch(_HIDDEN % '.+', part) for part in Path(str(e.filename)).parts)
+        if e.filename is not None and not hidden: raise
         full = ': free some space, or choose another disk' if e.errno in (errno.ENOSPC, errno.EDQUOT) else ''
         raise OSError(e.errno, f'{e.strerror}{full}', str(dest)) from e
 
@@ -383,3 +386,10 @@ def shell_line(
     words = [word(k, v) for k, many in options.items() if many != defaults[k]
              for v in (many if isinstance(many, tuple) else [many])]
     return shlex.join([prog, *words])
+
+def option_values(
+    line:str|None, # from `shell_line`; None for a command that cannot be typed
+    option:str, # its name
+)->list: # of texts
+    "The values that a command gives to an option"
+    return [word.partition('=')[2] for word in shlex.split(line or '') if word.startswith(f'--{option}=')]

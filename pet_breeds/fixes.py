@@ -12,7 +12,8 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
-from .core import check_number, count_of, explain, nearest, one_line, refusing, user_path, writing
+from .core import check_number, count_of, explain, nearest, one_line, option_values, refusing, user_path
+from .core import writing
 from .photos import photo_bytes, photos_in
 from .tables import cell_text, csv_text, file_names, filled_column, from_cell, place_of_column, read_table
 from .tables import text_cells, tidy_label
@@ -180,22 +181,19 @@ def fix_lines(
     return said
 
 # %% ../nbs/internals/fixes.ipynb #rows-def
-def _word(words, option):
-    "The values that a command gives to an option"
-    return [word.partition('=')[2] for word in words if word.startswith(f'--{option}=')]
-
 def _report_of(report, path):
     "Folder of a report, folder of its photos, the words of its command, and what was decided before"
     folder = user_path(getattr(report, 'report', report) or '', 'report')
     with refusing(folder, 'is not a report'):
-        words = shlex.split(json.loads((folder/'metrics.json').read_text('utf-8'))['command'] or '')
-    before = report.fixes if hasattr(report, 'fixes') else read_fixes(_word(words, 'fix'))
+        line = json.loads((folder/'metrics.json').read_text('utf-8'))['command']
+        words = shlex.split(line or '')
+    before = report.fixes if hasattr(report, 'fixes') else read_fixes(option_values(line, 'fix'))
     before = [*before, *(fix for name in ('looks_wrong', 'doubtful') for fix in _fixes_in(str(folder/f'{name}.csv')))]
     if path: words = [word for word in words if not word.startswith('--path=')] + [f'--path={path}']*bool(words)
     elif hasattr(report, 'folder'): return folder, Path(report.folder), words, before
     elif not words: raise ValueError(f'{one_line(folder)} does not say where its photos are: give their folder as path')
     from pet_breeds.sources import get_pets
-    place = path or [*_word(words, 'path'), 'auto'][0]
+    place = path or [*option_values(line, 'path'), 'auto'][0]
     try: return folder, get_pets('auto' if place == 'full' else place), words, before # nothing is downloaded here
     except (OSError, ValueError) as e: raise ValueError(f'{e}: give the folder of the photos as path') from None
 

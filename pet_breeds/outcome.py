@@ -11,7 +11,7 @@ import json, os, shlex
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from .core import one_line
+from .core import one_line, option_values
 from .fixes import photo_digest
 from .interpret import error_interval
 from .tables import csv_text, from_cell
@@ -110,10 +110,6 @@ def _options(m):
     words = m.get('command') and shlex.split(str(m['command']))[1:]
     return words and {w: one_line(w, 80) for w in words if not w.startswith(('--path=', '--out='))}
 
-def _path(m):
-    "The photos that the command of a run names"
-    return [w for w in shlex.split(str(m.get('command'))) if w.startswith('--path=')]
-
 def compare_reports(
     old, # the folder of a report, or a measured `Run`
     new, # another one
@@ -149,10 +145,11 @@ def earlier_report(
     def age(file): return -file.stat().st_mtime
     try: beside = [f.parent for f in sorted(run.out.parent.glob('*/predictions.csv'), key=age)[:most]]
     except OSError: beside = []
+    photos = option_values(run.metrics.get('command'), 'path')
     named = [*(Path(os.path.abspath(f)).parent for f in run.config.fix if isinstance(f, str)), run.out]
     for folder in [*named, *beside]:
         try:
-            if folder not in named and _path(_report(folder)[0]) != _path(run.metrics): continue
+            if folder not in named and photos != option_values(_report(folder)[0].get('command'), 'path'): continue
             found = compare_reports(folder, run)
         except (OSError, ValueError): continue
         if found['n']: return folder, found

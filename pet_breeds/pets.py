@@ -218,6 +218,9 @@ def check(self:Run):
     n_valid = max(1, round(n*c.valid_pct)) if own is None else int(own.sum())
     self.plan = plan_run(self.config, n-n_valid, self.table.label.nunique(), bool(self.weights))
     self.plan['folds'] = plan_folds(self.plan, self.table, n_valid)
+    if self.config.resume and not self.plan['epochs']:
+        raise ValueError(f'--resume: with these photos and options the head is fitted in one step, unlike the run '
+                         f'into {self.config.out} that was not finished; start without --resume')
     return self.findings
 
 # %% ../nbs/internals/pets.ipynb #data-def
@@ -301,9 +304,6 @@ def fit(self:Run):
     say(report.plan_line(report.entries(self)))
     for line in (body_line(self.config, self.photos, self.weights), unused_line(self.config, self.plan)):
         if line: say(line)
-    if self.config.resume and not self.plan['epochs']:
-        raise ValueError(f'--resume: with these photos and options the head is fitted in one step, unlike the run '
-                         f'into {self.config.out} that was not finished; start without --resume')
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
     with training.Meter(self.learn) as meter:

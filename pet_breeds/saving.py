@@ -213,16 +213,16 @@ def _own_metrics(folder):
     except (OSError, ValueError): return {}
     return metrics if isinstance(metrics, dict) and {'error_rate', 'n_classes', 'versions'} <= {*metrics} else {}
 
-def _kept_digests(folder):
+def _kept_digests(metrics):
     "The digests of its files that a report kept, by name; some are missing in older reports"
-    kept = _own_metrics(folder).get('tables')
+    kept = metrics.get('tables')
     return kept if isinstance(kept, dict) else {}
 
 def edited_files(
     folder:Path, # of a report
 )->list: # names
     "The page and the tables in a report's folder that are not as they were written, and a model that was saved later"
-    kept, metrics = _kept_digests(folder), _own_metrics(folder)
+    kept = _kept_digests(metrics := _own_metrics(folder))
     found = [name for name in (*TABLES, *(['index.html'] if 'index.html' in kept else [])) if (folder/name).is_file()]
     edited = [name for name in found if sha256((folder/name).read_bytes()).hexdigest() != kept.get(name)]
     try: sha = json.loads((folder/'model.json').read_text('utf-8')).get('sha256')
@@ -249,8 +249,8 @@ def foreign_content(
     if not any(path.iterdir()) or is_report(path): return None
     names = sorted(f.name for f in path.iterdir() if f.name not in REPORT_FILES)
     if names: return f' (it contains {one_line(names[0], 60)})'
-    if not _own_metrics(path) or not (edited := edited_files(path)): return ''
-    if edited[0] in (*_kept_digests(path), 'model.json'): return f' any more (somebody edited {edited[0]})'
+    if not (metrics := _own_metrics(path)) or not (edited := edited_files(path)): return ''
+    if edited[0] in (*_kept_digests(metrics), 'model.json'): return f' any more (somebody edited {edited[0]})'
     return f' that can be told from an edited one (metrics.json does not say how {edited[0]} was written)'
 
 # %% ../nbs/internals/saving.ipynb #report-learner

@@ -23,9 +23,9 @@ from .lrs import plot_suggest, suggest
 import numpy as np, pandas as pd, torch
 from fastai.callback import progress, schedule # both add methods to `Learner`
 from fastai.callback.core import Callback
+from fastai.callback.data import WeightedDL
 from fastai.callback.fp16 import MixedPrecision
 from fastai.learner import Learner
-from fastai.callback.data import WeightedDL
 from fastai.torch_core import find_bs, num_distrib, to_cpu
 from fastcore.basics import noop
 from fastprogress.fastprogress import progress_bar
@@ -137,16 +137,15 @@ def cross_validate(
         warnings.simplefilter('ignore') # breeds with fewer photos than folds are measured as far as they can be
         for train, valid in split.split(feats, targ, groups):
             if share < 1: train = _share_of(train, targ, share, seed)
-            if len(only := np.unique(targ[train])) == 1: # nothing to fit: this breed is the answer
-                acts[np.ix_(valid, only)] = 0
-                if keep is not None: keep.append((valid, np.zeros((n_classes, features[0].shape[1]), np.float32)))
-                continue
-            head = _regression(feats[train], targ[train], balance)
-            logp = torch.tensor(head.predict_log_proba(feats[valid]), dtype=torch.float32).clamp(-30)
-            acts[np.ix_(valid, head.classes_)] = logp
+            known, logp, weight = np.unique(targ[train]), torch.zeros(()), np.zeros((1, len(turn)))
+            if len(known) > 1: # else nothing is to be fitted: the one breed is the answer
+                head = _regression(feats[train], targ[train], balance)
+                logp = torch.tensor(head.predict_log_proba(feats[valid]), dtype=torch.float32).clamp(-30)
+                weight = _as_linear(head)[0]
+            acts[np.ix_(valid, known)] = logp
             if keep is None: continue
             keep.append((valid, np.zeros((n_classes, features[0].shape[1]), np.float32)))
-            keep[-1][1][head.classes_] = _as_linear(head)[0] @ turn
+            keep[-1][1][known] = weight @ turn
     return acts
 
 # %% ../nbs/07_finetune.ipynb #keep-better

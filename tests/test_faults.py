@@ -9,7 +9,6 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-
 from conftest import refused
 
 from pet_breeds import drawn as drawing

@@ -384,7 +384,8 @@ def test_more_changed_labels_than_are_shown(odd):
 def test_an_error_that_names_a_file_of_the_user_keeps_that_name(tmp_path):
     "One of a full disk, or of a hidden folder, is about what is being written"
     for raised, name in ((OSError(2, 'No such file', 'photos/1.jpg'), 'photos/1.jpg'), (OSError(28, 'No space left'), 'report'),
-                         (OSError(28, 'No space left', str(tmp_path/'.report.abc.part'/'new')), 'report')):
+                         (OSError(28, 'No space left', str(tmp_path/'.report.ab_c12yz.part'/'new')), 'report'),
+                         (OSError(2, 'No such file', 'photos.part/1.jpg'), 'photos.part/1.jpg')):
         with pytest.raises(OSError) as e, writing(tmp_path/'report'): raise raised
         assert e.value.filename.endswith(name) and ('free some space' in str(e.value)) == (name == 'report')
 
