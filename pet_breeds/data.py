@@ -12,10 +12,10 @@ from inspect import signature
 from pathlib import Path
 from .batches import PhotoBlock, photo_block
 from .core import check_number, count_of, one_line, refuse_unknown, user_path
-from .inventory import LABEL_RULES, photo_table, usable_photos
+from .inventory import LABEL_RULES, photo_table
 from .labels import folder_label, name_label
 from .photos import find_photos, photo_top
-from .splits import StratifiedSplitter, stratified_split
+from .splits import StratifiedSplitter
 from .warp import AUGS, SIZE, STOCK_AUGS, Prep
 import pandas as pd
 from fastai.data.block import CategoryBlock

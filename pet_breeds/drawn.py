@@ -515,7 +515,7 @@ def _eye(img, shot, side):
     a, b = a*cos(slant)+b*sin(slant), b*cos(slant)-a*sin(slant)
     lid = r*(1+tall*tall)/(2*tall)
     d = np.maximum(_far(a, b-lid+tall*r), _far(a, b+lid-tall*r))-lid
-    far, (x, y, _) = _far(a-0.12*r*shot.yaw, b-0.05*r), shot.light.dir
+    far, (x, *_) = _far(a-0.12*r*shot.yaw, b-0.05*r), shot.light.dir
     p.paint(d-0.045, _color(0.1, 0.07, 0.06), 0.85, 0.035)
     if not shot.cat: p.paint(d, _color(0.72, 0.66, 0.62))
     iris = _rgb(t.eyes)*np.clip(0.86+0.6*b/r-0.3*far/r, 0.36, 1.7)

@@ -10,7 +10,7 @@ __all__ = ['SHORT', 'GIVE_UP', 'LONGEST', 'NOT', 'SENTENCE', 'ONLY_WORDS', 'ANOT
            'number_of', 'near', 'known_near']
 
 # %% ../nbs/internals/judge.ipynb #imports
-import ctypes, importlib, io, math, re, sys, threading
+import ctypes, importlib, io, math, re, threading
 from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from contextlib import redirect_stdout

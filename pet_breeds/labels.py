@@ -10,9 +10,8 @@ import os, re
 from collections.abc import Callable
 from pathlib import Path
 import pandas as pd
-from .tables import label_names, file_names, one_spelling, own_split, part_names, photo_suffixes, shown_value
-from .tables import split_names, table_labels, tidy_label
 from .core import one_line
+from .tables import photo_suffixes, shown_value, tidy_label
 
 # %% ../nbs/02_labels.ipynb #try-regex-def
 def _compiled(pattern):

@@ -11,7 +11,7 @@ from .figures import COLORS
 from .warp import crop_box
 import numpy as np, torch
 from PIL import Image, ImageColor, ImageOps
-from torch import Tensor, nn
+from torch import Tensor
 
 # %% ../nbs/internals/maps.ipynb #maps-def
 @torch.no_grad()

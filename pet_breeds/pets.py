@@ -196,9 +196,9 @@ class Run:
 # %% ../nbs/internals/pets.ipynb #check-def
 def _photos_of(c, fixes):
     "The folder; as from `usable_photos`, with paths that start at the folder; and 'drawn' or 'real'"
-    from pet_breeds import data, sources
+    from pet_breeds import inventory, sources
     top = sources.get_pets(c.path)
-    learned, test, found = data.usable_photos(top, c.labels, fixes)
+    learned, test, found = inventory.usable_photos(top, c.labels, fixes)
     found['file'] = [os.path.relpath(f, top) for f in found.file]
     if c.fit != 'crop': found = found[found.problem != 'cut off'].reset_index(drop=True)
     if c.presize == 'stock': found['detail'] = found.detail.str.replace('will be read upright', 'is read as it lies')

@@ -14,7 +14,8 @@ from pathlib import Path
 from stat import S_ISREG
 from .copies import equal_pairs, group_numbers, near_copies, photo_hash
 from .core import cores, count_of, is_out_of_memory, one_line, refusing, user_path
-from .labels import label_or_none, name_label, one_spelling, photo_suffixes
+from .labels import label_or_none, name_label
+from .tables import one_spelling, photo_suffixes
 import numpy as np, pandas as pd, simplejpeg
 from fastcore.foundation import L
 from fastcore.parallel import parallel

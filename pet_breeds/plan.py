@@ -8,7 +8,6 @@ __all__ = ['choose_arch', 'body_line', 'plan_rate', 'check_batch', 'plan_run', '
 # %% ../nbs/internals/plan.ipynb #imports
 from math import ceil
 from pathlib import Path
-from .core import count_of
 
 # %% ../nbs/internals/plan.ipynb #arch-def
 def choose_arch(

@@ -14,7 +14,7 @@ from importlib import import_module
 from io import StringIO
 from pathlib import Path, PurePath
 from .core import check_number, count_of, one_line, refuse_foreign, say, user_path, visible, write_whole
-from .handout import empty_place, fill_folder, is_task, lessons, read_cells
+from .handout import empty_place, fill_folder, lessons, read_cells
 from .judge import Failed, within
 from .questions import QUESTIONS
 from .quiz import judged

@@ -8,7 +8,7 @@ __all__ = ['COMMANDS', 'OTHERS', 'FIRST', 'HELP', 'take_quiz']
 # %% ../nbs/internals/terminal.ipynb #imports
 import re, textwrap
 from shutil import get_terminal_size
-from .core import count_of, say
+from .core import say
 from .judge import gives_up
 from .progress import is_due, is_solved, read_progress
 from .questions import NUMBERS, QUESTIONS

@@ -28,8 +28,6 @@ from fastai.callback.fp16 import MixedPrecision
 from fastai.learner import Learner
 from fastai.torch_core import find_bs, num_distrib, to_cpu
 from fastcore.basics import noop
-from fastprogress.fastprogress import progress_bar
-from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits

@@ -26,10 +26,12 @@ from pet_breeds import inventory as of_folders
 from pet_breeds.batches import StockPhoto, cache_photos
 from pet_breeds.cli import main, main_predict
 from pet_breeds.core import one_line, visible
-from pet_breeds.data import folder_block, pets_block, pets_dls, photo_table, stratified_split, table_block
-from pet_breeds.labels import folder_label, name_label, tidy_label
+from pet_breeds.data import folder_block, pets_block, pets_dls, photo_table, table_block
+from pet_breeds.labels import folder_label, name_label
 from pet_breeds.pets import Run, run_pets
 from pet_breeds.photos import check_photos, find_photos, photo_bytes, read_photo, shape_of
+from pet_breeds.splits import stratified_split
+from pet_breeds.tables import tidy_label
 from test_labels import BAD
 
 pytestmark = pytest.mark.filterwarnings('ignore') # Pillow's, about these files

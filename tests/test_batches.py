@@ -23,7 +23,7 @@ from fastai.data.transforms import IndexSplitter, Normalize
 from fastai.learner import Learner, load_learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.torch_core import TensorImage, set_seed
-from fastai.vision.augment import RandomErasing, Resize
+from fastai.vision.augment import Resize
 from fastai.vision.core import imagenet_stats
 from fasttransform import Pipeline, Transform
 from PIL import Image, ImageOps

@@ -158,7 +158,8 @@ def test_whoever_reads_may_stop(report, drawn, here):
 def test_predict_agrees_with_validation(presize, drawn, here):
     metrics = run_pets(path=str(drawn), epochs=3, size=64, bs=8, lr='4e-3', valid_pct=.3, presize=presize).metrics
     assert metrics['presize'] == presize == json.loads(Path('report/model.json').read_text())['prep']['presize']
-    from pet_breeds.data import photo_table, stratified_split
+    from pet_breeds.inventory import photo_table
+    from pet_breeds.splits import stratified_split
     table = photo_table(drawn)
     _, valid = stratified_split(table.file, table.label, .3, 42)
     preds, bad = predict_pets('report', list(table.file[valid]))

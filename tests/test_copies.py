@@ -11,8 +11,9 @@ from fastai.data.transforms import ColReader
 from PIL import Image, ImageEnhance, ImageOps
 
 from pet_breeds.copies import equal_pairs, group_numbers, near_copies, photo_hash
-from pet_breeds.data import StratifiedSplitter, pets_dls, stratified_split, table_block
+from pet_breeds.data import StratifiedSplitter, pets_dls, table_block
 from pet_breeds.photos import check_photos, find_photos, look_at, read_photo
+from pet_breeds.splits import stratified_split
 
 SMALL = dict(item=32, size=16)
 

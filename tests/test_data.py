@@ -18,11 +18,11 @@ from PIL import Image
 
 from pet_breeds import splits
 from pet_breeds.batches import ComposedDL, PhotoBlock, PhotoDL
-from pet_breeds.data import (StratifiedSplitter, folder_block, pets_block, pets_dls, photo_table, stratified_split,
-                             table_block)
+from pet_breeds.data import StratifiedSplitter, folder_block, pets_block, pets_dls, photo_table, table_block
 from pet_breeds.labels import name_label
 from pet_breeds.photos import check_photos, find_photos
 from pet_breeds.sources import is_drawn
+from pet_breeds.splits import stratified_split
 from pet_breeds.warp import Prep
 
 

@@ -16,7 +16,7 @@ ADDED = { # what is added: the one file, a text in it, and what takes its place
     'a default of an architecture': ('model.py', 'ARCH_DEFAULTS:dict = dict(\n', 'ARCH_DEFAULTS:dict = dict(\n    resnet18=dict(size=96),\n'),
     'a label rule': ('inventory.py', "    'name': (name_label,", "    'first': (lambda path: path.name.split('_')[0], 'breed_photo.jpg'),\n    'name': (name_label,"),
     'a section of the report': ('report.py', "@section('Training')\n", "@section('Weather')\ndef weather(run): return ['Sunny.']\n\n@section('Training')\n"),
-    'a task': ('tasks.py', "@task('A very small dog", "@task('It rhymes.')\ndef rhyme(attempt): return right() if attempt == 'cat' else differs('No.')\n\n@task('A very small dog"),
+    'a task': ('photo_tasks.py', "@task('A very small dog", "@task('It rhymes.')\ndef rhyme(attempt): return right() if attempt == 'cat' else differs('No.')\n\n@task('A very small dog"),
     'a question': ('questions.yaml', 'q18:\n', '''q99:
   text: Which pet purrs?
   hint: It also meows.
@@ -39,7 +39,7 @@ q18:
 TRIED = '''
 import json, sys
 from pathlib import Path
-from pet_breeds import quiz, tasks
+from pet_breeds import photo_tasks as tasks, quiz
 from pet_breeds.cli import main
 from pet_breeds.data import pets_dls
 from pet_breeds.model import default_size

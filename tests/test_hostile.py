@@ -10,12 +10,10 @@ import os
 import platform
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from html.parser import HTMLParser
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from safetensors import safe_open

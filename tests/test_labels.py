@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pet_breeds import tables
-from pet_breeds.labels import (folder_label, name_label, one_spelling, photo_suffixes, regex_label, table_labels, tidy_label,
-                               try_regex)
+from pet_breeds.labels import folder_label, name_label, regex_label, try_regex
+from pet_breeds.tables import one_spelling, photo_suffixes, table_labels, tidy_label
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_two_columns_of_a_frame_with_one_name(photos):
 MILLION = """if True:
     import os, resource, sys, time
     from pathlib import Path
-    from pet_breeds.labels import table_labels
+    from pet_breeds.tables import table_labels
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
     before, start = peak(), time.time()
     try: table_labels('t.csv')

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 from navigation import FOLD, lessons
 
-from pet_breeds import tasks
+from pet_breeds.guide import TASKS
 from pet_breeds.handout import is_task, minutes, visible_lines
 from pet_breeds.questions import QUESTIONS
 
@@ -57,7 +57,7 @@ def test_four_tasks_each_with_a_check_a_hint_and_a_solution(name):
     found = [i for i, c in enumerate(cells) if is_task(c)]
     assert len(found) >= 4
     for i in found:
-        known = [getattr(tasks, m[1], None) if m[0].startswith('tasks') else QUESTIONS.get(m[1])
+        known = [TASKS.get(m[1]) if m[0].startswith('tasks') else QUESTIONS.get(m[1])
                  for m in re.finditer(r'\b(?:tasks|quiz)\.(\w+)\.check\(', cells[i].source)]
         assert known and all(known), f'{cells[i].id}: no such task'
         assert any(re.search(r'^# Solution\b', c.source, re.M) and FOLD.search(c.source) for c in cells[i+1:i+3]), cells[i].id

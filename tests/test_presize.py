@@ -454,7 +454,7 @@ def test_inside_the_square_nothing_changes(args):
     "Pixel by pixel as a warp of the square, where that is not mirrored; `warp_torch` agrees on the photo"
     photo, augs = noise(500)[:333], draw_augs(20, SEED, **args)
     for aug, grid in zip(one_by_one(augs), warp_matrices(augs)):
-        square, (matrix, part, inside) = cut(photo, aug), whole(grid, photo, aug)
+        square, (_, part, inside) = cut(photo, aug), whole(grid, photo, aug)
         m = to_pixels(grid, len(square))
         at = places(m, 224)
         deep = cv2.erode(((at > 2) & (at < len(square)-3)).all(0).astype(np.uint8), np.ones((3, 3))) > 0

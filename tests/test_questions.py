@@ -1342,7 +1342,7 @@ def passages(text, seed):
     if seed in (0, 2):  # numbers in order; lists inside an answer start again at 1
         found, at, text = {}, 0, re.sub(r'^## Further Research.*?(?=^1\.)', '24. ', text, flags=re.S | re.M)
         for i in range(1, 26):
-            mark = re.compile(rf'^{i}\.\s' if i < 24 else rf'^(24\. 1|2)\.\s', re.M).search(text, at)
+            mark = re.compile(rf'^{i}\.\s' if i < 24 else r'^(24\. 1|2)\.\s', re.M).search(text, at)
             if not mark: break
             found[i], at = mark.end(), mark.end()
         ends = [*[text.rindex('\n', 0, start) for start in list(found.values())[1:]], len(text)]

@@ -1,5 +1,4 @@
 "The engine of the quiz: nothing a learner gives it is fatal, and what was solved is kept."
-import io
 import json
 import os
 import subprocess
@@ -12,7 +11,7 @@ from conftest import tried
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pet_breeds import core, judge, quiz
+from pet_breeds import judge, quiz
 from pet_breeds.questions import QUESTIONS
 
 IDS = [f'q{i}' for i in range(1, 24)] + ['fr1', 'fr2']

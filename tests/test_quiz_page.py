@@ -1,13 +1,13 @@
 "The page on which the quiz is taken: in step with the questions, all of them to be answered, no answer to be seen."
 import json
 
-import navigation
 import nbformat
 import pytest
 import quiz_page
 from conftest import ROOT
 
 from pet_breeds import handout, quiz
+from pet_breeds.progress import progress_file
 from pet_breeds.questions import QUESTIONS
 
 
@@ -51,7 +51,7 @@ def test_unanswered_it_runs_and_keeps_no_progress(page, monkeypatch, tmp_path):
         exec('\n'.join(lines), names)
         result = eval(last, names)
         if '.check(' in last: assert isinstance(result, quiz.Result) and result.ok is None, cell.id
-    assert not quiz.progress_file().exists()
+    assert not progress_file().exists()
 
 
 def test_a_solved_question_shows_in_the_progress(page, monkeypatch, tmp_path):
@@ -60,7 +60,7 @@ def test_a_solved_question_shows_in_the_progress(page, monkeypatch, tmp_path):
     names = {}
     exec('from pet_breeds import quiz\n' + cell.source.replace('...', "'show_batch'"), names)
     assert names['quiz'].show().startswith('1 of 25 solved')
-    assert json.loads(quiz.progress_file().read_text())['questions']['q7']['solved']
+    assert json.loads(progress_file().read_text())['questions']['q7']['solved']
 
 
 def test_a_long_comment_goes_above_its_line():

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pet_breeds import tasks
+from pet_breeds.guide import TASKS
 
 GRADS, MOVED = torch.logspace(-8, -2, 50), {'convolutions': False, 'batch norm weights': True, 'batch norm means': True}
 COMMAND = 'pet_breeds --path signs --labels folder --no-flip --out signs_report'
@@ -54,22 +54,22 @@ def named(cases): return [pytest.param(name, attempt, facts, id=f'{name}-{i}') f
 
 
 @pytest.mark.parametrize('name, attempt, facts', named(RIGHT))
-def test_right(name, attempt, facts): assert getattr(tasks, name).check(attempt, *facts).ok is True
+def test_right(name, attempt, facts): assert TASKS[name].check(attempt, *facts).ok is True
 
 
 @pytest.mark.parametrize('name, attempt, facts', named(WRONG))
 def test_wrong(name, attempt, facts):
-    result = getattr(tasks, name).check(attempt, *facts)
+    result = TASKS[name].check(attempt, *facts)
     assert result.ok is False and 'Hint: ' in result.text
 
 
 def test_a_hint_names_the_mistake_that_was_made():
-    assert 'ddof' not in tasks.standard_error.check(lambda errors: np.std(errors, ddof=1)/len(errors)).text.split('Hint')[0]
-    assert 'ddof' in tasks.standard_error.check(lambda errors: np.std(errors)/len(errors)**.5).text
-    assert 'one number' in tasks.third_stage.check([3, 4, 23, 3]).text
-    assert 'tenth of lr' in tasks.two_fits.check(two_fits(slice(4e-3, 4e-3))).text
+    assert 'ddof' not in TASKS['standard_error'].check(lambda errors: np.std(errors, ddof=1)/len(errors)).text.split('Hint')[0]
+    assert 'ddof' in TASKS['standard_error'].check(lambda errors: np.std(errors)/len(errors)**.5).text
+    assert 'one number' in TASKS['third_stage'].check([3, 4, 23, 3]).text
+    assert 'tenth of lr' in TASKS['two_fits'].check(two_fits(slice(4e-3, 4e-3))).text
 
 
 def test_what_is_left_open_is_not_wrong():
-    assert tasks.what_moved.check(['batch norm weights', ...], MOVED).ok is None
-    assert tasks.two_fits.check(two_fits(slice(...))).ok is None
+    assert TASKS['what_moved'].check(['batch norm weights', ...], MOVED).ok is None
+    assert TASKS['two_fits'].check(two_fits(slice(...))).ok is None

@@ -11,6 +11,7 @@ from conftest import tried
 
 from pet_breeds import core, quiz
 from pet_breeds import terminal as term
+from pet_breeds.progress import progress_file
 
 IDS = [*quiz.QUESTIONS]
 pytestmark = pytest.mark.usefixtures('home')
@@ -211,8 +212,8 @@ def test_ctrl_c_ends_it_with_the_count(terminal, monkeypatch):
 
 
 def test_progress_that_cannot_be_read_ends_it(terminal):
-    quiz.progress_file().parent.mkdir()
-    quiz.progress_file().write_text('{"version": 99, "questions": {}}')
+    progress_file().parent.mkdir()
+    progress_file().write_text('{"version": 99, "questions": {}}')
     done = terminal('', 'q7')
     assert done.returncode == 2 and done.stderr.startswith('pet_breeds_quiz: progress.json is of version 99')
 
@@ -246,7 +247,7 @@ def test_what_was_missed_is_asked_again_on_its_day(terminal):
     assert 'Q1. ' not in terminal('quit\n').stdout
     kept = quiz.read_progress()
     kept['q1']['review'] = '2024-02-28'
-    quiz.progress_file().write_text(json.dumps(dict(version=1, questions=kept)))
+    progress_file().write_text(json.dumps(dict(version=1, questions=kept)))
     done = terminal('quit\n')
     assert 'Review, 1 of 1\nQ1. ' in done.stdout and 'Missed at first: q1, to review today.' in done.stdout
 

@@ -91,7 +91,7 @@ def ours(table, x, y, vocab):
     return (m['error_low'], m['error_high']), fitted(x, y)
 
 def before(table, x, y):
-    from pet_breeds.data import stratified_split
+    from pet_breeds.splits import stratified_split
     train, valid = stratified_split(list(table.file), list(table.label), .2, 42)
     head = fitted(x[train], y[train])
     error, n = float(np.mean(head.predict(x[valid]) != y[valid])), len(valid)

@@ -31,7 +31,8 @@ def timed(func):
 
 def child_photos(folder):
     "Seconds of each stage, and MB in all"
-    from pet_breeds.data import photo_table, stratified_split
+    from pet_breeds.inventory import photo_table
+    from pet_breeds.splits import stratified_split
     from pet_breeds.photos import check_photos, find_photos
     find_photos(folder) # once for the system's own memory of folders
     before, seconds = peak_mb(), {}

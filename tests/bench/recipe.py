@@ -10,7 +10,7 @@ train on, averaged over `--rounds` splits; `others`: trained on `pets`, measured
 29 a breed to train on, `own` the photos of `pets` among them. Differences are from the baseline `plain`, and from `crop224`, with a
 95% interval over photos. Features take most of the time; `--features` keeps them.
 """
-import argparse, json, os, tempfile
+import argparse, json, tempfile
 from pathlib import Path
 
 from presize import SHARED, about, show
@@ -18,7 +18,6 @@ from pet_breeds.batches import photo_dl
 from pet_breeds.features import QuickNet
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_model
-from pet_breeds.photos import find_photos
 from pet_breeds.warp import Prep
 from pet_breeds.weights import find_weights
 import numpy as np, pandas as pd, torch

@@ -29,12 +29,13 @@ from pathlib import Path
 from presize import about, epoch_of, in_turn, one_batch, quietly, show, timed
 from pet_breeds.batches import photo_dl
 from pet_breeds.compare import compare, repeat
-from pet_breeds.data import pets_dls, photo_table, stratified_split
+from pet_breeds.data import pets_dls, photo_table
 from pet_breeds.drawn import BREEDS, draw_pets
 from pet_breeds.model import make_learner, make_model
 from pet_breeds.pets import Config, plan_run
 from pet_breeds.precision import mixed_precision
 from pet_breeds.sources import get_pets
+from pet_breeds.splits import stratified_split
 from pet_breeds.training import probe_head, train
 from pet_breeds.warp import Prep
 import numpy as np, pandas as pd, sklearn, torch
