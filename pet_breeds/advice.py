@@ -61,7 +61,7 @@ def _label_advice(preds, drawn):
 # %% ../nbs/internals/advice.ipynb #more-def
 def _curve_advice(c):
     if not c['before'] and not c['after']:
-        return f"Half of the training photos ({c['n_half']:,}) gave no mistake either."
+        return f"Trained on only {c['n_half']:,} photos, the model made no mistake either."
     may = 'will' if c['high'] < 0 else 'may' if c['difference'] < 0 else 'will hardly'
     chance = ' The difference may be chance.' if c['difference'] < 0 <= c['high'] else ''
     return (f"More photos of each breed {may} help: trained on {c['n_half']:,} photos, the model gets "

@@ -125,7 +125,7 @@ def model_facts(
         with safe_open(user_path(report)/'model.safetensors', 'np') as f: sha = f.metadata()['sha256']
         if m['model_sha256'] != sha: return f'{_UNKNOWN}: the metrics.json beside it is of another model.'
         return result_line(m)
-    except Exception: return f'{_UNKNOWN}: it has no metrics.json that says so.' # which may hold anything
+    except Exception: return f'{_UNKNOWN}: there is no valid metrics.json.' # which may hold anything
 
 def _check_app(host, port, unsure, space):
     check_number('--unsure', unsure, 0, 1, whole=False)
@@ -139,7 +139,7 @@ def open_app(
     host:str='127.0.0.1', port:int|None=None, # as for `run_app`
     unsure:float=.5, # as for `run_app`
 ): # a context that gives the address of the page
-    "A page for a model, open as long as the context. What is uploaded is in a folder that is gone at the end"
+    "A page for a model, open as long as the context. Uploads go to a folder that is deleted at the end"
     answer, quiet = answerer(report), dict(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
     with (tempfile.TemporaryDirectory(prefix='pet_breeds_app_') as folder,
           patch.dict(os.environ, GRADIO_TEMP_DIR=folder, **quiet)):
@@ -178,8 +178,8 @@ Drop a photo of one pet, and see the five most probable of {breeds}.
 
 {facts}
 
-The model ({arch}) knows these breeds only: {names}. It gives one of them for every photo, also for one of something
-else. A probability is what the model believes; the error rate above is what was measured.
+The model ({arch}) knows these breeds only: {names}. It answers with one of them for every photo, even for a photo of
+something else. A probability is what the model believes; the error rate above is what was measured.
 
 The page keeps no photo. To run it on your own computer: `pip install -r requirements.txt`, then `python app.py`.
 """

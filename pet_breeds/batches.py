@@ -35,7 +35,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 # %% ../nbs/internals/batches.ipynb #key-def
-_READING = 1 # to be raised when `read_photo` gives other pixels for the same file
+_READING = 1 # increase it when `read_photo` gives different pixels for the same file
 _MARK_OF_CACHE = dict(__metadata__=dict(holds='photos decoded by pet_breeds'))
 
 def _sha256(text): return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
@@ -71,7 +71,7 @@ def _open_cache(file, item):
 
 # %% ../nbs/internals/batches.ipynb #write-cache-def
 def _layout(shapes):
-    "The head of a safetensors file for photos of these shapes, and the bytes of all"
+    "The header of a safetensors file for photos of these shapes, and how many bytes they take"
     ends = np.cumsum([math.prod(s) for s in shapes.values()]).tolist()
     places = {key: dict(dtype='U8', shape=shape, data_offsets=[end-math.prod(shape), end])
               for (key, shape), end in zip(shapes.items(), ends)}
@@ -232,7 +232,7 @@ class ComposedDL(PhotoDL):
         *args, # as for `PhotoDL`
         threads:int|None=None, # one for each core unless given
         resident:bool|None=False, # keep photos in the device's memory and warp them there; None: if CUDA, and they fit
-        num_workers:int=0, # taken, and none started: a process forked beside OpenCV's threads may wait forever
+        num_workers:int=0, # accepted, but no process is started: one forked beside OpenCV's threads may wait forever
         after_item=None, # must be empty: there are no single items
         **kwargs # as for `PhotoDL`; photos are augmented where the dataset's `split_idx` is 0
     ):
@@ -319,7 +319,7 @@ def _on_cores(self:ComposedDL, pool, parts, tables):
 
 @patch
 def _load(self:ComposedDL):
-    "All items, their photos on the device; or [] if they are not to be there, or take over a quarter of the room"
+    "All items, their photos on the device; or [] if that is not wanted, or needs over a quarter of its memory"
     asked, cuda = self.resident, self.device is not None and self.device.type == 'cuda'
     if not (asked or cuda): return []
     room, items = math.inf if asked else torch.cuda.mem_get_info(self.device)[0]/4, []

@@ -77,14 +77,14 @@ def restore(
 
 # %% ../nbs/internals/checkpoint.ipynb #split-def
 def _split(tree, tensors, at=''):
-    "`tree` as JSON can hold it: its tensors go to `tensors`, under the way to them"
+    "`tree` as JSON can hold it: its tensors go to `tensors`, named by their paths"
     if isinstance(tree, Tensor): tensors[at] = plain(tree)
     elif isinstance(tree, dict): return {k: _split(v, tensors, f'{at}/{k}') for k,v in tree.items()}
     elif isinstance(tree, (list, tuple, L)): return [_split(v, tensors, f'{at}/{i}') for i,v in enumerate(tree)]
     else: return tree
 
 def _join(tree, tensors, at=''):
-    "The other way round"
+    "The inverse of `_split`"
     if at in tensors: return tensors[at]
     if isinstance(tree, dict): return {k: _join(v, tensors, f'{at}/{k}') for k,v in tree.items()}
     if isinstance(tree, list): return [_join(v, tensors, f'{at}/{i}') for i,v in enumerate(tree)]
@@ -204,7 +204,7 @@ class Checkpoint(Callback):
     "Keep a run in a file after every epoch, and go on from there. One object, given as `cbs` to each fit of the run"
     order = 65 # after the recorder, the schedule and the callbacks that watch the recorder
     def __init__(self,
-        file:str|Path, # one file, replaced after every epoch; OSError if something else than a checkpoint is there
+        file:str|Path, # one file, replaced after every epoch; OSError if something other than a checkpoint is there
         run:dict, # what must be the same when it resumes: options, a line for each photo (path, tab, more), ...
         resume:bool=False, # go on from `file`; errors as from `read_checkpoint`
     ):

@@ -27,7 +27,7 @@ def _is_shown(c):
 def visible(
     text, # anything; its `str` is taken
 )->str: # the same text with its line breaks
-    "Text in which characters that a terminal would obey, or nobody would see, are written as codes: `\\x1b`"
+    "Text with control characters and invisible ones written as codes: `\\x1b`"
     return ''.join(c if _is_shown(c) else c.encode('unicode_escape').decode() for c in str(text))
 
 def one_line(
@@ -67,7 +67,7 @@ def refuse_unknown(
 _SPELLED = {'±': '+-', '✓': '[x]', '✗': '[ ]', '…': '...', '×': 'x', '–': '-', '·': '-', '’': "'"}
 
 def _spell(e):
-    "What stands for the characters that an encoding lacks: a handler of errors for `str.encode`"
+    "The replacement for characters that an encoding lacks: an error handler for `str.encode`"
     lost = e.object[e.start:e.end]
     return ''.join(_SPELLED.get(c) or c.encode('ascii', 'backslashreplace').decode() for c in lost), e.end
 
@@ -118,7 +118,7 @@ def user_path(
 
 def short_path(
     path:str, # as somebody gave it, without `~`
-)->str|None: # the way from the current folder or from home; None where there is no such way
+)->str|None: # the path relative to the current folder or to home; None if there is none
     "A path without the folders above the current one and above home"
     if not os.path.isabs(path): return path
     for top, sign in ((os.getcwd(), ''), (os.path.expanduser('~'), '~/')):
@@ -179,7 +179,7 @@ def hidden_beside(
     dest:Path, # the file or folder that will be made
     alone:bool=False, # refuse if another process is making `dest`
 ): # a context that gives the hidden folder, a Path
-    "A folder to work in, gone at the end whatever happens. Raises OSError if it can't be made, or is not `alone`"
+    "A folder to work in, always removed at the end. Raises OSError if it can't be made, or if not `alone`"
     dest = Path(dest).absolute()
     if tidy_up(dest, 2 if alone else 0) and alone: # children of a killed process end a moment later
         raise FileExistsError(f'another run is making {dest.name}: wait for it, or choose another name')
@@ -198,7 +198,7 @@ def hidden_beside(
 def writing(
     dest:Path, # what is being written, for the message
 ): # a context
-    "Raises OSError that names `dest` in the place of one that names nothing, as of a full disk, or a hidden folder"
+    "Replaces an OSError that names no file (a full disk, say), or a hidden folder, by one that names `dest`"
     try: yield
     except OSError as e:
         hidden = any(re.fullmatch(_HIDDEN % '.+', part) for part in Path(str(e.filename)).parts)
@@ -224,7 +224,7 @@ def refuse_foreign(
     is_ours:Callable, # whether the file that is there may be replaced
     advice:str='choose another name', # what to do
 ):
-    "Raises FileExistsError if something else than a file of ours is there"
+    "Raises FileExistsError if something other than a file of ours is there"
     if os.path.lexists(file) and not is_ours(file):
         raise FileExistsError(errno.EEXIST, f"this is not ours, so I won't replace it: {advice}", str(file))
 
@@ -243,7 +243,7 @@ def put_in_place(
 # %% ../nbs/internals/core.ipynb #explain-def
 def is_out_of_memory(
     e:BaseException|None, # any error, or none
-)->bool: # also for PyTorch's, of a graphics card or of the CPU
+)->bool: # also for PyTorch's errors, on a graphics card or on the CPU
     "Whether an error means that the memory is full"
     said = 'DefaultCPUAllocator', 'out of memory', 'ALLOC_FAILED', 'bad_alloc', 'Cannot allocate memory'
     return (isinstance(e, MemoryError) or type(e).__name__ == 'OutOfMemoryError'
@@ -295,7 +295,7 @@ def require(
 
 # %% ../nbs/internals/core.ipynb #stop-def
 def _interrupt_again(lost):
-    "Send an interrupt once more that came where nothing can be raised; for `sys.unraisablehook`"
+    "Repeat an interrupt that came where no exception can be raised; for `sys.unraisablehook`"
     if issubclass(lost.exc_type, KeyboardInterrupt): threading.Timer(.1, os.kill, (os.getpid(), SIGINT)).start()
     else: sys.__unraisablehook__(lost)
 

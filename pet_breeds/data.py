@@ -37,14 +37,14 @@ def pets_block(
     vocab:list|None=None, # the breeds in the order of the model's outputs; sorted unless given
     item_tfms:list|None=None, # more transforms of single photos, only with presize='stock'
     batch_tfms:list|None=None, # more transforms of whole batches
-    prep:Prep|None=None, # how photos are prepared, in one; instead of `size`, `presize`, `fit`, ... and `aug`
+    prep:Prep|None=None, # how photos are prepared, as one object; instead of `size`, `presize`, `fit`, ... and `aug`
     get_items:Callable|None=find_photos, get_x:Callable=noop, get_y:Callable=name_label, # as for `DataBlock`
     **aug # more for training: `max_rotate`, `do_flip`, ..., as for `draw_augs`
 )->PhotoBlock: # to call with a folder: `.dataloaders(path)`
     "The book's block: label in the photo's name, presized; but the split is stratified. Raises ValueError"
     refuse_unknown('a photo block', aug, [*signature(pets_block).parameters, *AUGS, *STOCK_AUGS])
     said = Prep(presize, item, size, min_scale, aug, fit)
-    if prep and said != Prep(): raise ValueError('prep: it holds the size and all the rest: leave out those options')
+    if prep and said != Prep(): raise ValueError('prep: it already holds the size and other options: leave those out')
     prep = prep or said
     if item_tfms and prep.presize == 'composed':
         raise ValueError("item_tfms: presize='composed' has no single photos: give batch_tfms, or use presize='stock'")
@@ -80,7 +80,7 @@ def _warn_of(table):
         if problem != 'few photos': warnings.warn(f'{problem}: {one_line(detail)}')
 
 def _source(photos, labels):
-    "What a block is called with, and the block: that of the rule, unless only a table says what is there"
+    "The source for a block, and the block: that of the label rule, or `table_block` where a table is needed"
     if isinstance(photos, pd.DataFrame):
         if isinstance(labels, str) and labels == 'name': return photos, table_block
         raise ValueError('labels: this table has labels already')

@@ -15,7 +15,7 @@ def _world(): return int(os.environ.get('WORLD_SIZE') or 1)
 
 def is_main(
 )->bool: # True as well where there is only one process
-    "Is this process 0, the one that speaks and writes? A RANK without a WORLD_SIZE is no launcher's"
+    "Is this process 0, the one that prints and writes? A RANK without a WORLD_SIZE is not from a launcher"
     return _world() < 2 or int(os.environ.get('RANK') or 0) == 0
 
 # %% ../nbs/internals/distributed.ipynb #check-launch
@@ -69,7 +69,7 @@ def _batches(self):
     return share//self.bs if self.drop_last else -(-share//self.bs)
 
 def _repair():
-    "Both into fastai's class; once is enough, twice does no harm"
+    "Put both methods into fastai's class; to call this twice does no harm"
     from fastai.distributed import DistributedDL
     DistributedDL._broadcast, DistributedDL.__len__ = _broadcast, _batches
 

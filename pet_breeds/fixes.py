@@ -146,7 +146,7 @@ def fix_labels(
     fixes:list, # from `read_fixes`
     top, # the folder where the names in the tables start
 )->pd.DataFrame: # the rows that are kept, with new labels; `attrs['fixed']`: kept, dropped, relabeled, new_labels
-    "Do to a table of photos what somebody decided. FileNotFoundError; ValueError for a photo that has changed"
+    "Apply decisions to a table of photos. FileNotFoundError; ValueError for a photo that has changed"
     test, skipped = pd.DataFrame(table.attrs.get('test') or dict(file=[], label=[])), table.attrs.get('skipped', [])
     was = {**dict.fromkeys(skipped), **dict(zip(table.file, table.label)), **dict(zip(test.file, test.label))}
     files = _found(fixes, _written(was, top), top)
@@ -198,7 +198,7 @@ def _report_of(report, path):
     except (OSError, ValueError) as e: raise ValueError(f'{e}: give the folder of the photos as path') from None
 
 def _lines_of(f, answer, odd):
-    "What is said of a photo: its label, what the model thinks, and what looks wrong"
+    "The lines about a photo: its label, what the model thinks, and what looks wrong"
     wrong = odd[odd.file == f]
     said = [f'label: {label}' for label in wrong.get('label', ())[:1] if label] # an older report does not have it
     if answer: said = [f'label: {answer.label} ({float(answer.prob_label):.2f})',
@@ -222,14 +222,14 @@ def _to_look_at(folder, most):
 
 # %% ../nbs/internals/fixes.ipynb #card-def
 class _Card:
-    "A photo, what is said of it, and a menu; `box` is the widget"
+    "A photo, the lines about it, and a menu; `box` is the widget"
     def __init__(self, name, file, lines, labels, suggested, before):
         import ipywidgets as widgets
         from pet_breeds.webpage import photo_url
         self.name, self.digest = name, photo_digest(file) if file else '' # of the photo as it is shown
         said = [html.escape(one_line(line)) for line in [*lines, from_cell(name)]]
         try:
-            if not file: raise OSError('this photo is not there any more, or of a kind that is not read')
+            if not file: raise OSError('this photo is not there any more, or its format cannot be read')
             shown = f'<img src="{photo_url(file)}" alt="Photo: {said[0]}">'
         except (OSError, ValueError, MemoryError) as e:
             shown, said = '', [f'<em>{html.escape(one_line(e))}</em>', *said]

@@ -103,7 +103,7 @@ def _odd_breeds(table):
     for stem, alike in stems.items():
         if not stem or len(alike) == 1 and not alike[0][-1].isdigit(): continue
         some = ', '.join(alike[:3]) + ', ...'*(len(alike) > 3)
-        yield first[alike[0]], 'odd breed', (f'{some}: if the number is no part of the breed, give a rule of your own '
+        yield first[alike[0]], 'odd breed', (f'{some}: if the number does not belong to the breed, give your own rule '
                                              "(--labels 're:PATTERN')"), True
 
 def _odd_folders(table, top):
@@ -114,7 +114,7 @@ def _odd_folders(table, top):
     for label, above in parents.items():
         file = next(iter(above.values()))
         if label.casefold() in _NO_BREEDS:
-            yield file, 'odd folder', f'the folder {label!r} counts as a breed: move it away if it is none', True
+            yield file, 'odd folder', f'the folder {label!r} counts as a breed: move it away if it is not one', True
         if len(above) > 1 or next(iter(above)) in folders:
             where = ', '.join(p.name or top.name for p in list(above)[:3])
             yield file, 'odd folder', (f'{label!r} in {where} counts as a breed: if the folder above is the breed, '
@@ -157,7 +157,7 @@ def photo_table(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
     labels='name', # 'name', 'folder', 're:PATTERN' (`regex_label`), a function, a CSV file or a DataFrame
     fixes=(), # decisions about some photos, from `read_fixes`
-)->pd.DataFrame: # `file`, `label`; of a split that is there `is_valid` and `attrs['test']`; `attrs['findings']`, tuples
+)->pd.DataFrame: # `file`, `label`; for an existing split `is_valid` and `attrs['test']`; `attrs['findings']`, tuples
     "Photos and their labels. Raises ValueError for no photos, no labels or one breed, FileNotFoundError for no file"
     table, in_folders = labeled_photos(path, labels, fixes), isinstance(labels, str) and labels == 'folder'
     test = table.attrs.get('test') or dict(file=[], label=[], written=[])

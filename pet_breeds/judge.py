@@ -23,12 +23,12 @@ from typing import NamedTuple
 class Verdict(NamedTuple):
     "What a judge says of an answer"
     ok: bool|None # None: the judge can't tell
-    mistake: str|None = None # the name of a known mistake; of an answer that is right, a slip beside its points
+    mistake: str|None = None # the name of a known mistake; for a right answer, of a slip in it
     text: str = '' # a remark on a right answer, what differs, or what was not found
 
 def right(
     remark:str='', # what more there is to say
-    slip:str|None=None, # the name of a known mistake that the answer makes beside its points
+    slip:str|None=None, # the name of a known mistake that the right answer also makes
 )->Verdict: # its `ok` is True
     "The answer is right"
     return Verdict(True, slip, remark)
@@ -47,7 +47,7 @@ def unclear(text:str)->Verdict: # what was not found, without giving the answer 
 
 # %% ../nbs/internals/judge.ipynb #words-def
 SHORT = {'’': "'", '−': '-', 'incl.': 'including', 'e.g.': 'for example', 'i.e.': 'that is'}
-GIVE_UP = ( # what is typed by who asks for help
+GIVE_UP = ( # what a learner types to ask for help
     r"^\W*(?:i )?(?:really )?(?:do not|don't|dont) know\b(?:,? (?:it|that|this|yet|sorry|why|the answer))*\W*$|"
     r"^\W*(?:(?:what(?:'s| is)|tell me|show me) the .{0,10}answer|idk|no idea|dunno|(?:i )?(?:give up|pass)|"
     r"(?:i am|i'm )?not sure|hint|choices|answer|skip|help)\W*$")
@@ -177,7 +177,7 @@ def beside(
     b:str, # another
     within:int=80, # characters between them, at most; no end of a sentence is crossed
 )->str: # a pattern
-    "One pattern beside the other, in either order"
+    "Two patterns near each other, in either order"
     return f'{follows(a, b, within)}|{follows(b, a, within)}'
 
 def follows(
@@ -214,7 +214,7 @@ def call(
     if not _same((args, kwargs), (copies, named)): raise Failed(f'{name} changes what it is given: work on a copy')
     return res
 
-def first_to_work(*tries:Callable): # functions of nothing
+def first_to_work(*tries:Callable): # functions without arguments
     "What the first of the tries that works returns; if all of them raise `Failed`, the first failure is raised"
     failures = []
     for attempt in tries:
@@ -223,7 +223,7 @@ def first_to_work(*tries:Callable): # functions of nothing
     raise failures[0]
 
 def _same(a, b):
-    "Equal all the way down, NaN to NaN"
+    "Equal at every level of nesting; NaN equals NaN"
     if type(a) is not type(b): return False
     if isinstance(a, dict): return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
     if isinstance(a, (list, tuple)): return len(a) == len(b) and all(map(_same, a, b))

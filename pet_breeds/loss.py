@@ -54,7 +54,7 @@ def log_softmax(
     acts:Tensor, # activations of any shape; `-inf` marks an impossible class
     dim:int=-1, # the class axis
 )->Tensor: # log probabilities, at most 0, same shape and dtype
-    "The log of `softmax`, finite where that is rounded to 0. Raises alike. (Q10)"
+    "The log of `softmax`, finite where that is rounded to 0. Raises the same errors. (Q10)"
     z = _shift(acts, dim)
     return z - z.exp().sum(dim, keepdim=True).log()
 
@@ -95,7 +95,7 @@ def _weighed(logp, targ, weight, ignore_index):
     return logp, dim, targ, _class_weights(weight, n, logp)[targ]*kept
 
 def _reduce(losses, counts, reduction):
-    "Losses as they are, added up, or their mean by what each photo counts. Raises ValueError"
+    "The losses themselves, their sum, or their weighted mean. Raises ValueError"
     _expect(reduction in ('none', 'mean', 'sum'), 'reduction', "'none', 'mean' or 'sum'", repr(reduction))
     if reduction == 'mean': return losses.mean()/counts.mean() # of sums, half precision holds no more than 65,504
     return losses if reduction == 'none' else losses.sum()

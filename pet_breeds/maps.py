@@ -19,7 +19,7 @@ def feature_grid(
     model:Any, # body and head, from `make_model(..., head='linear')`, in eval mode
     x:Tensor, # (n, 3, size, size): prepared photos
 )->tuple: # (n, features, height, width), what is averaged before the linear layer; and the module that gives it
-    "The features of each place in photos. Raises ValueError for a network whose features are no average of a grid"
+    "The features of each place in photos. Raises ValueError if the features are not the average of a grid"
     body, head, grids = model[0], model[1], []
     def keep(module, args, out):
         if isinstance(out, Tensor) and out.ndim == 4 and out.shape[1] == head[-1].in_features and out[0, 0].numel() > 1:

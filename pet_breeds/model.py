@@ -130,7 +130,7 @@ def _trial(model, x):
 
 @torch.no_grad()
 def _body_length(model, size):
-    "How many of `model`'s children give a grid at last; 0 where the others hold layers that learn features"
+    "How many of `model`'s first children end in a grid; 0 if the others hold layers that learn features"
     x, keep, children = torch.zeros(1, 3, size, size, device='meta'), 0, list(model.children())
     for i,child in enumerate(children, 1):
         try: x = _trial(child, x)
@@ -226,7 +226,7 @@ def linear_head(
     is_grid:bool=True, # whether the features come as a grid, (bs, nf, h, w), else (bs, nf)
     p:float=.2, # dropout
 )->nn.Sequential: # from features to (bs, n_out)
-    "Average, dropout and one linear layer: what `training.probe_head` can fit at once"
+    "Average, dropout and one linear layer: what `training.probe_head` fits in one step"
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if is_grid else []
     return nn.Sequential(*pool, nn.Dropout(p), nn.Linear(nf, n_out))
 

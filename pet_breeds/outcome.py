@@ -67,7 +67,7 @@ LIMITS = 0, .5, .6, .7, .8, .9, .95, .99 # probabilities below which a model may
 def coverage(
     preds:pd.DataFrame, # from `predictions`
 )->pd.DataFrame: # a row for each of `LIMITS`: unsure_below, answered (photos), wrong, error_rate, low and high
-    "How often a model is wrong where it is as sure as asked for. A limit that no photo reaches is left out"
+    "The errors among photos with at least a given probability. A limit that no photo reaches is left out"
     rows = []
     for limit in LIMITS:
         some = preds[preds.prob_1 >= limit]
@@ -81,9 +81,9 @@ def paired_difference(
     before, # whether the first run is wrong, for each photo
     after, # the same for the second run
 )->dict: # n, before and after (error rates), difference, low and high (its 95% interval)
-    "How much the second of two error rates on the same photos is higher. Raises ValueError without a photo"
+    "How much higher the second of two error rates on the same photos is. Raises ValueError without a photo"
     before, after = (pd.Series(list(wrong), dtype=float) for wrong in (before, after))
-    if len(before) != len(after) or not len(before): raise ValueError('expected the same photos, one or more, twice')
+    if len(before) != len(after) or not len(before): raise ValueError('expected one or more photos, the same in both')
     worse, better, n = (after > before).sum() + .5, (before > after).sum() + .5, len(before) + 2
     mean, half = (worse-better)/n, 1.96*(worse + better - (worse-better)**2/n)**.5/n
     ends = dict(low=float(max(-1, mean-half)), high=float(min(1, mean+half)))
@@ -106,7 +106,7 @@ def _report(run):
     return m, preds.assign(**{name: preds[name].map(from_cell) for name in texts})
 
 def _options(m):
-    "The options in the command of a run but for those that only say where things are; None if it has none"
+    "The options in the command of a run, except those that only say where things are; None if it has none"
     words = m.get('command') and shlex.split(str(m['command']))[1:]
     return words and {w: one_line(w, 80) for w in words if not w.startswith(('--path=', '--out='))}
 

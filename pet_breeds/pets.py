@@ -30,8 +30,8 @@ class Config:
     arch:str='auto' # auto (drawnet for drawn photos, else tf_efficientnet_lite0), or a name of torchvision's or timm's
     weights:str='auto' # auto (those at hand, if any), download, none, a .safetensors or .pth file, or a report
     head:str='auto' # linear (one layer, fitted in one step), fastai (two), auto (linear on a body that saw real photos)
-    epochs:int|None=None # epochs in which everything learns; by default 220 steps or more, 480 without weights
-    freeze_epochs:int|None=None # epochs before them in which only the head learns; by default 60 steps with weights
+    epochs:int|None=None # epochs that train the whole network; by default 220 steps or more, 480 without weights
+    freeze_epochs:int|None=None # epochs before those that train only the head; by default 60 steps with weights
     lr:str='auto' # auto (4e-3; without weights 2e-3; below a fitted head 1e-4), valley (the finder's), or a rate
     finder:bool=False # run the learning-rate finder for its picture in the report, also where its rate is not used
     size:int|None=None # side of the photos that the model sees, in pixels; by default 128 for drawnet, else 224 or 288
@@ -45,7 +45,7 @@ class Config:
     seed:int=42 # for the split, the model and the order of photos
     balance:bool=False # let each breed weigh the same in training, however many photos it has
     fix:tuple=() # tables of a report with keep, relabel or drop in their column `fix`; the photos stay as they are
-    resume:bool=False # go on with a run into the same `out` that was stopped
+    resume:bool=False # continue the run into the same `out` that was stopped
     out:str='report' # folder for the report
 
     def __post_init__(self):
@@ -97,13 +97,13 @@ def command(
 def check_out(
     out:str, # as in a `Config`
 )->Path: # the same as an absolute path
-    "Where a report may go. Raises ValueError if something else than a report is there, or nothing can be written"
+    "Where a report may go. Raises ValueError if something other than a report is there, or it is not writable"
     from pet_breeds.saving import foreign_content
     path, refused = Path(os.path.abspath(user_path(out, '--out'))), f'--out {one_line(out)}: '
     if Path.cwd().is_relative_to(path):
         raise ValueError(refused + 'this is the folder you are in, or one above it; give a new name, such as report')
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ValueError(refused + f'cannot write in {one_line(path.parent)}; give a folder in one that is yours')
+        raise ValueError(refused + f'cannot write in {one_line(path.parent)}; give a folder where you may write')
     try: os.lstat(_checkpoint_of(path))
     except FileNotFoundError: pass
     except OSError as e: raise ValueError(f'{refused}{e.strerror}; give another name, such as report') from None
@@ -163,7 +163,7 @@ class Run:
 
     @property
     def command(self)->str|None: # a line for a shell; None if there is none
-        "Repeats the run, once its photos are known"
+        "The command that repeats the run, once its photos are known"
         return command(self.config)
 
     @property
@@ -305,7 +305,7 @@ def fit(self:Run):
     for line in (body_line(self.config, self.photos, self.weights), unused_line(self.config, self.plan)):
         if line: say(line)
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
-        say(f'a run into {self.config.out} was not finished: --resume goes on with it, this one starts anew')
+        say(f'a run into {self.config.out} was not finished: --resume goes on with it; this run starts anew')
     with training.Meter(self.learn) as meter:
         rate, self.epochs = training.fit_in_memory(self.learn, lambda: _fit_as_planned(self))
     self.metrics = {**report.entries(self), 'lr': rate, 'kept': self.kept, **meter.speed()}

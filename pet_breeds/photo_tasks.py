@@ -26,7 +26,7 @@ def middle_breed(attempt, file): # a name; the photo's file
     breed = Path(file).stem.rpartition('_')[0].replace('_', ' ').casefold()
     named = re.sub(r'(_\d+\.\w+)?$', '', attempt) if isinstance(attempt, str) else ''
     said = re.sub(r'[\W_]+', ' ', named).strip().casefold()
-    return right('The file is named so.') if said == breed else differs('The file has another name.')
+    return right('That is the name of the file.') if said == breed else differs('The file has another name.')
 
 @task('A whole number: 0 if you think that all are wrong, as many as there are if all are right.')
 def guess_right(attempt, n_valid): # a number; how many there are
@@ -60,7 +60,7 @@ def _judged_pattern(attempt, cases):
     wrong = tried[tried.verdict != 'right']
     if not len(wrong): return right(f'All {len(tried)} names are right.')
     row = wrong.iloc[0]
-    return differs(f'{row.text!r}: {row.verdict}. It finds {row.got!r}, wanted is {row.want!r}.')
+    return differs(f'{row.text!r}: {row.verdict}. It finds {row.got!r} instead of {row.want!r}.')
 
 @task('The pattern takes everything up to the last underscore. Which names have something wrong after it?')
 def count_verdicts(attempt, pattern, cases): # a number; as for `try_regex`
@@ -104,7 +104,7 @@ def batch_shape(attempt, shape): # numbers; the shape of the batch
     got, want = numbers(list(attempt) if isinstance(attempt, (tuple, list)) else attempt), list(shape)
     if got == want: return right('PyTorch has the colors before height and width.')
     if sorted(got) == sorted(want): return differs('The numbers are right, their order is not.')
-    return differs(f'It has {len(want)} numbers.' if len(got) != len(want) else 'One of the numbers is another.')
+    return differs(f'It has {len(want)} numbers.' if len(got) != len(want) else 'One of the numbers is wrong.')
 
 @task('`item_tfms` is what happens to each item, `batch_tfms` what happens to a batch. Which comes before collating?')
 def missing_argument(attempt): # a name
@@ -122,7 +122,7 @@ def predict_parted(attempt, n_parted): # a number; what the split did
     if n in (n_parted-1, n_parted): return right(f'{n_parted} of the 6 are on both sides.')
     return differs('More of them.' if n < n_parted else 'Fewer of them.')
 
-@task('Which have no whole picture? And of which does nobody know the breed?')
+@task('Which photos are incomplete? And for which does nobody know the breed?')
 def count_unusable(attempt, problems): # a number; from `check_photos`
     "Whether this many photos cannot be used"
     n, unusable = _photo_count(attempt), problems[~problems.usable].file.nunique()
@@ -172,10 +172,10 @@ def resamplings(
     "How often presizing resamples a training photo"
     value = number_of(attempt)
     if value == 3: return right('Once in step 1, twice in step 2. Run the next cell to see them.')
-    if value == 1: return differs('So says the text of the book. It leaves out step 1, and one more.')
+    if value == 1: return differs('That is what the book says. It leaves out step 1, and one more.')
     if value == 2: return differs('One is missing.')
     if value is not None and value.real > 4: return differs('Fewer.')
-    if value == 4: return differs('So it is now and then, when fastai averages a large crop first. And mostly?')
+    if value == 4: return differs('That happens sometimes, when fastai averages a large crop first. What is usual?')
     return differs('Give a whole number, such as 1.')
 
 # %% ../nbs/internals/photo_tasks.ipynb #loss-tasks

@@ -36,8 +36,8 @@ def body_line(
     said = f'No weights for {config.arch} are here, so it starts from random ones; {how_to_get(config.arch)}.'
     lines = [said] if missing else []
     if photos == 'real' and weights in (None, cached_weights('drawnet')):
-        lines.append('After 259 real photos, drawnet is right on 0.144 of 111 others, tf_efficientnet_lite0 with its '
-                     f"weights on 0.856{'' if missing else ': leave --arch and --weights out to use that'}.")
+        lines.append('Trained on 259 real photos, drawnet gets 0.144 of 111 others right, tf_efficientnet_lite0 with '
+                     f"its weights 0.856{'' if missing else ': leave --arch and --weights out to use that'}.")
     return ' '.join(lines)
 
 # %% ../nbs/internals/plan.ipynb #plan-def

@@ -103,10 +103,10 @@ def _has_bf16_units():
 def _best_precision(learn, kind, least=1.15):
     "What 'auto' stands for on this kind of device"
     if kind == 'cuda': return PrecisionChoice(
-        'fp16', 'on CUDA float16 keeps 11 binary digits to the 8 of bfloat16, and has a loss scaler')
+        'fp16', 'on CUDA float16 keeps 11 binary digits (bfloat16 only 8) and has a loss scaler')
     if kind != 'cpu': return PrecisionChoice('fp32', f'half precision is for CUDA and CPU, and does nothing on {kind}')
     if not _has_bf16_units(): return PrecisionChoice(
-        'fp32', 'torch knows of no bfloat16 units in this CPU, and without them it is not expected to pay')
+        'fp32', 'torch finds no bfloat16 units in this CPU, and without them it is not expected to be faster')
     (n, _, height, width), fp32, bf16 = _probe(learn)
     return PrecisionChoice('bf16' if fp32/bf16 >= least else 'fp32',
         f'a training step on {n} photos of {width}x{height} took {fp32*1e3:.0f} ms in float32 and {bf16*1e3:.0f} ms '

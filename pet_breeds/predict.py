@@ -23,7 +23,7 @@ class Predictor:
     "A model of ours, ready to answer. Raises FileNotFoundError or ValueError, which name its file"
     def __init__(self,
         model, # a folder that `pet_breeds --out` wrote
-        n:int=1, # photos that will come, of all calls together: with many a faster way to compute pays
+        n:int=1, # photos to expect in all calls together: for many, a faster way to compute is prepared
     ):
         import torch
         from pet_breeds import features, saving
@@ -232,14 +232,14 @@ def _count_once(preds, counts, seen):
 
 def print_predictions(
     model:str, # a folder that `pet_breeds --out` wrote
-    photos:list, # photos, and folders whose photos are all taken; - reads paths from the standard input, one a line
+    photos:list, # photos, and folders with photos; - reads paths from the standard input, one per line
     top:int=1, # 2 or more adds columns breed_1, prob_1, ... for so many breeds; 0 adds the probability of every breed
     unsure:float=0., # answer "unsure" where the probability of the best breed is below this, 0 to 1
     labels:str|None=None, # say how many are right in labeled folders; a rule as for pet_breeds: name, folder, ...
     format:str|None=None, # csv or json; by the name of --out unless given
     out:str|None=None, # a new file to write to, .csv or .json, instead of the standard output
 ):
-    "Write a prediction for each photo, as CSV or JSON: file, breed, prob. How many are right is said at the end"
+    "Write a prediction for each photo, as CSV or JSON: file, breed, prob. With `labels`, also print how many are right"
     _check_answers(top, unsure)
     counts:Counter = Counter()
     seen:set = set()

@@ -203,7 +203,7 @@ NUMBERS:dict = { # {id: {within: how far off a number may be; right: lists of nu
     'q21': dict(within=.006, many=[1], right=[[.25], [25]],
         mistakes={'straight line': [[1/3], [.34], [33], [33.3], [33.33]]},
         aside=r'its|maximum|max|peak|largest|highest|top|rates?|learning|lr|fraction|share',
-        otherwise='a quarter of the time rises, three quarters fall along half a cosine'),
+        otherwise='the rate rises for a quarter of the time, then falls along half a cosine'),
     'q22': dict(within=0, right=[[17], [0, 0, 17, 0], [16, 33], [33, 16], [6, 23], [23, 6], _LARGE_NET,
                                  _SMALL_NET + _LARGE_NET, _LARGE_NET + _SMALL_NET], mistakes={
         'depth by name': [[51], [50, 101], [101, 50], [50], [101]],
@@ -467,7 +467,7 @@ def _judge_q14(answer): # a function (probs, targ), or words
     wrong = {'log taken': [-picked.log()], 'sign dropped': [picked],
              'two classes': [torch.where(targ == 1, a, b) for a, b in pairs]}
     wrong = {name: [x for value in values for x in (value.mean(), value)] for name, values in wrong.items()}
-    return known_near(got, wrong) or differs(f'{_beginning(got)}; for these probabilities it is another')
+    return known_near(got, wrong) or differs(f'{_beginning(got)}; the right loss of these probabilities is different')
 
 # %% ../nbs/internals/questions.ipynb #q15
 @question('q15')
@@ -506,7 +506,7 @@ def _judge_q16(answer): # a function (lrs, losses), or words
     if max(xs) > -.04: return known('at the minimum')
     if all(abs(x+2) < .09 for x in xs): return known('divided twice')
     if all(-1.5 < x < -.04 for x in xs) and len(picks[0]) == len(picks[1]):
-        return right('' if max(xs) < -.1 else 'The fall is slight by then: where it is still clear, a rate is safer.')
+        return right('' if max(xs) < -.1 else 'The fall is slight by then: a rate where it is still clear is safer.')
     return differs('where the curve is flat: there a rate is too small to move anything')
 
 # %% ../nbs/internals/questions.ipynb #q17
@@ -546,7 +546,7 @@ def _judge_q20(answer): # three rates, a function (start, stop, n), or words
     rates = _given('q20', answer) if said(answer) else numbers(answer)
     if rates is None: return read_words('q20', answer)
     if verdict := _in_table('q20', rates): return verdict
-    if near(rates, [1e-4]*3, 1e-8): return differs('all alike is what a plain number does; this is a slice')
+    if near(rates, [1e-4]*3, 1e-8): return differs('the same rate for all is what a plain number does; this is a slice')
     if len(rates) != 3: return unclear(f'I found {count_of(len(rates), "rate")}; there are three groups.')
     ends = near(rates[::2], [1e-6, 1e-4], 1e-8)
     return differs('it is the middle one that differs' if ends else 'they do not begin and end as the slice does')

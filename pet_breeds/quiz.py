@@ -72,7 +72,7 @@ def judged(
     apart:bool=False, # run the judge in another process, which can be ended: the answer is a function or a pattern
     modules:tuple=(), # names of modules that the judge needs, imported before the clock starts
 )->Result: # true if right
-    "What a judge says of an answer; never raises what the answer causes"
+    "What a judge says of an answer; never raises an error that the answer causes"
     if _is_stub(answer): return Result(id, None, None, 'Replace the `...` and run the cell again.', answered=False)
     try: verdict = within(seconds, judge, answer, *facts, apart=apart, modules=modules)
     except (Failed, RecursionError, MemoryError) as e:

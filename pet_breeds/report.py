@@ -37,14 +37,14 @@ def _shared(m):
                'or in one group with some, so the error looks too small.')
 
 def _doubts(m):
-    "What keeps an error rate from being taken for better than it is, a sentence each"
+    "Reasons why a model may be worse than its error rate looks, one sentence each"
     if m['error_rate'] >= m['baseline_error']: yield 'So the model is no better than that.'
     elif m['error_high'] > m['baseline_error']: yield 'So the model may be no better than that.'
     if m['mean_breed_error'] > 1.5*m['error_rate'] and not m.get('balance'):
         yield (f"Averaged over the breeds, {of_100(m['mean_breed_error'])} of 100 are wrong: some do much worse than "
-               'others. --balance lets each weigh the same.')
+               'others. --balance gives each the same weight.')
     if m['n_different'] < m['n_measured']:
-        yield f"In the error rate, the copies of a photo count once: {m['n_different']} photos are different."
+        yield f"Copies of a photo count once in the error rate, so it is based on {m['n_different']} different photos."
     yield from _shared(m)
     if m['not_measured']: yield f"Not measured, without a validation photo: {_some(m['not_measured'])}."
     if network := m.get('network'):
@@ -326,8 +326,8 @@ def _finder_figure(lrs, losses):
 def _rate_blocks(run):
     if not (lr := run.metrics['lr']): return ['The head was fitted directly; no learning rate was used.']
     if not run.finder: return [f'Peak rate {lr:.2g}. The finder was not run; --finder adds its picture.']
-    return [f'Peak rate {lr:.2g}. Below, the loss while the rate grows, and what four rules make of it. After few '
-            'batches the rate of the valley can be too low, so it is used only with --lr valley.',
+    return [f'Peak rate {lr:.2g}. The plot shows the loss while the rate grows, and the rates of four rules. After few '
+            'batches the rate of the rule valley can be too low, so it is used only with --lr valley.',
             _finder_figure(*run.finder[:2])]
 
 @section('Training')
@@ -351,7 +351,7 @@ def _earlier_section(run, most=4):
     if not run.earlier: return []
     folder, e = run.earlier
     def words(options): return ', '.join(os.path.basename(o) if '/' in o else o for o in options) or 'none'
-    said = (f"Options that were given only there: {words(e['only_before'])}; only here: {words(e['only_after'])}."
+    said = (f"Options given only in that run: {words(e['only_before'])}; only in this one: {words(e['only_after'])}."
             if e['only_before'] is not None else 'One of the runs took tables from Python, so its options are unknown.')
     changed = [f"{count_of(len(e['relabeled']), 'photo')} had another label there; the new one counts for both runs."]
     preds = run.predictions
@@ -369,10 +369,10 @@ def _again_section(run):
     new = [dict(kind='code', text=f'{name} {_report_place(run)}{what}')
            for name, what in (('pet_breeds_predict', ' new_photo.jpg'), ('pet_breeds_app', ''))]
     versions = ', '.join(f'{k} {v}' for k, v in run.metrics['versions'].items())
-    return [said, 'The breed of a new photo, and a page that takes photos:', *new, versions]
+    return [said, 'To predict the breed of a new photo, or to open a page that takes photos:', *new, versions]
 
 def _blocks_of(heading, func, run):
-    "What a section shows; an error in it costs the section, not the trained model"
+    "What a section shows; if it fails, only the section is lost, not the trained model"
     try: return func(run)
     except Exception as e:
         why = f'{type(e).__name__}: {one_line(explain(e) or e)}'

@@ -56,7 +56,7 @@ def _needed(body, answer):
     for n in (n for s in (*rest, getattr(asks, 'value', asks)) for n in ast.walk(s) if n not in inside):
         stored = isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id
         if stored in used or isinstance(n, ast.arg) and n.arg in used:
-            raise Failed('not run, because a check stands where the answer is made: read it')
+            raise Failed('not run, because the answer depends on another check: read it')
     return [s for s in before if s not in rest]
 
 def _assigned(name, steps):
@@ -351,7 +351,7 @@ def _summary(rows, problems, dest):
 def gather(
     handed_in:str|Path, # a folder of files that `hand_in` wrote; folders in it are searched, too
     dest:str|Path, # a folder that does not exist, or is empty
-    run:bool=True, # run answers that are code, each in another process; they are to be read otherwise
+    run:bool=True, # run answers that are code, each in another process; if not, you have to read them
     seconds:float=10, # time for each answer
 )->Path: # where the table is
     "Check the results of a class again and write them as a table. Raises ValueError if there are none"

@@ -110,7 +110,7 @@ def _model_of(about, tensors):
         model, meta = make_model(about['arch'], len(about['vocab']), size=prep.size, head=about['head'])
     model.load_state_dict(tensors)
     for k,v in model.state_dict().items():
-        if not v.isfinite().all(): raise ValueError(f'{k} holds nan or inf, as after a training that went astray')
+        if not v.isfinite().all(): raise ValueError(f'{k} holds nan or inf, as after a training that diverged')
         if k.endswith('running_var') and (v < 0).any(): raise ValueError(f'{k} holds a variance below 0')
     _try_out(model.eval(), about)
     return model, meta
@@ -251,7 +251,7 @@ def foreign_content(
     if names: return f' (it contains {one_line(names[0], 60)})'
     if not (metrics := _own_metrics(path)) or not (edited := edited_files(path)): return ''
     if edited[0] in (*_kept_digests(metrics), 'model.json'): return f' any more (somebody edited {edited[0]})'
-    return f' that can be told from an edited one (metrics.json does not say how {edited[0]} was written)'
+    return f' that I can check for edits (metrics.json does not say how {edited[0]} was written)'
 
 # %% ../nbs/internals/saving.ipynb #report-learner
 def _no_photos(about):

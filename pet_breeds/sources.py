@@ -62,7 +62,7 @@ def _check_answer(reply, have, size):
     part = reply.status == 206
     wanted = f'bytes {have}-{size-1}' if part else str(size)
     told = reply.headers.get('Content-Range' if part else 'Content-Length', '' if part else wanted)
-    if told.partition('/')[0] != wanted: raise OSError(f'it announced {told!r}, not {wanted!r}')
+    if told.partition('/')[0] != wanted: raise OSError(f'the server announced {told!r}, not {wanted!r}')
 
 def _fetch(url, part, size, bar):
     "Add to `part` what it lacks of `url`, until the connection ends; returns the error that ended it, if any"
@@ -119,7 +119,7 @@ def _forget(part):
 # %% ../nbs/internals/sources.ipynb #download-def
 def download(
     url:str, # what to fetch
-    dest:str|Path, # file to make; until it is whole and right, what has come waits in the folder `dest`.part
+    dest:str|Path, # file to make; until it is complete and checked, the part that came is in the folder `dest`.part
     size:int, # bytes expected
     md5:str, # md5 expected of its first 2**20 bytes, as in fastai's list of checks
     progress:bool=True, # show a bar
@@ -141,7 +141,7 @@ def download(
 
 # %% ../nbs/internals/sources.ipynb #untar-def
 def _read_through(archive):
-    "Let gzip compare its checksum. Raises TarError for an archive that grows without measure"
+    "Let gzip compare its checksum. Raises TarError for one that grows too much when unpacked"
     most, size = 2*archive.stat().st_size + 2**20, 0
     with gzip.open(archive) as f:
         while chunk := f.read(2**20):

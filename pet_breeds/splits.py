@@ -30,12 +30,12 @@ def _quotas(n, least, most, share, total, rank):
 
 # %% ../nbs/internals/splits.ipynb #queues-def
 def _rank(seed, label, name=''):
-    "A number as text that is the same on every system, however that writes accented letters"
+    "A hash of a text, the same on every system, however the system writes accented letters"
     return hashlib.sha256(unicodedata.normalize('NFC', f'{seed}\0{label}\0{name}')
                           .encode('utf-8', 'surrogateescape')).hexdigest()
 
 def _digests(files):
-    "A digest of each file's bytes; None where no other file has as many, so that few are read"
+    "A digest of each file's bytes; None for a file whose size is unique, so that few are read"
     sizes = [f.stat().st_size for f in files]
     shared = {s for s, k in Counter(sizes).items() if k > 1}
     return [hashlib.sha256(photo_bytes(f)).digest() if s in shared else None for f, s in zip(files, sizes)]
@@ -95,7 +95,7 @@ def _is_valid(value):
     raise ValueError(f'is_valid {one_line(repr(value))}: expected 1 or True for validation, 0 or False for training')
 
 def _given_split(files, labels, column, groups):
-    "The split that a column says. Raises ValueError for an odd value, or a side or a breed without photos"
+    "The split that a column gives. Raises ValueError for an odd value, or a side or a breed without photos"
     valid = np.array([_is_valid(v) for v in column], bool)
     if valid.all() or not valid.any():
         raise ValueError(f"is_valid: all {len(valid)} photos are for {'validation' if valid.all() else 'training'}: "

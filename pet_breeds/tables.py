@@ -24,7 +24,7 @@ _JOINERS = '\u200c\u200d' # invisible, but within a word they shape letters and 
 def tidy_label(
     text, # a label as somebody wrote it
 )->str: # without blanks and invisible characters around it, and with single blanks inside
-    "A label in one form. macOS writes an accented letter as two signs, and that would be another breed"
+    "A label in one form. macOS writes an accented letter as two code points, which would be another breed"
     signs = unicodedata.normalize('NFC', str(text))
     shown = ''.join(c for c in signs if c in _JOINERS or unicodedata.category(c) != 'Cf')
     return ' '.join(shown.split()).strip(_JOINERS)
@@ -47,7 +47,7 @@ def shown_value(
 
 def cell_text(
     text:str, # any text
-)->str: # the same; behind a quote if it starts as a formula does
+)->str: # the same, with an apostrophe in front if it looks like a formula
     "A text as a cell of a table, so that no text is a formula for a spreadsheet"
     return f"'{text}" if text[:1] in ('=', '+', '-', '@', '\t', '\r') else text
 
@@ -118,7 +118,7 @@ def place_of_column(
 def text_cells(
     column:pd.Series, # of a table
 )->pd.Series: # stripped text; '' where there is nothing
-    "The cells of a column as text. Numbers that are all whole get no `.0`, which pandas adds beside a gap"
+    "The cells of a column as text. Whole numbers get no `.0`, which pandas adds if a cell is empty"
     cells = column.map(lambda v: '' if pd.isna(v) else str(v).strip()).astype(object)
     if pd.api.types.infer_dtype(column.astype(object)) not in ('floating', 'mixed-integer-float'): return cells
     whole = all(float(v).is_integer() for v in column.dropna())

@@ -63,7 +63,7 @@ def _command_text(exercise, command):
     return _wrapped(f'{text}\n\nIf you said enough of this, type solved.' if command == 'points' else text)
 
 def _chosen(exercise, letter, state):
-    "What is said to a letter of the menu, and whether it solves the question"
+    "The reply to a letter of the menu, and whether it solves the question"
     if 'choices' not in state: return 'Type choices first: letters count once you have seen them.', False
     if 'chosen' in state: return 'Letters count once for each question. Type an answer, or skip.', False
     state.update(('chosen', 'tried'))
@@ -71,7 +71,7 @@ def _chosen(exercise, letter, state):
     return repr(result), bool(result)
 
 def _typed(exercise, line, state):
-    "What is said to a typed line, a letter of the menu or an answer, and whether it solves the question"
+    "The reply to a typed line, a letter of the menu or an answer, and whether it solves the question"
     letter = line.lower().strip('().')
     if letter in [choice for choice, *_ in exercise.choices()]: return _chosen(exercise, letter, state)
     if gives_up(line): return 'Type hint, choices or answer.', False
@@ -88,7 +88,7 @@ def _goes_to(line, asked):
     return id if id in QUESTIONS and asked not in (*NUMBERS, 'q9', 'fr2') else None
 
 def _converse(exercise, heading, listen=input):
-    "'next', 'back', another question's name, or None if there is no more to hear"
+    "'next', 'back', another question's name, or None at the end of the input"
     say(f'\n{heading}\n{_wrapped(exercise.asked())}')
     state = set() # what was shown and done
     while True:

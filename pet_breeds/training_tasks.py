@@ -153,7 +153,7 @@ def third_stage(
     found = numbers(attempt)
     if len(found) != 1: return differs('Give one number, that of the third stage.')
     if found == [23]: return right('17 blocks of three layers more: 51 layers.')
-    if found == [17]: return differs('That is how many blocks it has more.')
+    if found == [17]: return differs('That is how many more blocks it has.')
     if found in ([51], [57]): return differs('A block holds three layers.')
     return differs(f'{attempt} blocks would give another number of layers.')
 

@@ -23,7 +23,7 @@ SLOW = ('any_two', 'million', 'kill_', 'two_at_once', 'full_memory', 'importing'
 
 
 # Files that take a minute or more, the longest first: begun first, they leave no worker without work at the end
-LONGEST = ('test_faults', 'test_site', 'test_jupyter', 'test_cli', 'test_pets', 'test_training', 'test_scale', 'test_saving', 'test_hostile',
+LONGEST = ('test_faults', 'test_types', 'test_site', 'test_jupyter', 'test_cli', 'test_pets', 'test_training', 'test_scale', 'test_saving', 'test_hostile',
            'test_readme', 'test_take_quiz', 'test_effects', 'test_handout')
 
 
