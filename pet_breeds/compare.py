@@ -37,7 +37,7 @@ def compare(
     runs:pd.DataFrame, # one row a seed, one column a way, from `repeat`
     baseline:str|None=None, # the way to compare with: the first column unless named
 )->pd.DataFrame: # a row a way: mean, and its difference with a 95% interval
-    "Each way compared with a baseline, seed by seed. Raises ValueError if one is missing"
+    "Each way less a baseline, seed by seed. Raises ValueError if one is missing"
     ways = list(runs)
     baseline = ways[0] if baseline is None else baseline
     if baseline not in ways: raise ValueError(f'{baseline=}: not one of {ways}')

@@ -203,7 +203,7 @@ NUMBERS:dict = { # {id: {within: how far off a number may be; right: lists of nu
     'q21': dict(within=.006, many=[1], right=[[.25], [25]],
         mistakes={'straight line': [[1/3], [.34], [33], [33.3], [33.33]]},
         aside=r'its|maximum|max|peak|largest|highest|top|rates?|learning|lr|fraction|share',
-        otherwise='the rate rises for a quarter of the time, then falls along half a cosine'),
+        otherwise='the rise takes a quarter of the time, and half a cosine follows'),
     'q22': dict(within=0, right=[[17], [0, 0, 17, 0], [16, 33], [33, 16], [6, 23], [23, 6], _LARGE_NET,
                                  _SMALL_NET + _LARGE_NET, _LARGE_NET + _SMALL_NET], mistakes={
         'depth by name': [[51], [50, 101], [101, 50], [50], [101]],

@@ -26,6 +26,7 @@ from pet_breeds.checkpoint import Checkpoint, read_checkpoint
 from pet_breeds.data import pets_dls
 from pet_breeds.drawn import draw_pets
 from pet_breeds.model import drawnet, make_model
+from pet_breeds.progress import progress_file
 from pet_breeds.saving import is_report, load_model, save_model
 from pet_breeds.weights import read_tensors
 
@@ -436,7 +437,7 @@ def test_progress_json(tmp_path_factory, how):
     home = tmp_path_factory.getbasetemp()/'fuzz-progress'
     with pytest.MonkeyPatch.context() as m:
         m.setenv('XDG_DATA_HOME', str(home))
-        file = quiz.progress_file()
+        file = progress_file()
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             questions = dict(q7=dict(tries=3, solved=True), fr1=dict(tries=1, solved=False))

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pet_breeds import judge, quiz
+from pet_breeds.progress import progress_file
 from pet_breeds.questions import QUESTIONS
 
 IDS = [f'q{i}' for i in range(1, 24)] + ['fr1', 'fr2']
@@ -329,7 +330,7 @@ def test_not_answered_is_not_a_try():
                                   '{"version": 1, "questions": {"q7": {"tries": 1, "solved": true, "by_you": 1}}}'],
                          ids=lambda t: ascii(t)[:12].replace('\\', ''))
 def test_a_broken_file_is_set_aside(home, capsys, text):
-    file = quiz.progress_file()
+    file = progress_file()
     file.parent.mkdir()
     for _ in range(2):
         file.write_text(text)
@@ -341,21 +342,21 @@ def test_a_broken_file_is_set_aside(home, capsys, text):
 
 
 def test_a_file_that_is_no_text_is_set_aside():
-    file = quiz.progress_file()
+    file = progress_file()
     file.parent.mkdir()
     file.write_bytes(b'\xff\xfe{}')
     assert quiz.read_progress() == {} and not file.exists()
 
 
 def test_a_diligent_learner():
-    file = quiz.progress_file()
+    file = progress_file()
     file.parent.mkdir()
     file.write_text('{"version": 1, "questions": {"q7": {"tries": 1000000, "solved": false}}}')
     assert not quiz.q7.check('one_batch') and tried('q7') == dict(tries=1_000_001, solved=False)
 
 
 def test_a_later_version_is_left_alone(capsys):
-    file = quiz.progress_file()
+    file = progress_file()
     file.parent.mkdir()
     file.write_text(text := '{"version": 99, "questions": {}}')
     with pytest.raises(ValueError, match='progress.json is of version 99, later than 1: update pet_breeds') as e:
@@ -373,8 +374,8 @@ KEYS = st.sampled_from(['version', 'questions', 'q7', 'tries', 'solved'])
 @given(kept=st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
                          lambda c: st.lists(c, max_size=3) | st.dictionaries(KEYS, c, max_size=4)))
 def test_any_json_in_the_file(kept, home):
-    quiz.progress_file().parent.mkdir(exist_ok=True)
-    quiz.progress_file().write_text(json.dumps(kept))
+    progress_file().parent.mkdir(exist_ok=True)
+    progress_file().write_text(json.dumps(kept))
     try: assert isinstance(quiz.read_progress(), dict)
     except ValueError as e: assert 'update pet_breeds' in str(e)
 
@@ -388,13 +389,13 @@ def test_where_nothing_can_be_kept_answers_are_still_judged(home, capsys):
 
 def test_a_full_disk_leaves_what_was_there(home, monkeypatch, capsys):
     quiz.q7.check('show_batch')
-    before = quiz.progress_file().read_text()
+    before = progress_file().read_text()
     def full(*args, **kwargs): raise OSError(28, 'No space left on device', 'progress')
     with monkeypatch.context() as m:
         m.setattr('os.replace', full)
         assert quiz.q13.check([.22, .02, .76])
     assert 'No space left on device' in capsys.readouterr().out
-    assert quiz.progress_file().read_text() == before
+    assert progress_file().read_text() == before
     assert sorted(os.listdir(home/'pet_breeds')) == ['.progress.lock', 'progress.json']
 
 

@@ -225,7 +225,7 @@ def test_the_second_report_says_what_was_decided_and_how_it_compares(folder):
     m, page, rows = json.loads((folder/'metrics.json').read_text()), (folder/'index.html').read_text(), pd.read_csv(folder.parent/'edited.csv')
     assert m['fix'] == dict(kept=0, dropped=[rows.file[0]], relabeled=[[rows.file[1], rows.label[1], rows.suggested[1]]], new_labels=[])
     assert f"--fix={folder.parent/'edited.csv'}" in m['command'] and m['n_train'] + m['n_valid'] == 38, 'one has no label'
-    assert 'could not be made' not in page and '1 photo left out and 1 label changed' in page and 'The report &#39;first&#39; measured' in page and 'only here: --epochs=1' in page
+    assert 'could not be made' not in page and '1 photo left out and 1 label changed' in page and 'The report &#39;first&#39; measured' in page and 'only in this one: --epochs=1' in page
     found = compare_reports(folder.parent/'first', folder)
     assert found['n'] == m['n_measured'] and set(found['only_after']) == {'--epochs=1', f"--fix={folder.parent/'edited.csv'}"}
     for name in ('doubtful.csv', 'looks_wrong.csv'): assert {'fix', 'new_label', 'digest'} <= set(pd.read_csv(folder/name))
