@@ -54,7 +54,7 @@ def log_softmax(
     acts:Tensor, # activations of any shape; `-inf` marks an impossible class
     dim:int=-1, # the class axis
 )->Tensor: # log probabilities, at most 0, same shape and dtype
-    "The log of `softmax`, finite where that rounds to 0. Raises the same errors. (Q10)"
+    "Log of `softmax`, finite where that rounds to 0. Raises the same errors. (Q10)"
     z = _shift(acts, dim)
     return z - z.exp().sum(dim, keepdim=True).log()
 
