@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-NEEDED = ('sphinx', 'myst_nb', 'sphinx_book_theme')
+NEEDED = ('sphinx', 'myst_nb', 'sphinx_book_theme', 'sphinx_copybutton')
 
 
 def internals_page(notebooks):
@@ -63,7 +63,7 @@ def main():
     parser.add_argument('--out', type=Path, default=Path('_site'), help='folder to write the site to; _site unless told')
     out = parser.parse_args().out
     if missing := [name for name in NEEDED if not find_spec(name)]:
-        sys.exit(f"The site needs {', '.join(missing)}: python -m pip install sphinx myst-nb sphinx-book-theme")
+        sys.exit(f"The site needs {', '.join(missing)}: python -m pip install {' '.join(NEEDED).replace('_', '-')}")
     from sphinx.cmd.build import build_main
     with tempfile.TemporaryDirectory() as tmp:
         collect(Path(tmp)/'src')

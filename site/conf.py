@@ -14,7 +14,7 @@ from pet_breeds.handout import is_task
 
 project = html_title = 'pet_breeds'
 author = 'The pet_breeds contributors'
-extensions = ['myst_nb']
+extensions = ['myst_nb', 'sphinx_copybutton']
 html_theme = 'sphinx_book_theme'
 # a header with a search field would hold the first button for the contents, the only one that the theme's script knows, out of sight
 html_theme_options = {'show_toc_level': 2, 'use_fullscreen_button': False, 'navbar_persistent': [], 'pygments_light_style': 'a11y-light', 'pygments_dark_style': 'github-dark'}
@@ -23,6 +23,7 @@ html_static_path, html_css_files = ['static'], ['site.css']
 html_js_files = [('search.js', {'priority': 10}), ('page.js', {'defer': 'defer'})]
 html_show_copyright = html_show_sphinx = False
 html_math_renderer = 'mathml'
+copybutton_selector = ':not(.output) > div.highlight > pre' # code and commands, not what they print
 highlight_language = 'text' # of a block that names none, as what a command prints
 nb_execution_mode = 'off'
 nb_render_markdown_format = 'myst'

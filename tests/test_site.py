@@ -17,7 +17,7 @@ from PIL import Image, ImageChops, ImageOps
 NOTEBOOKS = sorted(f for f in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in f.parts)
 INTERNALS = [f.stem for f in NOTEBOOKS if f.parent.name == 'internals']
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if f.stem[0] != '_')
-MISSING = [name for name in ('sphinx', 'myst_nb', 'sphinx_book_theme') if not find_spec(name)]
+MISSING = [name for name in ('sphinx', 'myst_nb', 'sphinx_book_theme', 'sphinx_copybutton') if not find_spec(name)]
 
 
 # The notebooks themselves
@@ -69,11 +69,11 @@ def build(out, **env):
 
 
 def test_without_sphinx_it_says_what_to_install(tmp_path):
-    hide = 'import sys\nfor name in ("sphinx", "myst_nb", "sphinx_book_theme"): sys.modules[name] = None\n'
+    hide = 'import sys\nfor name in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_copybutton"): sys.modules[name] = None\n'
     (tmp_path/'sitecustomize.py').write_text(hide)
     done = build(tmp_path/'out', PYTHONPATH=str(tmp_path))
     assert done.returncode == 1 and 'Traceback' not in done.stderr
-    assert 'pip install sphinx myst-nb sphinx-book-theme' in done.stderr
+    assert 'pip install sphinx myst-nb sphinx-book-theme sphinx-copybutton' in done.stderr
 
 
 @pytest.fixture(scope='module')
@@ -406,6 +406,31 @@ def test_without_a_script_a_picture_remains(site, browser):
         assert page.locator('figure.pet-explore > img').count() == n and page.locator(CONTROLS).count() == 0
         assert all(box['width'] > 300 for box in (img.bounding_box() for img in page.locator('figure.pet-explore > img').all()))
     page.close()
+
+
+@pytest.mark.parametrize('motion, first', [('no-preference', 'Pause'), ('reduce', 'Play')])
+def test_the_moving_picture_can_be_stopped(site, browser, motion, first):
+    page = browser.new_context(reduced_motion=motion).new_page()
+    page.goto((site/'index.html').as_uri())
+    button, moving = page.locator('button.pause'), page.locator('img[src$="verdicts.webp"]')
+    other = {'Pause': 'Play', 'Play': 'Pause'}[first]
+    for name in (first, other, first):
+        assert button.inner_text() == name and moving.is_visible() == (name == 'Pause')
+        still = page.get_by_role('img', name='The model of lesson 01')
+        assert still.count() == 1 and still.bounding_box()['height'] > 200
+        button.click()
+    page.close()
+
+
+def test_code_can_be_copied_by_a_button_with_a_name(site, browser):
+    context = browser.new_context(permissions=['clipboard-read', 'clipboard-write'])
+    page = context.new_page()
+    page.goto((site/'01_start.html').as_uri())
+    page.wait_for_selector('.copybtn[aria-label="Copy"]', state='attached')
+    assert page.locator('.cell_output .copybtn').count() == 0
+    page.locator('.cell_input', has_text='learn.fine_tune(3)').get_by_role('button', name='Copy').click()
+    assert page.evaluate('navigator.clipboard.readText()') == 'learn = make_learner(dls)\nlearn.fine_tune(3)'
+    context.close()
 
 
 def test_the_menu_can_be_put_away_and_its_button_has_a_name(site, browser):

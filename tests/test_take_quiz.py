@@ -16,7 +16,7 @@ from pet_breeds.judge import gives_up
 from pet_breeds.quiz import judged
 
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
-MISSING = [name for name in ('sphinx', 'myst_nb', 'sphinx_book_theme', 'playwright') if not find_spec(name)] + ['chromium']*(not CHROMIUM)
+MISSING = [name for name in ('sphinx', 'myst_nb', 'sphinx_book_theme', 'sphinx_copybutton', 'playwright') if not find_spec(name)] + ['chromium']*(not CHROMIUM)
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f'not here: {", ".join(MISSING)}')
 
 

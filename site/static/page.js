@@ -8,3 +8,26 @@ function unfold() {
 }
 addEventListener('hashchange', unfold)
 unfold()
+
+// a copy button has a picture; here is its name
+addEventListener('load', () => document.querySelectorAll('.copybtn').forEach(button => button.setAttribute('aria-label', 'Copy')))
+
+// the moving picture of the front page stops on request, and starts only on request where the reader wants no motion
+function canPause(moving) {
+  const still = document.createElement('canvas'), button = document.createElement('button')
+  still.setAttribute('role', 'img')
+  still.setAttribute('aria-label', moving.alt)
+  button.className = 'pause'
+  function show(moves) {
+    still.width = moving.naturalWidth
+    still.height = moving.naturalHeight
+    if (!moves) still.getContext('2d').drawImage(moving, 0, 0)
+    still.hidden = moves
+    moving.hidden = !moves
+    button.textContent = moves ? 'Pause' : 'Play'
+  }
+  button.addEventListener('click', () => show(moving.hidden))
+  moving.after(still, button)
+  show(!matchMedia('(prefers-reduced-motion: reduce)').matches)
+}
+document.querySelectorAll('img[src$="verdicts.webp"]').forEach(moving => moving.decode().then(() => canPause(moving)))
