@@ -17,7 +17,7 @@ def internals_page(notebooks):
     "A page that lists the notebooks of the package; the menu has them below it"
     titles = {nb.stem: ''.join(json.loads(nb.read_text(encoding='utf-8'))['cells'][1]['source']) for nb in sorted(notebooks)}
     named = [(name, *re.match(r'# ([^:\n]+).*\n\n> (.+)', text).groups()) for name, text in titles.items()]
-    intro = '# How it is made\n\nHow the package is made: notebooks too, with the same tests, but you need none of them to follow the lessons.'
+    intro = '# How it is made\n\nThese notebooks, with the same tests, explain how the package is made; you need none of them to follow the lessons.'
     tree = ['```{toctree}', ':hidden:', '', *(f'{name}: {title} <{name}>' for name, title, _ in named), '```']
     return '\n'.join([intro, '', *(f'- [{name}]({name}.ipynb): {promise}' for name, _, promise in named), '', *tree, ''])
 

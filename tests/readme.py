@@ -54,8 +54,8 @@ def comparison(presize, training, bf16, fp32):
 def in_short(presize, training):
     "The comparison in two sentences, for the top of the page"
     real = {way: training['real']['table'][way]['mean'] for way in ('book', 'ours')}
-    return ("Beside the book's calls, on the same real photos and two cores, a photo is prepared "
-            f"{presize['speed']['ratio_composed']:.0f} times as fast, and with seven photos of a breed {real['ours']:.0%} of the others "
+    return ("Compared with the book's calls, on the same real photos and two cores, a photo is prepared "
+            f"{presize['speed']['ratio_composed']:.0f} times as fast, and with seven photos of each breed {real['ours']:.0%} of those held out "
             f"are right instead of {real['book']:.0%}. The table below says how that was measured.")
 
 
