@@ -110,6 +110,16 @@ def _options(m):
     words = m.get('command') and shlex.split(str(m['command']))[1:]
     return words and {w: one_line(w, 80) for w in words if not w.startswith(('--path=', '--out='))}
 
+def _renamed(was, now, both):
+    "Breeds that have only another name by now: {the old name: the new one}"
+    old, new = ({*table.label, *table.predicted} for table in (was, now))
+    spelled, known = {name.casefold(): name for name in new}, {name.casefold() for name in old}
+    names = {name: spelled[name.casefold()] for name in old - new if name.casefold() in spelled}
+    for name, labels in both.groupby('label_was').label: # all photos of one breed have one label, which is new
+        one = labels.iloc[0]
+        if name not in new | {*names} and labels.nunique() == 1 and one.casefold() not in known: names[name] = one
+    return names
+
 def compare_reports(
     old, # the folder of a report, or a measured `Run`
     new, # another one
@@ -117,6 +127,7 @@ def compare_reports(
     "Two runs on the photos that both measured, by the labels of the second. Raises ValueError or OSError for no report"
     (m, was), (now, preds) = _report(old), _report(new)
     both = was.merge(preds, on=['file', 'digest'], suffixes=('_was', '')).drop_duplicates('file')
+    both = both.replace(dict.fromkeys(['label_was', 'predicted_was'], _renamed(was, preds, both)))
     before, after = both.predicted_was != both.label, both.predicted != both.label
     options = [_options(m), _options(now)]
     gone, come = ([o for o in a if o not in b] if None not in options else None for a, b in (options, options[::-1]))

@@ -194,6 +194,18 @@ def test_photos_are_the_same_by_name_and_bytes():
     assert compare_reports(run(old), run(new.assign(digest='Y')))['n'] == 0
 
 
+@pytest.mark.parametrize('names, relabeled', [
+    (dict(pug='Mops'), 0), (dict(pug='PUG', boxer='Boxer'), 0), (dict(pug='a', boxer='b', beagle='c'), 0), (dict(pug='boxer', boxer='pug'), 4),
+    (dict(pug='boxer'), 2), (dict(pug='BOXER', boxer='BOXER'), 2)])
+def test_a_breed_that_has_only_another_name_is_no_gain(names, relabeled):
+    "In another spelling, or by decisions about all its photos; labels that change among the breeds stay relabeled"
+    def run(preds): return SimpleNamespace(predictions=preds.assign(digest=list('abcde')), metrics={})
+    renamed = PREDS.assign(label=PREDS.label.replace(names), predicted=PREDS.predicted.replace(names))
+    found = compare_reports(run(PREDS), run(renamed))
+    assert len(found['relabeled']) == relabeled
+    if not relabeled: assert (found['mended'], found['broken'], found['before'], found['difference']) == ([], [], .6, 0)
+
+
 def test_a_table_that_somebody_edited_is_not_compared(folder, tmp_path):
     shutil.copytree(folder, tmp_path/'copy')
     assert compare_reports(tmp_path/'copy', folder)['difference'] == 0
