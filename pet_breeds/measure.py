@@ -8,7 +8,8 @@ __all__ = ['fitted_items', 'honest', 'measured', 'measure_test', 'photo_curve', 
 # %% ../nbs/internals/measure.ipynb #imports
 from . import interpret
 from .distributed import on_main
-from .outcome import paired_difference
+from .fixes import photo_digest
+from .outcome import network_report, paired_difference, set_digest
 import numpy as np, pandas as pd
 from fastcore.basics import noop
 
@@ -55,13 +56,15 @@ def measured(
 
 def measure_test(
     run, # a `Run` with a trained model
-)->dict|None: # n_measured; unknown, photos of breeds that the model does not know; as from `honest`, if any are left
-    "The same for the photos of a test; None without any"
+)->dict|None: # n_measured; unknown, photos of breeds that the model does not know; if any are left, as from `honest`
+    "The same for the photos of a test, `photos` (their digest) and `network` (see `network_report`); None without any"
     if not len(run.test): return None
     known = run.test[run.test.label.isin(list(run.learn.dls.vocab))]
     counts = dict(n_measured=len(known), unknown=len(run.test)-len(known))
     if not len(known): return counts
-    return {**counts, **honest(run, *_activations(run.learn, run.learn.dls.test_dl(known, with_labels=True)))}
+    digests = list(map(photo_digest, known.file))
+    return {**counts, 'photos': set_digest(digests), 'network': network_report(run, digests),
+            **honest(run, *_activations(run.learn, run.learn.dls.test_dl(known, with_labels=True)))}
 
 # %% ../nbs/internals/measure.ipynb #curve-def
 def photo_curve(

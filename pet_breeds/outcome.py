@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LIMITS', 'predictions', 'mistakes', 'doubtful', 'confused_pairs', 'coverage', 'paired_difference', 'compare_reports',
-           'network_report', 'earlier_report']
+           'set_digest', 'network_report', 'earlier_report']
 
 # %% ../nbs/internals/outcome.ipynb #imports
 import json, os, shlex
@@ -135,18 +135,30 @@ def compare_reports(
     return {**(paired_difference(before, after) if len(both) else dict(n=0)), 'only_before': gone, 'only_after': come,
             **{name: list(both.file[rows]) for name, rows in files.items()}}
 
+def set_digest(
+    digests, # of photos, as from `photo_digest`
+)->str: # the same for the same photos in another order
+    "One digest for many photos"
+    return sha256(' '.join(sorted(digests)).encode()).hexdigest()
+
 def network_report(
-    run, # a `Run` with its predictions
-)->dict|None: # report: its name; same: how many of the photos it measured, too, None if unknown; None for no doubt
-    "The report that the network comes from, unless that cannot have been trained on the photos that this run measures"
+    run, # a `Run`
+    digests:list|None=None, # of the photos that it measures; those of its `predictions` unless given
+)->dict|None: # report: its name; same: how many of them it measured, too, None if unknown; doubt: True or False
+    "The report that the network comes from, if some photos trained it, and whether these photos may be among those"
     from pet_breeds.weights import report_arch
     if not run.weights or report_arch(run.weights) is None: return None
     folder = Path(os.path.abspath(run.weights)).parent
     try: m, preds = _report(folder)
-    except (OSError, ValueError): return dict(report=folder.name, same=None)
-    same = int(run.predictions.digest.isin(set(preds.digest) - {''}).sum())
-    untrained = m.get('epochs') == 0 or m.get('kept') == 'fitted head' or same == len(run.predictions)
-    return None if untrained and not m.get('network') else dict(report=folder.name, same=same)
+    except (OSError, ValueError): return dict(report=folder.name, same=None, doubt=True)
+    if digests is None: digests = list(run.predictions.digest)
+    test = m.get('test') or {}
+    if not (tested := test.get('photos') == set_digest(digests)): test = m
+    same = len(digests) if tested else int(pd.Series(digests, dtype=str).isin({*preds.digest} - {''}).sum())
+    origin, fitted = test.get('network'), m.get('epochs') == 0 or m.get('kept') == 'fitted head'
+    if fitted and not origin: return None
+    doubt = same < len(digests) or bool(origin and origin.get('doubt', True))
+    return dict(report=folder.name, same=same, doubt=doubt)
 
 def earlier_report(
     run, # a measured `Run`

@@ -11,7 +11,7 @@ import os, platform, shlex, warnings
 from dataclasses import asdict
 from importlib.metadata import version
 from . import interpret
-from .advice import of_100, suggestions
+from .advice import doubts, of_100, some_of, suggestions
 from .core import count_of, explain, one_line, short_path
 from .figures import in_style
 from .fixes import fix_lines, photo_digest
@@ -25,34 +25,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 # %% ../nbs/internals/report.ipynb #result-lines
-def _some(names, most=3):
-    "The first of many names, and how many there are besides"
-    more = f' and {len(names)-most} more' if len(names) > most else ''
-    return ', '.join(one_line(name, 40) for name in names[:most]) + more
-
-def _shared(m):
-    "A sentence for photos that were measured although training knew their copies"
-    if n := m.get('n_shared'):
-        yield (f"{n} of these {m['n_measured']} photos {'is a copy' if n == 1 else 'are copies'} of training photos, "
-               'or in one group with some, so the error looks too small.')
-
-def _doubts(m):
-    "Reasons why a model may be worse than its error rate looks, one sentence each"
-    if m['error_rate'] >= m['baseline_error']: yield 'So the model is no better than that.'
-    elif m['error_high'] > m['baseline_error']: yield 'So the model may be no better than that.'
-    if m['mean_breed_error'] > 1.5*m['error_rate'] and not m.get('balance'):
-        yield (f"Averaged over the breeds, {of_100(m['mean_breed_error'])} of 100 are wrong: some do much worse than "
-               'others. --balance gives each the same weight.')
-    if m['n_different'] < m['n_measured']:
-        yield f"Copies of a photo count once in the error rate, so it is based on {m['n_different']} different photos."
-    yield from _shared(m)
-    if m['not_measured']: yield f"Not measured, without a validation photo: {_some(m['not_measured'])}."
-    if network := m.get('network'):
-        name, same, of = one_line(network['report'], 60), network['same'], m['n_measured']
-        known = f', which measured {same} of these {of} photos' if same else ''
-        these = 'others of them' if same else 'these photos'
-        yield f'The network comes from the report {name!r}{known}. If it was trained on {these}, the error is too low.'
-
 def result_line(
     m:dict, # the metrics of a run
 )->str: # a sentence, and one for each doubt
@@ -64,7 +36,7 @@ def result_line(
     first = (f"Error rate {m['error_rate']:.3f} (95% interval {m['error_low']:.3f} to {m['error_high']:.3f}) on "
              f"{m['n_measured']} {m['photos']} photos of {breeds} {how}; always answering "
              f"{one_line(m['baseline'], 40)} would give {m['baseline_error']:.3f}.")
-    return ' '.join([first, *_doubts(m)])
+    return ' '.join([first, *doubts(m)])
 
 def test_line(
     m:dict, # the metrics of a run
@@ -73,8 +45,10 @@ def test_line(
     if not (t := m.get('test')): return []
     left = f"{count_of(t['unknown'], 'photo')} of breeds that the model does not know."
     if not t['n_measured']: return [f'Test: not measured. All test photos were left out: {left}']
+    always = f"always answering {one_line(t['baseline'], 40)} would give {t['baseline_error']:.3f}."
     return [' '.join([f"Test: error rate {t['error_rate']:.3f} (95% interval {t['error_low']:.3f} to "
-                      f"{t['error_high']:.3f}) on {count_of(t['n_measured'], 'photo')}.", *_shared(t),
+                      f"{t['error_high']:.3f}) on {count_of(t['n_measured'], 'photo')}; {always}",
+                      *doubts({'balance': m.get('balance'), **t}, 'test'),
                       *([f'Left out: {left}'] if t['unknown'] else [])])]
 
 # %% ../nbs/internals/report.ipynb #data-lines
@@ -92,7 +66,7 @@ def data_lines(
     counts = table.label.value_counts()
     alike = counts.iloc[0] == counts.iloc[-1]
     each = f'{counts.iloc[0]}' if alike else f'{counts.iloc[-1]} to {counts.iloc[0]}'
-    some = _some(list(counts.index) if alike else [f'{label} {n}' for label, n in counts.items()], 4)
+    some = some_of(list(counts.index) if alike else [f'{label} {n}' for label, n in counts.items()], 4)
     lines = [f'{count_of(len(table), "photo")} of {count_of(len(counts), "breed")}, {each} of each: {some}']
     for usable, what in ((False, 'skipped'), (True, 'doubtful')):
         part = findings[findings.usable == usable]
@@ -194,7 +168,7 @@ def first_screen(
             f"{of_100(m['baseline_error'])} of 100 wrong.")
     fixed = [' '.join(lines)] if (lines := fix_lines(m['fix'], run.learn.dls.vocab)) else []
     marks = [(m['baseline_error'], f"always answering {one_line(m['baseline'], 40)}")]
-    return [said, *_doubts(m), *test_line(m), *fixed, *earlier_line(run),
+    return [said, *doubts(m), *test_line(m), *fixed, *earlier_line(run),
             scale(m['error_rate'], m['error_low'], m['error_high'], marks), _strip(preds, run.folder),
             dict(kind='list', title='What to do next', lines=suggestions(run))]
 
@@ -252,7 +226,7 @@ def _breeds_section(run):
     short = pd.DataFrame({'breed': table.breed, 'photos': table.n, 'wrong': table.wrong,
                           'of 100': table.error_rate.map(of_100), '95% interval': ends})
     right, shown = list(table.breed[table.wrong == 0]), [short[table.wrong > 0]] if table.wrong.any() else []
-    names = f' ({_some(right, 5)})' if len(right) <= 5 else ''
+    names = f' ({some_of(right, 5)})' if len(right) <= 5 else ''
     if right: shown.append(f'Without a mistake: {count_of(len(right), "breed")}{names}.')
     return [*(said if table.wrong.any() else said[1:]), *shown,
             details('All breeds, with recall, precision and F1', [table])]

@@ -344,6 +344,18 @@ def test_a_test_of_strange_breeds_is_not_forgotten(tmp_path, capsys):
     assert said in capsys.readouterr().out and said in (tmp_path/'report'/'index.html').read_text()
 
 
+@pytest.mark.parametrize('balance', [False, True])
+def test_a_test_says_what_a_validation_would(balance):
+    "Against always the same answer; the breeds without a photo; copies; some breeds do worse"
+    t = metrics([0]*6, [0]*6, [9, 8], groups=list('xxyzuv'))
+    said, = line_of_test(dict(test=dict(t, unknown=0), balance=balance))
+    assert 'on 6 photos; always answering breed_0 would give 0.000. So the model is no better than that.' in said
+    assert 'based on 5 different photos' in said and 'Not measured, without a test photo: breed_1.' in said
+    t = metrics([0]*36+[1]*4, [0]*36+[0]*3+[1], [144, 16])
+    said, = line_of_test(dict(test=dict(t, unknown=2), balance=balance))
+    assert ('--balance' in said) != balance and said.endswith('Left out: 2 photos of breeds that the model does not know.')
+
+
 def test_a_group_of_nobody_is_a_group_of_its_own():
     targ, pred = [0, 0, 1, 1], [0, 1, 1, 1]
     for nobody in (None, float('nan'), pd.NA, ''):

@@ -17,9 +17,9 @@ from PIL import Image
 from pet_breeds.advice import suggestions
 from pet_breeds.core import one_line, writing
 from pet_breeds.fixes import fix_labels, fix_lines, photo_digest, read_fixes
-from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, earlier_report, mistakes, network_report, paired_difference, predictions
+from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, earlier_report, mistakes, network_report, paired_difference, predictions, set_digest
 from pet_breeds.pets import Run, run_pets
-from pet_breeds.report import SECTIONS, data_lines, earlier_line, result_line, tables
+from pet_breeds.report import SECTIONS, data_lines, earlier_line, result_line, tables, test_line as line_of_test
 from pet_breeds.saving import is_report, save_tables
 from pet_breeds.tables import csv_text
 
@@ -342,7 +342,8 @@ def test_photos_that_are_gone_leave_the_model_and_a_page(odd, monkeypatch):
 
 @pytest.mark.parametrize('was, edit, same', [
     (dict(kept='fitted head'), '', None), (dict(epochs=0, kept=''), '', None), (dict(kept='trained network'), '', 6),
-    (dict(kept='fitted head', network=dict(report='first', same=None)), '', 6), (dict(kept='trained network'), 'x', 0)])
+    (dict(kept='fitted head', network=dict(report='first', same=None)), '', 6), (dict(kept='trained network'), 'x', 0),
+    (dict(kept='fitted head', network=dict(report='A', same=6, doubt=False)), '', 6)])
 def test_a_network_that_may_have_been_trained_on_what_is_measured(was, edit, same, odd, tmp_path):
     "It comes from a report; how many of the photos that one measured is said, unless its table was edited"
     shutil.copytree(odd.write(), tmp_path/'first')
@@ -355,9 +356,26 @@ def test_a_network_that_may_have_been_trained_on_what_is_measured(was, edit, sam
         patch.setattr('pet_breeds.measure.measured', lambda run: (torch.zeros(28, 3), torch.zeros(28, dtype=torch.int64), measured_items(run)))
         m = (later := again(odd, weights=tmp_path/'first'/'model.safetensors')).measure()
     said = result_line(m)
-    assert m['network'] == (None if same is None else dict(report='first', same=same or None)) and ('The network comes' in said) == (same is not None)
+    assert m['network'] == (None if same is None else dict(report='first', same=same or None, doubt=True)) and ('The network comes' in said) == (same is not None)
     assert ("report 'first', which measured 6 of these 28 photos. If it was trained on others of them, the error is too low." in said) == (same == 6)
     assert ("report 'first'. If it was trained on these photos, the error is too low." in said) == (same == 0) and network_report(again(later, weights=None)) is None
+
+
+@pytest.mark.parametrize('first, measures, same, doubt', [
+    (dict(), 'abc', 3, False), (dict(), 'abx', 2, True), (dict(), 'tuv', 3, False), (dict(), 'tux', 0, True), (dict(), 'xyz', 0, True),
+    (dict(network=dict(report='A', same=3, doubt=False)), 'abc', 3, False), (dict(network=dict(report='A', same=3, doubt=False)), 'abx', 2, True),
+    (dict(network=dict(report='A', same=0, doubt=True)), 'abc', 3, True), (dict(network=dict(report='A', same=0, doubt=True)), 'tuv', 3, False),
+    (dict(kept='fitted head', network=dict(report='A', same=3, doubt=False)), 'abx', 2, True), (dict(kept='fitted head'), 'xyz', None, None)])
+def test_where_a_network_comes_from_is_known_after_many_steps(first, measures, same, doubt, tmp_path, monkeypatch):
+    "What the first report measured (abc) or kept for its test (tuv) did not train it, and may have trained one before it"
+    monkeypatch.setattr('pet_breeds.weights.report_arch', lambda file: 'drawnet')
+    saved = save_tables({'predictions.csv': PREDS[:3].assign(digest=list('abc'))}, tmp_path)
+    test = dict(n_measured=3, unknown=0, photos=set_digest('tuv'), network=None)
+    (tmp_path/'metrics.json').write_text(json.dumps(dict(epochs=1, kept='trained network', test=test, tables=saved) | first))
+    found = network_report(SimpleNamespace(weights=tmp_path/'model.safetensors'), list(measures))
+    assert found == (None if same is None else dict(report=tmp_path.name, same=same, doubt=doubt))
+    m = dict(error_rate=.1, error_low=0, error_high=.3, baseline='pug', baseline_error=.5, mean_breed_error=.1, n_different=3, n_measured=3, not_measured=[], network=found)
+    assert ('too low' in ' '.join(line_of_test(dict(test=dict(m, unknown=0))))) == bool(doubt)
 
 
 def measured_items(run): return pd.concat([dl.items for dl in run.dls.loaders], ignore_index=True)
