@@ -84,7 +84,8 @@ def photo_curve(
     try: half, whole = (predicted(share) != targ[some] for share in (.5, 1))
     except ValueError: return None # photos are too few for two parts
     each = np.bincount(targ[some])*(1 - 1/(folds or 2))
-    return dict(n_half=int(np.ceil(each/2).sum()), n_all=round(each.sum()), **paired_difference(half, whole))
+    weight = interpret.photo_weights(len(some), groups[some])
+    return dict(n_half=int(np.ceil(each/2).sum()), n_all=round(each.sum()), **paired_difference(half, whole, weight))
 
 # %% ../nbs/internals/measure.ipynb #looked-def
 def looked_at(

@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from .core import one_line, option_values
 from .fixes import photo_digest
-from .interpret import error_interval
+from .interpret import error_interval, photo_weights
 from .tables import csv_text, from_cell
 import pandas as pd
 
@@ -24,7 +24,7 @@ def predictions(
     vocab:list, # the classes' names, in order
     top, # the folder of the photos: files are named as seen from there
     k:int=5, # breeds of which the probability is kept
-)->pd.DataFrame: # file, label, predicted, prob_label, then breed_1, prob_1, ...; digest; in the order of `items`
+)->pd.DataFrame: # file, label, predicted, prob_label, then breed_1, prob_1, ...; digest; group; ordered as `items`
     "What a model predicts for each photo, and how sure it is"
     index, best = {name: i for i, name in enumerate(vocab)}, (-probs).argsort(axis=1, kind='stable')[:, :k]
     table = pd.DataFrame(dict(file=[os.path.relpath(f, top) for f in items.file], label=list(items.label)))
@@ -33,7 +33,7 @@ def predictions(
     for j in range(best.shape[1]):
         table[f'breed_{j+1}'] = [vocab[i] for i in best[:, j]]
         table[f'prob_{j+1}'] = probs[range(len(probs)), best[:, j]].astype(float)
-    return table.assign(digest=list(map(photo_digest, items.file)))
+    return table.assign(digest=list(map(photo_digest, items.file)), group=list(items.get('group', ['']*len(items))))
 
 def mistakes(
     preds:pd.DataFrame, # from `predictions`
@@ -67,27 +67,32 @@ LIMITS = 0, .5, .6, .7, .8, .9, .95, .99 # probabilities below which a model may
 def coverage(
     preds:pd.DataFrame, # from `predictions`
 )->pd.DataFrame: # a row for each of `LIMITS`: unsure_below, answered (photos), wrong, error_rate, low and high
-    "The errors among photos with at least a given probability. A limit that no photo reaches is left out"
-    rows = []
+    """The errors among photos with at least a given probability, copies counted once. A limit that no photo reaches is
+    left out"""
+    rows, weight, wrong = [], photo_weights(len(preds), preds.group), preds.label != preds.predicted
     for limit in LIMITS:
-        some = preds[preds.prob_1 >= limit]
-        if not len(some): break
-        error = float((some.label != some.predicted).mean())
-        rows.append((float(limit), len(some), len(mistakes(some)), error, *error_interval(error, len(some))))
-    return pd.DataFrame(rows, columns=['unsure_below', 'answered', 'wrong', 'error_rate', 'low', 'high'])
+        if not (some := preds.prob_1 >= limit).any(): break
+        n, bad = weight[some].sum(), weight[some & wrong].sum()
+        rows.append((float(limit), n, bad, bad/n, *error_interval(bad/n, n)))
+    table = pd.DataFrame(rows, columns=['unsure_below', 'answered', 'wrong', 'error_rate', 'low', 'high'])
+    return table.assign(**table[['answered', 'wrong']].round(2).convert_dtypes())
 
 # %% ../nbs/internals/outcome.ipynb #compare-def
 def paired_difference(
     before, # whether the first run is wrong, for each photo
     after, # the same for the second run
+    weight=1., # how much each photo counts, as from `photo_weights`
 )->dict: # n, before and after (error rates), difference, low and high (its 95% interval)
     "How much higher the second of two error rates on the same photos is. Raises ValueError without a photo"
     before, after = (pd.Series(list(wrong), dtype=float) for wrong in (before, after))
     if len(before) != len(after) or not len(before): raise ValueError('expected one or more photos, the same in both')
-    worse, better, n = (after > before).sum() + .5, (before > after).sum() + .5, len(before) + 2
+    weight = pd.Series(weight, before.index)
+    worse, better, n = weight[after > before].sum() + .5, weight[before > after].sum() + .5, weight.sum() + 2
     mean, half = (worse-better)/n, 1.96*(worse + better - (worse-better)**2/n)**.5/n
     ends = dict(low=float(max(-1, mean-half)), high=float(min(1, mean+half)))
-    return dict(n=len(before), before=before.mean(), after=after.mean(), difference=(after-before).mean(), **ends)
+    rates = {name: float((wrong*weight).sum()/weight.sum())
+             for name, wrong in dict(before=before, after=after, difference=after-before).items()}
+    return dict(n=len(before), **rates, **ends)
 
 def _report(run):
     "The metrics and the predictions of a report's folder or of a measured run, as text. Raises ValueError or OSError"
@@ -123,7 +128,7 @@ def _renamed(was, now, both):
 def compare_reports(
     old, # the folder of a report, or a measured `Run`
     new, # another one
-)->dict: # as `paired_difference`, or n=0; mended, broken, relabeled: files; only_before, only_after: options
+)->dict: # as `paired_difference`, or n=0; wrong: two counts; mended, broken, relabeled: files; only_before, only_after
     "Two runs on the photos that both measured, by the labels of the second. Raises ValueError or OSError for no report"
     (m, was), (now, preds) = _report(old), _report(new)
     both = was.merge(preds, on=['file', 'digest'], suffixes=('_was', '')).drop_duplicates('file')
@@ -132,7 +137,9 @@ def compare_reports(
     options = [_options(m), _options(now)]
     gone, come = ([o for o in a if o not in b] if None not in options else None for a, b in (options, options[::-1]))
     files = dict(mended=before & ~after, broken=after & ~before, relabeled=both.label != both.label_was)
-    return {**(paired_difference(before, after) if len(both) else dict(n=0)), 'only_before': gone, 'only_after': come,
+    weight = photo_weights(len(both), both.get('group'))
+    return {**(paired_difference(before, after, weight) if len(both) else dict(n=0)), 'only_before': gone,
+            'only_after': come, 'wrong': [int(before.sum()), int(after.sum())],
             **{name: list(both.file[rows]) for name, rows in files.items()}}
 
 def set_digest(

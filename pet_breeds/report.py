@@ -93,16 +93,19 @@ def entries(
             'versions': {'python': platform.python_version(), **{p: version(p) for p in packages}},
             'command': run.command}
 
+def _that_is(copies): return 'With copies counted once, that is' if copies else 'That is'
+
 def earlier_line(
     run, # a measured `Run`
 )->list: # of one text; empty without an earlier report
     "How a run compares with an earlier one on the photos that both measured"
     if not run.earlier: return []
     folder, e = run.earlier
-    was, now = round(e['before']*e['n']), round(e['after']*e['n'])
-    chance = ' That may be chance.' if was != now and e['low'] <= 0 <= e['high'] else ''
+    was, now = e['wrong']
+    chance = ' That may be chance.' if e['difference'] and e['low'] <= 0 <= e['high'] else ''
+    that = _that_is(abs((now-was)/e['n'] - e['difference']) > 1e-9)
     diff, low, high = (f'{100*e[name]:+.1f}' for name in ('difference', 'low', 'high'))
-    said = 'No difference' if was == now else f'That is {diff} of 100'
+    said = f'{that} {diff} of 100' if e['difference'] else 'No difference'
     return [f"The report {one_line(folder.name, 60)!r} measured {e['n']:,} of these photos, too: {was} wrong there, "
             f'{now} here. {said} (95% interval {low} to {high}).{chance}']
 
@@ -163,7 +166,8 @@ def first_screen(
     how = ('Each photo was judged by a model that was trained on other photos only (cross-validation).'
            if m['folds'] else 'The model was not trained on them.')
     low, high = of_100(m['error_low']), of_100(m['error_high'])
-    said = (f"That is {of_100(m['error_rate'])} of 100. {how} With many more photos like these, between {low} and "
+    that = _that_is(m['n_different'] < m['n_measured'])
+    said = (f"{that} {of_100(m['error_rate'])} of 100. {how} With many more photos like these, between {low} and "
             f"{high} of 100 should be wrong (95% interval). Always answering {one_line(m['baseline'], 40)} would get "
             f"{of_100(m['baseline_error'])} of 100 wrong.")
     fixed = [' '.join(lines)] if (lines := fix_lines(m['fix'], run.learn.dls.vocab)) else []
@@ -221,25 +225,32 @@ def _breeds_section(run):
     mean = of_100(run.metrics['mean_breed_error'])
     said = [f'Worst first. Averaged over the breeds, {mean} of 100 photos are wrong.']
     if left := run.metrics['not_measured']: said.append(f'Not measured, without a validation photo: {", ".join(left)}.')
-    table = interpret.per_class(run.confusion)
+    preds, names = run.predictions, run.confusion.index
+    weight = interpret.photo_weights(len(preds), preds.group)
+    counts = pd.crosstab(preds.label, preds.predicted, weight, aggfunc='sum').reindex(index=names, columns=names)
+    table = interpret.per_class(counts.fillna(0))
+    table = table.assign(**table[['n', 'wrong']].round(2).convert_dtypes())
     ends = [f'{of_100(r.low)} to {of_100(r.high)}' for r in table.itertuples()]
-    short = pd.DataFrame({'breed': table.breed, 'photos': table.n, 'wrong': table.wrong,
+    photos = 'different photos' if run.metrics['n_different'] < len(preds) else 'photos'
+    short = pd.DataFrame({'breed': table.breed, photos: table.n, 'wrong': table.wrong,
                           'of 100': table.error_rate.map(of_100), '95% interval': ends})
-    right, shown = list(table.breed[table.wrong == 0]), [short[table.wrong > 0]] if table.wrong.any() else []
+    right, wrong = list(table.breed[table.error_rate == 0]), table.error_rate > 0
+    shown = [short[wrong]] if wrong.any() else []
     names = f' ({some_of(right, 5)})' if len(right) <= 5 else ''
     if right: shown.append(f'Without a mistake: {count_of(len(right), "breed")}{names}.')
-    return [*(said if table.wrong.any() else said[1:]), *shown,
+    return [*(said if wrong.any() else said[1:]), *shown,
             details('All breeds, with recall, precision and F1', [table])]
 
 @section('When it may answer "unsure"')
 def _unsure_section(run):
-    table, n = coverage(run.predictions), len(run.predictions)
-    if not table.wrong[0]: return []
+    table = coverage(run.predictions)
+    if not table.error_rate[0]: return []
+    photos = 'different photos' if (n := table.answered[0]) < len(run.predictions) else 'photos'
     best = table[table.error_rate <= table.error_rate[0]/2].head(1)
     said = ['A model that answers "unsure" when its probability is below a limit answers fewer photos, and is usually '
             'right on more of those. pet_breeds_predict --unsure sets the limit.']
     for r in best.itertuples():
-        said.append(f'With the limit {r.unsure_below:g}, for example, it answers {r.answered:,} of {n:,} photos and is '
+        said.append(f'With the limit {r.unsure_below:g}, for example, it answers {r.answered:,} of {n:,} {photos} and is '
                     f'wrong on {r.wrong:,} of those; without a limit it is wrong on {table.wrong[0]:,} of {n:,}.')
     return [*said, pd.DataFrame({'unsure below': [f'{x:g}' for x in table.unsure_below], 'answered': table.answered,
                                  'wrong': table.wrong, 'of 100': table.error_rate.map(of_100)})]
