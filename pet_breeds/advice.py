@@ -7,7 +7,7 @@ __all__ = ['SURE', 'of_100', 'some_of', 'doubts', 'suggestions']
 
 # %% ../nbs/internals/advice.ipynb #imports
 from .core import count_of, one_line
-from .outcome import confused_pairs, mistakes
+from .outcome import confused_pairs, judged, mistakes
 import pandas as pd
 
 # %% ../nbs/internals/advice.ipynb #folder-def
@@ -32,7 +32,13 @@ def doubts(
     "Reasons why a model may be worse than its error rate looks, one sentence each"
     if m['error_rate'] >= m['baseline_error']: yield 'So the model is no better than that.'
     elif m['error_high'] > m['baseline_error']: yield 'So the model may be no better than that.'
-    if m['mean_breed_error'] > 1.5*m['error_rate'] and not m.get('balance'):
+    mean, unseen = m['mean_breed_error'], m.get('unseen')
+    if unseen:
+        k = m['n_classes'] - len(m['not_measured'])
+        mean = (mean*k - len(unseen))/max(1, k-len(unseen)) # of the others: balance cannot help these
+        yield (f"{count_of(sum(unseen.values()), 'photo')} of {some_of([*unseen])} can only be wrong, because no photo of "
+               'the breed was left to fit a head to: add some.')
+    if mean > 1.5*m['error_rate'] and not m.get('balance'):
         yield (f"Averaged over the breeds, {of_100(m['mean_breed_error'])} of 100 are wrong: some do much worse than "
                'others. --balance gives each the same weight.')
     if m['n_different'] < (n := m['n_measured']):
@@ -115,5 +121,5 @@ def suggestions(
 )->list: # of two to four sentences
     "What is most likely to lower the error, as far as this run can tell"
     preds, drawn = run.predictions, run.photos == 'drawn'
-    said = _folder_advice(run.findings), _breed_advice(preds, drawn), _label_advice(preds, drawn), _length_advice(run)
+    said = _folder_advice(run.findings), _breed_advice(preds, drawn), _label_advice(judged(run), drawn), _length_advice(run)
     return [sentence for sentence in said if sentence]

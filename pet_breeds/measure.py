@@ -33,13 +33,16 @@ def honest(
     targ, # their true classes, (n,)
     items:pd.DataFrame, # the photos, perhaps with a `group`
     folds:int=0, # as for `interpret.honest_error`
-)->dict: # as from `interpret.honest_error`, and n_shared: photos in one group with some that the model was fitted to
-    "The error rate with what it has to be compared with"
+)->dict: # as from `interpret.honest_error`; n_shared: photos in one group with some that the model was fitted to; unseen
+    "The error rate, what to compare it with, and `unseen`: {breed that no head that judged it had seen: its photos}"
     known = set() if folds or 'group' not in items else {*fitted_items(run).group}
     vocab, loaders = list(run.learn.dls.vocab), run.learn.dls.loaders
     n_train = pd.concat([dl.items for dl in loaders]).label.value_counts().reindex(vocab, fill_value=0)
     errors = interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'), folds)
-    return {**errors, 'n_shared': sum(g in known for g in items.get('group', ()))}
+    part = pd.Series(0, range(len(targ))) # in which a photo was judged
+    for i, (photos, _) in enumerate(run.heads if folds else ()): part[photos] = i
+    unseen = {vocab[c]: len(rows) for c, rows in part.groupby(np.asarray(targ)) if folds and rows.nunique() == 1}
+    return {**errors, 'n_shared': sum(g in known for g in items.get('group', ())), 'unseen': unseen}
 
 def measured(
     run, # a `Run` with a trained model

@@ -18,7 +18,7 @@ from .fixes import fix_lines, photo_digest
 from .lrs import plot_suggest
 from .maps import heat
 from .measure import looked_at
-from .outcome import confused_pairs, coverage, doubtful, mistakes
+from .outcome import confused_pairs, coverage, doubtful, judged, mistakes
 from .photos import read_photo
 from .webpage import details, gallery, photo, render, scale
 import pandas as pd
@@ -264,7 +264,7 @@ def _findings_section(run):
 
 @section('Doubtful labels')
 def _doubtful_section(run, most=30):
-    table = doubtful(run.predictions).drop(columns=['fix', 'new_label', 'digest'])
+    table = doubtful(judged(run)).drop(columns=['fix', 'new_label', 'digest'])
     if not len(table): return []
     shown = pd.DataFrame(dict(file=table.file,
                               label=[f'{r.label}, {_percent(r.prob_label)}' for r in table.itertuples()],
@@ -381,5 +381,5 @@ def tables(
     photos = pd.concat([run.table, run.test])
     labels = {os.path.relpath(f, run.folder): label for f, label in zip(photos.file, photos.label)}
     digests, given = ([of.get(f, '') for f in run.findings.file] for of in (known, labels))
-    return {'predictions.csv': run.predictions, 'doubtful.csv': doubtful(run.predictions),
+    return {'predictions.csv': run.predictions, 'doubtful.csv': doubtful(judged(run)),
             'looks_wrong.csv': run.findings.assign(label=given, fix='', new_label='', digest=digests)}

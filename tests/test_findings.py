@@ -307,6 +307,16 @@ def test_where_rare_breeds_do_worse_balance_is_named(balance):
     assert m['mean_breed_error'] > 1.5*m['error_rate'] and ('--balance' in result_line(m)) != balance
 
 
+@pytest.mark.parametrize('errors, named', [((.1, .1, 1), False), ((.04, .6, 1), True)])
+def test_balance_is_named_for_breeds_that_a_head_saw(errors, named):
+    "A breed with one photo is always wrong in a cross-validation, whatever the weights"
+    n, pred = (100, 10, 1), []
+    for breed, (k, error) in enumerate(zip(n, errors)): pred += [breed]*(k-round(k*error)) + [0 if breed else 1]*round(k*error)
+    m = {**metrics(np.repeat(range(3), n), pred, list(n), folds=5), 'unseen': {'breed_2': 1}}
+    said = result_line(m)
+    assert m['mean_breed_error'] > 1.5*m['error_rate'] and ('--balance' in said) == named and '1 photo of breed_2 can only be wrong' in said
+
+
 @pytest.mark.parametrize('presize', ['composed', 'stock'])
 def test_balance_draws_each_breed_equally_often(presize, tmp_path):
     from pet_breeds.training import balance_breeds
