@@ -22,9 +22,11 @@ def fitted_items(
     return pd.concat([train, valid], ignore_index=True) if run.plan['folds'] else train
 
 def _activations(learn, dl):
-    "Activations and true classes of all photos of a loader, and its photos as a table"
+    "Activations in float32, as those of the saved model are; true classes; the photos of a loader as a table"
+    from fastai.callback.fp16 import MixedPrecision
     from pet_breeds.features import quick_model
-    with quick_model(learn, dl.n): acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
+    half = [cb for cb in learn.cbs if isinstance(cb, MixedPrecision)]
+    with learn.removed_cbs(half), quick_model(learn, dl.n): acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
     return acts, targ, dl.items
 
 def honest(

@@ -173,20 +173,29 @@ def network_report(
     doubt = same < len(digests) or bool(origin and origin.get('doubt', True))
     return dict(report=folder.name, same=same, doubt=doubt)
 
+def _is_own(m, run):
+    "Whether the metrics of a report are of this run, which was written before"
+    def written(m): return m.get('model_sha256'), (m.get('tables') or {}).get('predictions.csv')
+    return None not in written(m) and written(m) == written(run.metrics)
+
 def earlier_report(
     run, # a measured `Run`
     most:int=20, # folders beside the new report that are looked at, the newest first
 )->tuple|None: # its folder, and what `compare_reports` says; None if there is none
-    "An earlier report on the same photos: of a table in `fix`, the one to be replaced, or one of the same `path`"
+    """An earlier report on the same photos: of a table in `fix`, the one to be replaced, or the one of the same `path`
+    that measured most of them"""
     def age(file): return -file.stat().st_mtime
     try: beside = [f.parent for f in sorted(run.out.parent.glob('*/predictions.csv'), key=age)[:most]]
     except OSError: beside = []
     photos = option_values(run.metrics.get('command'), 'path')
     named = [*(Path(os.path.abspath(f)).parent for f in run.config.fix if isinstance(f, str)), run.out]
+    best = None
     for folder in [*named, *beside]:
         try:
-            if folder not in named and photos != option_values(_report(folder)[0].get('command'), 'path'): continue
+            m, _ = _report(folder)
+            if folder not in named and photos != option_values(m.get('command'), 'path') or _is_own(m, run): continue
             found = compare_reports(folder, run)
         except (OSError, ValueError): continue
-        if found['n']: return folder, found
-    return None
+        if found['n'] > (best[1]['n'] if best else 0): best = folder, found
+        if best and (folder in named or found['n'] == len(run.predictions)): break
+    return best

@@ -318,7 +318,8 @@ def _rate_blocks(run):
 @section('Training')
 def _training_section(run):
     m = run.metrics
-    speed = f"{m['seconds']} seconds in all, {m['images_per_second']} photos a second in training."
+    rate = m['images_per_second'] # 0 if a resumed run had nothing left to train
+    speed = f"{m['seconds']} seconds in all" + (f', {rate} photos a second in training.' if rate else '.')
     batch = details('Ten photos of the training set, as the model sees them', _batch_blocks(run))
     if run.epochs is None:
         return [plan_line(m), speed, 'Only the last layer of the network was trained.', batch]

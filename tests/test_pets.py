@@ -619,6 +619,15 @@ def test_training_starts_from_an_earlier_report(photos):
     with pytest.raises(ValueError, match='stub'): run_pets(photos/'names', weights='first', arch='drawnet')
 
 
+@pytest.mark.parametrize('head', ['fastai', 'linear'])
+def test_what_was_measured_is_what_the_saved_model_says(head, photos):
+    "Also where it was trained in half precision, in which it is not saved"
+    options = {**QUICK, 'precision': 'bf16', 'head': head, 'valid_pct': .6}
+    run = run_pets(photos/'names', **options)
+    again, _ = predict_pets('report', [photos/'names'/file for file in run.predictions.file])
+    assert list(again.breed) == list(run.predictions.predicted) and np.abs(again.prob - run.predictions.prob_1).max() < 1e-5
+
+
 # Predictions
 
 def forms(file):

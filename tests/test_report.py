@@ -404,6 +404,40 @@ def test_a_table_of_decisions_in_this_folder_belongs_to_the_report_here(odd, mon
     assert folder == odd.out and 'The report "Anna\'s run" measured' in earlier_line(again(odd, earlier=(folder, compare_reports(folder, odd))))[0]
 
 
+def report_of(folder, preds, **metrics):
+    "Of the photos in ../photos"
+    folder.mkdir(parents=True)
+    saved = save_tables({'predictions.csv': preds}, folder)
+    (folder/'metrics.json').write_text(json.dumps({'command': 'pet_breeds --path=photos', **metrics, 'tables': saved}))
+    return dict(metrics, tables=saved)
+
+
+@pytest.mark.parametrize('named', [None, 'out', 'fix'])
+def test_the_earlier_report_with_most_of_the_photos(named, tmp_path):
+    "Unless one is to be replaced or its table has the decisions; never one that this run wrote itself"
+    preds = PREDS.assign(digest=list('abcde'))
+    own = report_of(tmp_path/'own', preds, model_sha256='abc')
+    for i, (name, n) in enumerate(dict(four=4, few=1, many=3, replaced=2, other=5).items()):
+        report_of(tmp_path/name, preds[:n], model_sha256='abc', **({'command': 'pet_breeds --path=others'} if name == 'other' else {}))
+        os.utime(tmp_path/name/'predictions.csv', (i, i))
+    fix = (str(tmp_path/'few'/'doubtful.csv'),) if named == 'fix' else ()
+    run = SimpleNamespace(predictions=preds, metrics=dict(own, command='pet_breeds --path=photos'), config=SimpleNamespace(fix=fix), out=tmp_path/('replaced' if named == 'out' else 'new'))
+    folder, found = earlier_report(run)
+    assert (folder.name, found['n']) == {None: ('four', 4), 'out': ('replaced', 2), 'fix': ('few', 1)}[named]
+    if named: return
+    run.out = tmp_path/'own'
+    assert earlier_report(run)[0].name == 'four', 'a run that is written again is not compared with itself'
+    run.metrics['model_sha256'] = 'another'
+    assert earlier_report(run)[0].name == 'own'
+
+
+@pytest.mark.parametrize('rate', [0., 12.5])
+def test_no_speed_where_nothing_was_trained(odd, rate):
+    "As in a run that was stopped after its last epoch"
+    said = SECTIONS['Training'](again(odd, metrics={**odd.metrics, 'images_per_second': rate}))
+    assert any('photos a second' in str(block) for block in said) == bool(rate) and any('seconds in all' in str(block) for block in said)
+
+
 def test_more_changed_labels_than_are_shown(odd):
     fixed = dict(kept=0, dropped=[], relabeled=[[f'{i}.jpg', 'a', 'b'] for i in range(101)], new_labels=[])
     for n, said in ((101, ['101 photos in all; metrics.json lists every one.']), (100, [])):
