@@ -36,8 +36,8 @@ def doubts(
     if unseen:
         k = m['n_classes'] - len(m['not_measured'])
         mean = (mean*k - len(unseen))/max(1, k-len(unseen)) # of the others: balance cannot help these
-        yield (f"{count_of(sum(unseen.values()), 'photo')} of {some_of([*unseen])} can only be wrong, because no photo of "
-               'the breed was left to fit a head to: add some.')
+        yield (f"{count_of(sum(unseen.values()), 'photo')} of {some_of([*unseen])} can only be wrong, because no photo "
+               'of the breed was left to fit a head to: add some.')
     if mean > 1.5*m['error_rate'] and not m.get('balance'):
         yield (f"Averaged over the breeds, {of_100(m['mean_breed_error'])} of 100 are wrong: some do much worse than "
                'others. --balance gives each the same weight.')
@@ -121,5 +121,5 @@ def suggestions(
 )->list: # of two to four sentences
     "What is most likely to lower the error, as far as this run can tell"
     preds, drawn = run.predictions, run.photos == 'drawn'
-    said = _folder_advice(run.findings), _breed_advice(preds, drawn), _label_advice(judged(run), drawn), _length_advice(run)
-    return [sentence for sentence in said if sentence]
+    about = _breed_advice(preds, drawn), _label_advice(judged(run), drawn), _length_advice(run)
+    return [sentence for sentence in (_folder_advice(run.findings), *about) if sentence]

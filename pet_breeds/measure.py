@@ -26,7 +26,8 @@ def _activations(learn, dl):
     from fastai.callback.fp16 import MixedPrecision
     from pet_breeds.features import quick_model
     half = [cb for cb in learn.cbs if isinstance(cb, MixedPrecision)]
-    with learn.removed_cbs(half), quick_model(learn, dl.n): acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
+    with learn.removed_cbs(half), quick_model(learn, dl.n):
+        acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
     return acts, targ, dl.items
 
 def honest(
@@ -35,7 +36,7 @@ def honest(
     targ, # their true classes, (n,)
     items:pd.DataFrame, # the photos, perhaps with a `group`
     folds:int=0, # as for `interpret.honest_error`
-)->dict: # as from `interpret.honest_error`; n_shared: photos in one group with some that the model was fitted to; unseen
+)->dict: # as from `interpret.honest_error`; n_shared: photos that have copies among those that the model was fitted to
     "The error rate, what to compare it with, and `unseen`: {breed that no head that judged it had seen: its photos}"
     known = set() if folds or 'group' not in items else {*fitted_items(run).group}
     vocab, loaders = list(run.learn.dls.vocab), run.learn.dls.loaders

@@ -148,6 +148,7 @@ def compare_reports(
             'only_after': come, 'wrong': [int(before.sum()), int(after.sum())],
             **{name: list(both.file[rows]) for name, rows in files.items()}}
 
+# %% ../nbs/internals/outcome.ipynb #earlier-def
 def set_digest(
     digests, # of photos, as from `photo_digest`
 )->str: # the same for the same photos in another order

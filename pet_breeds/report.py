@@ -250,8 +250,8 @@ def _unsure_section(run):
     said = ['A model that answers "unsure" when its probability is below a limit answers fewer photos, and is usually '
             'right on more of those. pet_breeds_predict --unsure sets the limit.']
     for r in best.itertuples():
-        said.append(f'With the limit {r.unsure_below:g}, for example, it answers {r.answered:,} of {n:,} {photos} and is '
-                    f'wrong on {r.wrong:,} of those; without a limit it is wrong on {table.wrong[0]:,} of {n:,}.')
+        said.append(f'With the limit {r.unsure_below:g}, for example, it answers {r.answered:,} of {n:,} {photos} and '
+                    f'is wrong on {r.wrong:,} of those; without a limit it is wrong on {table.wrong[0]:,} of {n:,}.')
     return [*said, pd.DataFrame({'unsure below': [f'{x:g}' for x in table.unsure_below], 'answered': table.answered,
                                  'wrong': table.wrong, 'of 100': table.error_rate.map(of_100)})]
 
