@@ -100,9 +100,11 @@ def paired_difference(
              for name, wrong in dict(before=before, after=after, difference=after-before).items()}
     return dict(n=len(before), **rates, **ends)
 
+def _table_bytes(run): return csv_text(run.predictions).encode('utf-8', 'backslashreplace')
+
 def _report(run):
     "The metrics and the predictions of a report's folder or of a measured run, as text. Raises ValueError or OSError"
-    if hasattr(run, 'predictions'): m, data = run.metrics, csv_text(run.predictions).encode('utf-8', 'backslashreplace')
+    if hasattr(run, 'predictions'): m, data = run.metrics, _table_bytes(run)
     else:
         try: m = dict(json.loads((Path(run)/'metrics.json').read_text(encoding='utf-8')))
         except (ValueError, TypeError): m = {}
@@ -176,8 +178,8 @@ def network_report(
 
 def _is_own(m, run):
     "Whether the metrics of a report are of this run, which was written before"
-    def written(m): return m.get('model_sha256'), (m.get('tables') or {}).get('predictions.csv')
-    return None not in written(m) and written(m) == written(run.metrics)
+    if m.get('model_sha256') != run.metrics.get('model_sha256', 'not written'): return False
+    return m['tables']['predictions.csv'] == sha256(_table_bytes(run)).hexdigest()
 
 def earlier_report(
     run, # a measured `Run`

@@ -399,8 +399,8 @@ def test_the_metrics_and_the_table_take_the_same_of_equal_breeds(odd, monkeypatc
 
 def test_a_table_of_decisions_in_this_folder_belongs_to_the_report_here(odd, monkeypatch):
     monkeypatch.chdir(odd.write())
-    config = SimpleNamespace(fix=('doubtful.csv',))
-    folder, _ = earlier_report(again(odd, config=config, out=odd.out.parents[1]/'photos'/'second'))
+    config, metrics = SimpleNamespace(fix=('doubtful.csv',)), {**odd.metrics, 'model_sha256': 'another'}
+    folder, _ = earlier_report(again(odd, metrics=metrics, config=config, out=odd.out.parents[1]/'photos'/'second'))
     assert folder == odd.out and 'The report "Anna\'s run" measured' in earlier_line(again(odd, earlier=(folder, compare_reports(folder, odd))))[0]
 
 
@@ -427,7 +427,7 @@ def test_the_earlier_report_with_most_of_the_photos(named, tmp_path):
     if named: return
     run.out = tmp_path/'own'
     assert earlier_report(run)[0].name == 'four', 'a run that is written again is not compared with itself'
-    run.metrics['model_sha256'] = 'another'
+    run.predictions = preds.assign(predicted='pug')
     assert earlier_report(run)[0].name == 'own'
 
 
