@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['top_losses', 'plot_photos', 'confusion', 'plot_confusion', 'most_confused', 'error_se', 'error_interval', 'per_class',
-           'honest_error', 'plot_training']
+           'photo_weights', 'honest_error', 'plot_training']
 
 # %% ../nbs/09_mistakes.ipynb #imports
 import math
@@ -145,6 +145,14 @@ def per_class(
     return df.sort_values(['error_rate', 'breed'], ascending=[False, True], ignore_index=True)
 
 # %% ../nbs/09_mistakes.ipynb #honest-def
+def photo_weights(
+    n:int, # photos
+    groups=None, # a value for each, the same for copies of one photo; None, '' and NaN equal nothing
+)->np.ndarray: # (n,)
+    "How much each photo counts in an error rate: all copies of one photo count as one"
+    numbers = group_numbers(n, equal_pairs([] if groups is None else groups))
+    return 1/np.bincount(numbers)[numbers]
+
 def honest_error(
     targ, # true class of each validation photo, (n,) integers
     pred, # predicted class of each, (n,) integers
@@ -155,10 +163,9 @@ def honest_error(
 )->dict: # error_rate and its interval, n_different, baseline, baseline_error, mean_breed_error, not_measured
     "The error rate of a model, its interval, and what to compare it with"
     df = pd.DataFrame(dict(targ=np.asarray(targ), wrong=np.asarray(targ) != np.asarray(pred)))
-    df['group'] = group_numbers(len(df), equal_pairs([] if groups is None else groups))
-    df['weight'] = 1/df.groupby('group').targ.transform('size')
+    df['weight'] = photo_weights(len(df), groups)
     def mean(x, weight=df.weight): return float(np.average(x, weights=weight))
-    error, n, common = mean(df.wrong), int(df.group.nunique()), int(np.argmax(n_train))
+    error, n, common = mean(df.wrong), round(df.weight.sum()), int(np.argmax(n_train))
     by_breed = [mean(part.wrong, part.weight) for _, part in df.groupby('targ')]
     # the heads of a cross-validation share photos, so its variance is larger (Nadeau and Bengio 2003)
     low, high = error_interval(error, n/(1+folds/(folds-1)) if folds else n)

@@ -8,7 +8,8 @@ __all__ = ['fitted_items', 'honest', 'measured', 'measure_test', 'photo_curve', 
 # %% ../nbs/internals/measure.ipynb #imports
 from . import interpret
 from .distributed import on_main
-from .outcome import paired_difference
+from .fixes import photo_digest
+from .outcome import network_report, paired_difference, set_digest
 import numpy as np, pandas as pd
 from fastcore.basics import noop
 
@@ -21,9 +22,12 @@ def fitted_items(
     return pd.concat([train, valid], ignore_index=True) if run.plan['folds'] else train
 
 def _activations(learn, dl):
-    "Activations and true classes of all photos of a loader, and its photos as a table"
+    "Activations in float32, as those of the saved model are; true classes; the photos of a loader as a table"
+    from fastai.callback.fp16 import MixedPrecision
     from pet_breeds.features import quick_model
-    with quick_model(learn, dl.n): acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
+    half = [cb for cb in learn.cbs if isinstance(cb, MixedPrecision)]
+    with learn.removed_cbs(half), quick_model(learn, dl.n):
+        acts, targ = on_main(lambda: learn.get_preds(dl=dl, act=noop))
     return acts, targ, dl.items
 
 def honest(
@@ -32,13 +36,16 @@ def honest(
     targ, # their true classes, (n,)
     items:pd.DataFrame, # the photos, perhaps with a `group`
     folds:int=0, # as for `interpret.honest_error`
-)->dict: # as from `interpret.honest_error`, and n_shared: photos in one group with some that the model was fitted to
-    "The error rate with what it has to be compared with"
+)->dict: # as from `interpret.honest_error`; n_shared: photos that have copies among those that the model was fitted to
+    "The error rate, what to compare it with, and `unseen`: {breed that no head that judged it had seen: its photos}"
     known = set() if folds or 'group' not in items else {*fitted_items(run).group}
     vocab, loaders = list(run.learn.dls.vocab), run.learn.dls.loaders
     n_train = pd.concat([dl.items for dl in loaders]).label.value_counts().reindex(vocab, fill_value=0)
     errors = interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'), folds)
-    return {**errors, 'n_shared': sum(g in known for g in items.get('group', ()))}
+    part = pd.Series(0, range(len(targ))) # in which a photo was judged
+    for i, (photos, _) in enumerate(run.heads if folds else ()): part[photos] = i
+    unseen = {vocab[c]: len(rows) for c, rows in part.groupby(np.asarray(targ)) if folds and rows.nunique() == 1}
+    return {**errors, 'n_shared': sum(g in known for g in items.get('group', ())), 'unseen': unseen}
 
 def measured(
     run, # a `Run` with a trained model
@@ -55,13 +62,15 @@ def measured(
 
 def measure_test(
     run, # a `Run` with a trained model
-)->dict|None: # n_measured; unknown, photos of breeds that the model does not know; as from `honest`, if any are left
-    "The same for the photos of a test; None without any"
+)->dict|None: # n_measured; unknown, photos of breeds that the model does not know; if any are left, as from `honest`
+    "The same for the photos of a test, `photos` (their digest) and `network` (see `network_report`); None without any"
     if not len(run.test): return None
     known = run.test[run.test.label.isin(list(run.learn.dls.vocab))]
     counts = dict(n_measured=len(known), unknown=len(run.test)-len(known))
     if not len(known): return counts
-    return {**counts, **honest(run, *_activations(run.learn, run.learn.dls.test_dl(known, with_labels=True)))}
+    digests = list(map(photo_digest, known.file))
+    return {**counts, 'photos': set_digest(digests), 'network': network_report(run, digests),
+            **honest(run, *_activations(run.learn, run.learn.dls.test_dl(known, with_labels=True)))}
 
 # %% ../nbs/internals/measure.ipynb #curve-def
 def photo_curve(
@@ -81,7 +90,8 @@ def photo_curve(
     try: half, whole = (predicted(share) != targ[some] for share in (.5, 1))
     except ValueError: return None # photos are too few for two parts
     each = np.bincount(targ[some])*(1 - 1/(folds or 2))
-    return dict(n_half=int(np.ceil(each/2).sum()), n_all=round(each.sum()), **paired_difference(half, whole))
+    weight = interpret.photo_weights(len(some), groups[some])
+    return dict(n_half=int(np.ceil(each/2).sum()), n_all=round(each.sum()), **paired_difference(half, whole, weight))
 
 # %% ../nbs/internals/measure.ipynb #looked-def
 def looked_at(

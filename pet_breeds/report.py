@@ -11,48 +11,20 @@ import os, platform, shlex, warnings
 from dataclasses import asdict
 from importlib.metadata import version
 from . import interpret
-from .advice import of_100, suggestions
+from .advice import doubts, of_100, some_of, suggestions
 from .core import count_of, explain, one_line, short_path
 from .figures import in_style
 from .fixes import fix_lines, photo_digest
 from .lrs import plot_suggest
 from .maps import heat
 from .measure import looked_at
-from .outcome import confused_pairs, coverage, doubtful, mistakes
+from .outcome import confused_pairs, coverage, doubtful, judged, mistakes
 from .photos import read_photo
 from .webpage import details, gallery, photo, render, scale
 import pandas as pd
 from matplotlib.figure import Figure
 
 # %% ../nbs/internals/report.ipynb #result-lines
-def _some(names, most=3):
-    "The first of many names, and how many there are besides"
-    more = f' and {len(names)-most} more' if len(names) > most else ''
-    return ', '.join(one_line(name, 40) for name in names[:most]) + more
-
-def _shared(m):
-    "A sentence for photos that were measured although training knew their copies"
-    if n := m.get('n_shared'):
-        yield (f"{n} of these {m['n_measured']} photos {'is a copy' if n == 1 else 'are copies'} of training photos, "
-               'or in one group with some, so the error looks too small.')
-
-def _doubts(m):
-    "Reasons why a model may be worse than its error rate looks, one sentence each"
-    if m['error_rate'] >= m['baseline_error']: yield 'So the model is no better than that.'
-    elif m['error_high'] > m['baseline_error']: yield 'So the model may be no better than that.'
-    if m['mean_breed_error'] > 1.5*m['error_rate'] and not m.get('balance'):
-        yield (f"Averaged over the breeds, {of_100(m['mean_breed_error'])} of 100 are wrong: some do much worse than "
-               'others. --balance gives each the same weight.')
-    if m['n_different'] < m['n_measured']:
-        yield f"Copies of a photo count once in the error rate, so it is based on {m['n_different']} different photos."
-    yield from _shared(m)
-    if m['not_measured']: yield f"Not measured, without a validation photo: {_some(m['not_measured'])}."
-    if network := m.get('network'):
-        name, same, of = one_line(network['report'], 60), network['same'], m['n_measured']
-        known = f', which measured {same} of these {of} photos' if same else ''
-        these = 'others of them' if same else 'these photos'
-        yield f'The network comes from the report {name!r}{known}. If it was trained on {these}, the error is too low.'
-
 def result_line(
     m:dict, # the metrics of a run
 )->str: # a sentence, and one for each doubt
@@ -64,7 +36,7 @@ def result_line(
     first = (f"Error rate {m['error_rate']:.3f} (95% interval {m['error_low']:.3f} to {m['error_high']:.3f}) on "
              f"{m['n_measured']} {m['photos']} photos of {breeds} {how}; always answering "
              f"{one_line(m['baseline'], 40)} would give {m['baseline_error']:.3f}.")
-    return ' '.join([first, *_doubts(m)])
+    return ' '.join([first, *doubts(m)])
 
 def test_line(
     m:dict, # the metrics of a run
@@ -73,8 +45,10 @@ def test_line(
     if not (t := m.get('test')): return []
     left = f"{count_of(t['unknown'], 'photo')} of breeds that the model does not know."
     if not t['n_measured']: return [f'Test: not measured. All test photos were left out: {left}']
+    always = f"always answering {one_line(t['baseline'], 40)} would give {t['baseline_error']:.3f}."
     return [' '.join([f"Test: error rate {t['error_rate']:.3f} (95% interval {t['error_low']:.3f} to "
-                      f"{t['error_high']:.3f}) on {count_of(t['n_measured'], 'photo')}.", *_shared(t),
+                      f"{t['error_high']:.3f}) on {count_of(t['n_measured'], 'photo')}; {always}",
+                      *doubts({'balance': m.get('balance'), **t}, 'test'),
                       *([f'Left out: {left}'] if t['unknown'] else [])])]
 
 # %% ../nbs/internals/report.ipynb #data-lines
@@ -92,7 +66,7 @@ def data_lines(
     counts = table.label.value_counts()
     alike = counts.iloc[0] == counts.iloc[-1]
     each = f'{counts.iloc[0]}' if alike else f'{counts.iloc[-1]} to {counts.iloc[0]}'
-    some = _some(list(counts.index) if alike else [f'{label} {n}' for label, n in counts.items()], 4)
+    some = some_of(list(counts.index) if alike else [f'{label} {n}' for label, n in counts.items()], 4)
     lines = [f'{count_of(len(table), "photo")} of {count_of(len(counts), "breed")}, {each} of each: {some}']
     for usable, what in ((False, 'skipped'), (True, 'doubtful')):
         part = findings[findings.usable == usable]
@@ -119,16 +93,19 @@ def entries(
             'versions': {'python': platform.python_version(), **{p: version(p) for p in packages}},
             'command': run.command}
 
+def _that_is(copies): return 'With copies counted once, that is' if copies else 'That is'
+
 def earlier_line(
     run, # a measured `Run`
 )->list: # of one text; empty without an earlier report
     "How a run compares with an earlier one on the photos that both measured"
     if not run.earlier: return []
     folder, e = run.earlier
-    was, now = round(e['before']*e['n']), round(e['after']*e['n'])
-    chance = ' That may be chance.' if was != now and e['low'] <= 0 <= e['high'] else ''
+    was, now = e['wrong']
+    chance = ' That may be chance.' if e['difference'] and e['low'] <= 0 <= e['high'] else ''
+    that = _that_is(abs((now-was)/e['n'] - e['difference']) > 1e-9)
     diff, low, high = (f'{100*e[name]:+.1f}' for name in ('difference', 'low', 'high'))
-    said = 'No difference' if was == now else f'That is {diff} of 100'
+    said = f'{that} {diff} of 100' if e['difference'] else 'No difference'
     return [f"The report {one_line(folder.name, 60)!r} measured {e['n']:,} of these photos, too: {was} wrong there, "
             f'{now} here. {said} (95% interval {low} to {high}).{chance}']
 
@@ -189,12 +166,13 @@ def first_screen(
     how = ('Each photo was judged by a model that was trained on other photos only (cross-validation).'
            if m['folds'] else 'The model was not trained on them.')
     low, high = of_100(m['error_low']), of_100(m['error_high'])
-    said = (f"That is {of_100(m['error_rate'])} of 100. {how} With many more photos like these, between {low} and "
+    that = _that_is(m['n_different'] < m['n_measured'])
+    said = (f"{that} {of_100(m['error_rate'])} of 100. {how} With many more photos like these, between {low} and "
             f"{high} of 100 should be wrong (95% interval). Always answering {one_line(m['baseline'], 40)} would get "
             f"{of_100(m['baseline_error'])} of 100 wrong.")
     fixed = [' '.join(lines)] if (lines := fix_lines(m['fix'], run.learn.dls.vocab)) else []
     marks = [(m['baseline_error'], f"always answering {one_line(m['baseline'], 40)}")]
-    return [said, *_doubts(m), *test_line(m), *fixed, *earlier_line(run),
+    return [said, *doubts(m), *test_line(m), *fixed, *earlier_line(run),
             scale(m['error_rate'], m['error_low'], m['error_high'], marks), _strip(preds, run.folder),
             dict(kind='list', title='What to do next', lines=suggestions(run))]
 
@@ -247,26 +225,33 @@ def _breeds_section(run):
     mean = of_100(run.metrics['mean_breed_error'])
     said = [f'Worst first. Averaged over the breeds, {mean} of 100 photos are wrong.']
     if left := run.metrics['not_measured']: said.append(f'Not measured, without a validation photo: {", ".join(left)}.')
-    table = interpret.per_class(run.confusion)
+    preds, names = run.predictions, run.confusion.index
+    weight = interpret.photo_weights(len(preds), preds.group)
+    counts = pd.crosstab(preds.label, preds.predicted, weight, aggfunc='sum').reindex(index=names, columns=names)
+    table = interpret.per_class(counts.fillna(0))
+    table = table.assign(**table[['n', 'wrong']].round(2).convert_dtypes())
     ends = [f'{of_100(r.low)} to {of_100(r.high)}' for r in table.itertuples()]
-    short = pd.DataFrame({'breed': table.breed, 'photos': table.n, 'wrong': table.wrong,
+    photos = 'different photos' if run.metrics['n_different'] < len(preds) else 'photos'
+    short = pd.DataFrame({'breed': table.breed, photos: table.n, 'wrong': table.wrong,
                           'of 100': table.error_rate.map(of_100), '95% interval': ends})
-    right, shown = list(table.breed[table.wrong == 0]), [short[table.wrong > 0]] if table.wrong.any() else []
-    names = f' ({_some(right, 5)})' if len(right) <= 5 else ''
+    right, wrong = list(table.breed[table.error_rate == 0]), table.error_rate > 0
+    shown = [short[wrong]] if wrong.any() else []
+    names = f' ({some_of(right, 5)})' if len(right) <= 5 else ''
     if right: shown.append(f'Without a mistake: {count_of(len(right), "breed")}{names}.')
-    return [*(said if table.wrong.any() else said[1:]), *shown,
+    return [*(said if wrong.any() else said[1:]), *shown,
             details('All breeds, with recall, precision and F1', [table])]
 
 @section('When it may answer "unsure"')
 def _unsure_section(run):
-    table, n = coverage(run.predictions), len(run.predictions)
-    if not table.wrong[0]: return []
+    table = coverage(run.predictions)
+    if not table.error_rate[0]: return []
+    photos = 'different photos' if (n := table.answered[0]) < len(run.predictions) else 'photos'
     best = table[table.error_rate <= table.error_rate[0]/2].head(1)
     said = ['A model that answers "unsure" when its probability is below a limit answers fewer photos, and is usually '
             'right on more of those. pet_breeds_predict --unsure sets the limit.']
     for r in best.itertuples():
-        said.append(f'With the limit {r.unsure_below:g}, for example, it answers {r.answered:,} of {n:,} photos and is '
-                    f'wrong on {r.wrong:,} of those; without a limit it is wrong on {table.wrong[0]:,} of {n:,}.')
+        said.append(f'With the limit {r.unsure_below:g}, for example, it answers {r.answered:,} of {n:,} {photos} and '
+                    f'is wrong on {r.wrong:,} of those; without a limit it is wrong on {table.wrong[0]:,} of {n:,}.')
     return [*said, pd.DataFrame({'unsure below': [f'{x:g}' for x in table.unsure_below], 'answered': table.answered,
                                  'wrong': table.wrong, 'of 100': table.error_rate.map(of_100)})]
 
@@ -279,7 +264,7 @@ def _findings_section(run):
 
 @section('Doubtful labels')
 def _doubtful_section(run, most=30):
-    table = doubtful(run.predictions).drop(columns=['fix', 'new_label', 'digest'])
+    table = doubtful(judged(run)).drop(columns=['fix', 'new_label', 'digest'])
     if not len(table): return []
     shown = pd.DataFrame(dict(file=table.file,
                               label=[f'{r.label}, {_percent(r.prob_label)}' for r in table.itertuples()],
@@ -333,7 +318,8 @@ def _rate_blocks(run):
 @section('Training')
 def _training_section(run):
     m = run.metrics
-    speed = f"{m['seconds']} seconds in all, {m['images_per_second']} photos a second in training."
+    rate = m['images_per_second'] # 0 if a resumed run had nothing left to train
+    speed = f"{m['seconds']} seconds in all" + (f', {rate} photos a second in training.' if rate else '.')
     batch = details('Ten photos of the training set, as the model sees them', _batch_blocks(run))
     if run.epochs is None:
         return [plan_line(m), speed, 'Only the last layer of the network was trained.', batch]
@@ -396,5 +382,5 @@ def tables(
     photos = pd.concat([run.table, run.test])
     labels = {os.path.relpath(f, run.folder): label for f, label in zip(photos.file, photos.label)}
     digests, given = ([of.get(f, '') for f in run.findings.file] for of in (known, labels))
-    return {'predictions.csv': run.predictions, 'doubtful.csv': doubtful(run.predictions),
+    return {'predictions.csv': run.predictions, 'doubtful.csv': doubtful(judged(run)),
             'looks_wrong.csv': run.findings.assign(label=given, fix='', new_label='', digest=digests)}

@@ -2,18 +2,22 @@
 import contextlib
 import io
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from pet_breeds.advice import of_100
 from pet_breeds.data import pets_dls, photo_table
 from pet_breeds.fixes import read_fixes
 from pet_breeds.interpret import honest_error
 from pet_breeds.inventory import labeled_photos, usable_photos
+from pet_breeds.outcome import compare_reports, coverage, paired_difference
 from pet_breeds.pets import Run
-from pet_breeds.report import data_lines, result_line, test_line as line_of_test
+from pet_breeds.report import SECTIONS, data_lines, earlier_line, first_screen, result_line, test_line as line_of_test
 
 NUMBERS = iter(range(10**6))
 
@@ -303,6 +307,16 @@ def test_where_rare_breeds_do_worse_balance_is_named(balance):
     assert m['mean_breed_error'] > 1.5*m['error_rate'] and ('--balance' in result_line(m)) != balance
 
 
+@pytest.mark.parametrize('errors, named', [((.1, .1, 1), False), ((.04, .6, 1), True)])
+def test_balance_is_named_for_breeds_that_a_head_saw(errors, named):
+    "A breed with one photo is always wrong in a cross-validation, whatever the weights"
+    n, pred = (100, 10, 1), []
+    for breed, (k, error) in enumerate(zip(n, errors)): pred += [breed]*(k-round(k*error)) + [0 if breed else 1]*round(k*error)
+    m = {**metrics(np.repeat(range(3), n), pred, list(n), folds=5), 'unseen': {'breed_2': 1}}
+    said = result_line(m)
+    assert m['mean_breed_error'] > 1.5*m['error_rate'] and ('--balance' in said) == named and '1 photo of breed_2 can only be wrong' in said
+
+
 @pytest.mark.parametrize('presize', ['composed', 'stock'])
 def test_balance_draws_each_breed_equally_often(presize, tmp_path):
     from pet_breeds.training import balance_breeds
@@ -342,6 +356,51 @@ def test_a_test_of_strange_breeds_is_not_forgotten(tmp_path, capsys):
     [said] = line_of_test(m)
     assert m['test'] == dict(n_measured=0, unknown=3) and 'Test: not measured' in said and '3 photos of breeds' in said
     assert said in capsys.readouterr().out and said in (tmp_path/'report'/'index.html').read_text()
+
+
+@pytest.mark.parametrize('balance', [False, True])
+def test_a_test_says_what_a_validation_would(balance):
+    "Against always the same answer; the breeds without a photo; copies; some breeds do worse"
+    t = metrics([0]*6, [0]*6, [9, 8], groups=list('xxyzuv'))
+    said, = line_of_test(dict(test=dict(t, unknown=0), balance=balance))
+    assert 'on 6 photos; always answering breed_0 would give 0.000. So the model is no better than that.' in said
+    assert 'based on 5 different photos' in said and 'Not measured, without a test photo: breed_1.' in said
+    t = metrics([0]*36+[1]*4, [0]*36+[0]*3+[1], [144, 16])
+    said, = line_of_test(dict(test=dict(t, unknown=2), balance=balance))
+    assert ('--balance' in said) != balance and said.endswith('Left out: 2 photos of breeds that the model does not know.')
+
+
+def test_every_figure_of_a_page_counts_copies_once(tmp_path):
+    "The error rate, the breeds, the limits, more photos, and the comparison with the report before the copies came"
+    from pet_breeds.pets import run_pets
+    photos(tmp_path/'pets', *numbered('pug/{}.png', 8), *numbered('beagle/{}.png', 8))
+    options = dict(path=str(tmp_path/'pets'), labels='folder', arch='drawnet', size=32, head='linear', bs=2)
+    with contextlib.redirect_stdout(io.StringIO()):
+        before = run_pets(**options, out=str(tmp_path/'before')).predictions
+        wrong = tmp_path/'pets'/before.file[before.label != before.predicted].iloc[0]
+        for i in range(12): shutil.copy(wrong, wrong.with_name(f'copy {i}.png'))
+        run = run_pets(**options, out=str(tmp_path/'report'))
+    m, preds, breeds = run.metrics, run.predictions, SECTIONS['Every breed'](run)[-1]['blocks'][0]
+    assert (m['n_measured'], m['n_different']) == (28, 16) and m['error_rate'] < (preds.label != preds.predicted).mean() - .05
+    limits = coverage(preds)
+    assert m['curve']['after'] == pytest.approx(limits.error_rate[0]) == pytest.approx(m['error_rate']) and limits.answered[0] == 16
+    assert breeds.error_rate.mean() == pytest.approx(m['mean_breed_error']) and breeds.n.tolist() == [8, 8]
+    assert breeds.wrong.sum()/16 == pytest.approx(m['error_rate'], abs=.01)
+    assert first_screen(run)[0].startswith(f"With copies counted once, that is {of_100(m['error_rate'])} of 100.")
+    again = compare_reports(tmp_path/'report', tmp_path/'report')
+    assert again['after'] == pytest.approx(m['error_rate']) and again['wrong'] == [(preds.label != preds.predicted).sum()]*2
+    assert 'Copies' not in (tmp_path/'before'/'index.html').read_text() and 'With copies' not in (tmp_path/'before'/'index.html').read_text()
+
+
+def test_a_difference_counts_copies_once():
+    "Twelve copies of one photo that got right are one photo; a thirteenth of its own is another"
+    preds = pd.DataFrame(dict(file=numbered('{}.png', 14), label='pug', predicted='beagle', digest=numbered('{}', 14), group=['x']*12 + ['', '']))
+    def run(table): return SimpleNamespace(predictions=table, metrics={})
+    found = compare_reports(run(preds), run(preds.assign(predicted=['pug']*13 + ['beagle'])))
+    assert found['wrong'] == [14, 1] and found['n'] == 14 and (found['after'], found['difference']) == pytest.approx((1/3, -2/3))
+    assert found['low'] == paired_difference([1]*3, [0, 0, 1])['low'] and found['mended'] == numbered('{}.png', 13)
+    said, = earlier_line(SimpleNamespace(earlier=(Path('old'), found)))
+    assert '14 wrong there, 1 here. With copies counted once, that is -66.7 of 100' in said
 
 
 def test_a_group_of_nobody_is_a_group_of_its_own():

@@ -17,6 +17,7 @@ from torch import nn
 
 from pet_breeds import model, pets, report, training
 from pet_breeds import weights as weights_module
+from pet_breeds.advice import suggestions
 from pet_breeds.core import comments
 from pet_breeds.measure import looked_at
 from pet_breeds.pets import Config, Run, check_out, command, plan_run, run_pets, short_path
@@ -385,6 +386,10 @@ def test_a_breed_that_is_in_one_part_only_is_measured(n_rare, same, balance, tmp
     options = {**QUICK, 'epochs': None, 'freeze_epochs': None, 'head': 'linear', 'balance': balance}
     run = run_pets(tmp_path/'p', labels='folder', **options)
     assert run.metrics['folds'] > 1 and run.confusion.loc['dog', 'dog'] == 0 and run.confusion.loc['dog', 'cat'] == n_rare
+    said, n = report.result_line(run.metrics), '1 photo' if n_rare == 1 else '6 photos'
+    assert f'{n} of dog can only be wrong' in said and '--balance' not in said, 'a head that has not seen a breed cannot doubt its labels'
+    assert run.metrics['unseen'] == {'dog': n_rare} and 'dog' not in set(pd.read_csv('report/doubtful.csv').label)
+    assert not any('Check' in line for line in suggestions(run))
 
 
 @pytest.mark.parametrize('name', OTHER)
@@ -612,6 +617,15 @@ def test_training_starts_from_an_earlier_report(photos):
     assert learn.dls.c == 3
     for a, b in zip(learn.model[0].parameters(), first.learn.model[0].parameters()): assert torch.equal(a, b)
     with pytest.raises(ValueError, match='stub'): run_pets(photos/'names', weights='first', arch='drawnet')
+
+
+@pytest.mark.parametrize('head', ['fastai', 'linear'])
+def test_what_was_measured_is_what_the_saved_model_says(head, photos):
+    "Also where it was trained in half precision, in which it is not saved"
+    options = {**QUICK, 'precision': 'bf16', 'head': head, 'valid_pct': .6}
+    run = run_pets(photos/'names', **options)
+    again, _ = predict_pets('report', [photos/'names'/file for file in run.predictions.file])
+    assert list(again.breed) == list(run.predictions.predicted) and np.abs(again.prob - run.predictions.prob_1).max() < 1e-5
 
 
 # Predictions

@@ -57,7 +57,7 @@ MAY_IMPORT = {
     'handout': 'core questions',
     'maps': 'figures warp',
     'outcome': 'core fixes interpret tables weights',
-    'measure': 'distributed features interpret maps outcome training',
+    'measure': 'distributed features fixes interpret maps outcome training',
     'advice': 'core outcome',
     'report': 'advice core figures fixes interpret lrs maps measure outcome photos webpage',
     'pets': 'checkpoint core data distributed features fixes interpret inventory loss measure model outcome plan precision report saving sources training warp weights',

@@ -17,9 +17,9 @@ from PIL import Image
 from pet_breeds.advice import suggestions
 from pet_breeds.core import one_line, writing
 from pet_breeds.fixes import fix_labels, fix_lines, photo_digest, read_fixes
-from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, earlier_report, mistakes, network_report, paired_difference, predictions
+from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, earlier_report, mistakes, network_report, paired_difference, predictions, set_digest
 from pet_breeds.pets import Run, run_pets
-from pet_breeds.report import SECTIONS, data_lines, earlier_line, result_line, tables
+from pet_breeds.report import SECTIONS, data_lines, earlier_line, result_line, tables, test_line as line_of_test
 from pet_breeds.saving import is_report, save_tables
 from pet_breeds.tables import csv_text
 
@@ -194,6 +194,18 @@ def test_photos_are_the_same_by_name_and_bytes():
     assert compare_reports(run(old), run(new.assign(digest='Y')))['n'] == 0
 
 
+@pytest.mark.parametrize('names, relabeled', [
+    (dict(pug='Mops'), 0), (dict(pug='PUG', boxer='Boxer'), 0), (dict(pug='a', boxer='b', beagle='c'), 0), (dict(pug='boxer', boxer='pug'), 4),
+    (dict(pug='boxer'), 2), (dict(pug='BOXER', boxer='BOXER'), 2)])
+def test_a_breed_that_has_only_another_name_is_no_gain(names, relabeled):
+    "In another spelling, or by decisions about all its photos; labels that change among the breeds stay relabeled"
+    def run(preds): return SimpleNamespace(predictions=preds.assign(digest=list('abcde')), metrics={})
+    renamed = PREDS.assign(label=PREDS.label.replace(names), predicted=PREDS.predicted.replace(names))
+    found = compare_reports(run(PREDS), run(renamed))
+    assert len(found['relabeled']) == relabeled
+    if not relabeled: assert (found['mended'], found['broken'], found['before'], found['difference']) == ([], [], .6, 0)
+
+
 def test_a_table_that_somebody_edited_is_not_compared(folder, tmp_path):
     shutil.copytree(folder, tmp_path/'copy')
     assert compare_reports(tmp_path/'copy', folder)['difference'] == 0
@@ -330,7 +342,8 @@ def test_photos_that_are_gone_leave_the_model_and_a_page(odd, monkeypatch):
 
 @pytest.mark.parametrize('was, edit, same', [
     (dict(kept='fitted head'), '', None), (dict(epochs=0, kept=''), '', None), (dict(kept='trained network'), '', 6),
-    (dict(kept='fitted head', network=dict(report='first', same=None)), '', 6), (dict(kept='trained network'), 'x', 0)])
+    (dict(kept='fitted head', network=dict(report='first', same=None)), '', 6), (dict(kept='trained network'), 'x', 0),
+    (dict(kept='fitted head', network=dict(report='A', same=6, doubt=False)), '', 6)])
 def test_a_network_that_may_have_been_trained_on_what_is_measured(was, edit, same, odd, tmp_path):
     "It comes from a report; how many of the photos that one measured is said, unless its table was edited"
     shutil.copytree(odd.write(), tmp_path/'first')
@@ -343,9 +356,26 @@ def test_a_network_that_may_have_been_trained_on_what_is_measured(was, edit, sam
         patch.setattr('pet_breeds.measure.measured', lambda run: (torch.zeros(28, 3), torch.zeros(28, dtype=torch.int64), measured_items(run)))
         m = (later := again(odd, weights=tmp_path/'first'/'model.safetensors')).measure()
     said = result_line(m)
-    assert m['network'] == (None if same is None else dict(report='first', same=same or None)) and ('The network comes' in said) == (same is not None)
+    assert m['network'] == (None if same is None else dict(report='first', same=same or None, doubt=True)) and ('The network comes' in said) == (same is not None)
     assert ("report 'first', which measured 6 of these 28 photos. If it was trained on others of them, the error is too low." in said) == (same == 6)
     assert ("report 'first'. If it was trained on these photos, the error is too low." in said) == (same == 0) and network_report(again(later, weights=None)) is None
+
+
+@pytest.mark.parametrize('first, measures, same, doubt', [
+    (dict(), 'abc', 3, False), (dict(), 'abx', 2, True), (dict(), 'tuv', 3, False), (dict(), 'tux', 0, True), (dict(), 'xyz', 0, True),
+    (dict(network=dict(report='A', same=3, doubt=False)), 'abc', 3, False), (dict(network=dict(report='A', same=3, doubt=False)), 'abx', 2, True),
+    (dict(network=dict(report='A', same=0, doubt=True)), 'abc', 3, True), (dict(network=dict(report='A', same=0, doubt=True)), 'tuv', 3, False),
+    (dict(kept='fitted head', network=dict(report='A', same=3, doubt=False)), 'abx', 2, True), (dict(kept='fitted head'), 'xyz', None, None)])
+def test_where_a_network_comes_from_is_known_after_many_steps(first, measures, same, doubt, tmp_path, monkeypatch):
+    "What the first report measured (abc) or kept for its test (tuv) did not train it, and may have trained one before it"
+    monkeypatch.setattr('pet_breeds.weights.report_arch', lambda file: 'drawnet')
+    saved = save_tables({'predictions.csv': PREDS[:3].assign(digest=list('abc'))}, tmp_path)
+    test = dict(n_measured=3, unknown=0, photos=set_digest('tuv'), network=None)
+    (tmp_path/'metrics.json').write_text(json.dumps(dict(epochs=1, kept='trained network', test=test, tables=saved) | first))
+    found = network_report(SimpleNamespace(weights=tmp_path/'model.safetensors'), list(measures))
+    assert found == (None if same is None else dict(report=tmp_path.name, same=same, doubt=doubt))
+    m = dict(error_rate=.1, error_low=0, error_high=.3, baseline='pug', baseline_error=.5, mean_breed_error=.1, n_different=3, n_measured=3, not_measured=[], network=found)
+    assert ('too low' in ' '.join(line_of_test(dict(test=dict(m, unknown=0))))) == bool(doubt)
 
 
 def measured_items(run): return pd.concat([dl.items for dl in run.dls.loaders], ignore_index=True)
@@ -369,9 +399,43 @@ def test_the_metrics_and_the_table_take_the_same_of_equal_breeds(odd, monkeypatc
 
 def test_a_table_of_decisions_in_this_folder_belongs_to_the_report_here(odd, monkeypatch):
     monkeypatch.chdir(odd.write())
-    config = SimpleNamespace(fix=('doubtful.csv',))
-    folder, _ = earlier_report(again(odd, config=config, out=odd.out.parents[1]/'photos'/'second'))
+    config, metrics = SimpleNamespace(fix=('doubtful.csv',)), {**odd.metrics, 'model_sha256': 'another'}
+    folder, _ = earlier_report(again(odd, metrics=metrics, config=config, out=odd.out.parents[1]/'photos'/'second'))
     assert folder == odd.out and 'The report "Anna\'s run" measured' in earlier_line(again(odd, earlier=(folder, compare_reports(folder, odd))))[0]
+
+
+def report_of(folder, preds, **metrics):
+    "Of the photos in ../photos"
+    folder.mkdir(parents=True)
+    saved = save_tables({'predictions.csv': preds}, folder)
+    (folder/'metrics.json').write_text(json.dumps({'command': 'pet_breeds --path=photos', **metrics, 'tables': saved}))
+    return dict(metrics, tables=saved)
+
+
+@pytest.mark.parametrize('named', [None, 'out', 'fix'])
+def test_the_earlier_report_with_most_of_the_photos(named, tmp_path):
+    "Unless one is to be replaced or its table has the decisions; never one that this run wrote itself"
+    preds = PREDS.assign(digest=list('abcde'))
+    own = report_of(tmp_path/'own', preds, model_sha256='abc')
+    for i, (name, n) in enumerate(dict(four=4, few=1, many=3, replaced=2, other=5).items()):
+        report_of(tmp_path/name, preds[:n], model_sha256='abc', **({'command': 'pet_breeds --path=others'} if name == 'other' else {}))
+        os.utime(tmp_path/name/'predictions.csv', (i, i))
+    fix = (str(tmp_path/'few'/'doubtful.csv'),) if named == 'fix' else ()
+    run = SimpleNamespace(predictions=preds, metrics=dict(own, command='pet_breeds --path=photos'), config=SimpleNamespace(fix=fix), out=tmp_path/('replaced' if named == 'out' else 'new'))
+    folder, found = earlier_report(run)
+    assert (folder.name, found['n']) == {None: ('four', 4), 'out': ('replaced', 2), 'fix': ('few', 1)}[named]
+    if named: return
+    run.out = tmp_path/'own'
+    assert earlier_report(run)[0].name == 'four', 'a run that is written again is not compared with itself'
+    run.predictions = preds.assign(predicted='pug')
+    assert earlier_report(run)[0].name == 'own'
+
+
+@pytest.mark.parametrize('rate', [0., 12.5])
+def test_no_speed_where_nothing_was_trained(odd, rate):
+    "As in a run that was stopped after its last epoch"
+    said = SECTIONS['Training'](again(odd, metrics={**odd.metrics, 'images_per_second': rate}))
+    assert any('photos a second' in str(block) for block in said) == bool(rate) and any('seconds in all' in str(block) for block in said)
 
 
 def test_more_changed_labels_than_are_shown(odd):
