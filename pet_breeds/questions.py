@@ -274,7 +274,8 @@ def _judge_q2(answer): # a pattern, or a function of a file
         try: regex = re.compile(pattern)
         except (re.error, OverflowError, RecursionError) as e:
             return differs(f'{pattern!r:.80} is not a regular expression: {e}')
-        if not regex.groups: return differs('the pattern keeps nothing: it has no brackets')
+        if not regex.groups: return differs('the pattern keeps nothing: it has no parentheses')
+        if regex.groups > 1: return differs(f'{regex.groups} pairs of parentheses; one is asked, for the breed')
         got, loose = [m and m.group(1) for m in map(regex.search, FILES)], regex.search
     elif callable(answer):
         got = first_to_work(lambda: [call(answer, Path('pets/images')/name) for name in FILES],

@@ -354,7 +354,10 @@ RIGHT = [
     ('q19', [1e-5, 1e-4, 1e-3]), ('q19', '1e-5, 1e-4, 1e-3'), ('q19', np.array([1e-5, 1e-4, 1e-3])),
     ('q16', lambda lrs, losses: [lrs[losses.argmin()]/10, lrs[losses.argmin()-1]]),
     ('q16', lambda lrs, losses: suggest(lrs, losses).last_descending),
-    ('q16', lambda lrs, losses: suggest(lrs, losses)[:2]), ('q21', '1/4')]
+    ('q16', lambda lrs, losses: suggest(lrs, losses)[:2]), ('q21', '1/4'),
+    ('q16', 'minimum over ten and last descending'), ('q15', 'Python raises an error'), ('q15', 'an exception'),
+    ('q9', 'No, cleaning is not necessary before the first model'), ('q2', r'(.+)_(?:\d+)\.jpg$'),
+    ('q11', 'positive, sum to 1, none more than 1'), ('q19', 'the head 1e-3, early 1e-5')]
 
 
 @pytest.mark.parametrize('q, answer', RIGHT, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
@@ -506,7 +509,7 @@ WRONG = [
     ('q22', 'better results', None, ''), ('q22', 3, None, ''),
     ('q23', 'turns all weights into fp16', 'converts', 'seeds 000, 003'),
     ('q23', torch.float16, 'converts', 'seed 000'), ('q23', 'the parameters are half', 'converts', 'seed 002'),
-    ('q23', 'it uses lower precision', 'half only', 'seed 002'),
+    ('q23', 'it uses lower precision', None, ''),
     ('q23', 'mixed precision, which is faster on a CPU as well', 'faster anywhere', 'chapter5.md 5.11'),
     ('q23', 'mixed precision; what is too large becomes NaN', 'overflow is nan', 'seed 003'),
     ('q23', torch.bfloat16, None, ''), ('q23', 'it saves', None, ''),
@@ -533,7 +536,17 @@ WRONG = [
     ('q13', [.2835, .2312, .4854], 'softmax twice', 'a learner'),
     ('q13', .22, None, ''), ('q13', [.76, .02, .22], None, ''), ('q20', '1e-4, 1e-5, 1e-6', 'reversed', 'a learner'),
     ('q21', 'the rate is too low then so nothing is learned anymore', 'too small', 'a learner'),
-    ('q22', [1, 2, 3, 4], None, '')]
+    ('q22', [1, 2, 3, 4], None, ''),
+    ('q8', 'dls.summary()', 'dls.summary', 'a stranger'), ('q2', r'(.+)_(\d+)\.jpg$', None, ''),
+    *[('q9', answer, 'never clean', 'a stranger') for answer in (
+        'no, cleaning is never needed', 'False because cleaning is a waste of time', 'never clean')],
+    *[('q11', answer, 'inexact sum', 'a stranger') for answer in (
+        'positive and sum to less than one', 'each is below 1, and they sum to no more than one')],
+    ('q19', 'the head 1e-5, early 1e-3', 'reversed', 'a stranger'), ('q9', 'yes but only after first model', None, ''),
+    *[('q15', answer, None, '') for answer in (
+        '2.3% error', 'mistakes are errors', 'error rate 0.05 on 148 photos', 'it raises the rate')],
+    ('q16', 'minimum divided by ten and valley', None, ''), ('fr2', 'error 0.06, 3 photos, standard error 0.5', None, ''),
+    ('q23', 'It makes calculations in half precision (16 bits) to be faster and less memory.', None, '')]
 
 
 @pytest.mark.parametrize('q, answer, mistake, source', WRONG,
@@ -895,7 +908,7 @@ PARAPHRASES = {
         ('Uses half-precision floats where possible for speed and memory', True),
         ('Enables mixed precision training by adding a callback', True),
         ('It changes the weights to 16 bit', 'converts'),
-        ('uses less precise numbers to speed up', 'half only'),
+        ('uses less precise numbers to speed up', None),
         ('Mixed precision: speeds up training on any hardware', 'faster anywhere'),
         ('It does not change the parameters; forward runs under autocast in float16', True),
         ('The model is converted to half', 'converts'),
@@ -903,7 +916,7 @@ PARAPHRASES = {
         ('converts the learner to half precision', 'converts'),
         ('makes all tensors half precision', 'converts'),
         ('speeds training on cpu by using mixed precision', 'faster anywhere'),
-        ('uses fp16 in place of fp32', 'half only'),
+        ('uses fp16 in place of fp32', None),
         ('halves memory by storing weights in fp16', 'converts')],
     'fr1': [
         ('cyclical learning rate for training neural networks', True),
@@ -1043,7 +1056,7 @@ def test_what_was_not_found_is_named_without_giving_it_away(q):
 
 
 SAID_BY_LEARNER = { # mistakes whose explanation may say as much as an answer: the learner has said it already
-    ('q4', 'unique sorts'), ('q5', 'parent'), ('q8', 'Learner.summary'), ('q12', 'one right class'), ('q14', 'two classes'), ('fr1', 'two papers')}
+    ('q4', 'unique sorts'), ('q5', 'parent'), ('q8', 'Learner.summary'), ('q8', 'dls.summary'), ('q12', 'one right class'), ('q14', 'two classes'), ('fr1', 'two papers')}
 
 
 def test_no_explanation_of_a_mistake_gives_the_answer_away():
@@ -1301,7 +1314,7 @@ SEEDS = [
     (4, 'q22', 'the larger has more layers', None, 'stage 3'),
     (0, 'q23', 'It converts the tensors of the model to fp16.', 'converts', ''),
     (1, 'q23', 'mixed-precision training: less precise numbers where possible', None, ''),
-    (2, 'q23', 'For less time, half-precision floating point.', 'half only', ''),
+    (2, 'q23', 'For less time, half-precision floating point.', None, ''),
     (3, 'q23', 'It converts FP32 to FP16, which halves the size of tensors.', 'converts', ''),
     (4, 'q23', 'It enables mixed-precision training.', None, ''),
     (0, 'fr1', 'Two papers: No more pesky learning rate guessing games (2015), Cyclical learning rates for training '

@@ -78,7 +78,7 @@ def test_labelled_answers_get_the_verdict_of_python_or_none(visit):
     rows += [(id, text[1:-1]) for id, table in NUMBERS.items() for x in sum(table.get('mistakes', {}).values(), table['right'])
              for text in ([f'[{x[0]}]'] if len(x) == 1 else [repr(x), repr(x)])]
     rows += [(id, text) for id in ('q1', 'q6', 'q15', 'q21', 'q22') for text in ('0.9', '17', '33 %', '1/4', '10^-3', '-2', '3,4', '1e400', 'inf', '.', 'nan')] + [('q6', '17%'), ('q21', '25%'), ('q12', 'softmax sigmoid sigmoid softmax')]
-    rows += [('q2', pattern) for pattern in (r'(.+)_', r"r'(.+)_\d+\.jpg$'", r'^([^_]+)_', '(', '.+', r'([a-z_]+)_\d+\.jpg$', r'`(.+)_\d+.jpg$`', r'(?i)(.+)_\d+\.jpg$', 'the name')]
+    rows += [('q2', pattern) for pattern in (r'(.+)_', r"r'(.+)_\d+\.jpg$'", r'^([^_]+)_', '(', '.+', r'([a-z_]+)_\d+\.jpg$', r'`(.+)_\d+.jpg$`', r'(?i)(.+)_\d+\.jpg$', r'(.+)_(\d+)\.jpg$', 'the name')]
     rows += [(id, 'lambda x: x') for id in ('q2', 'q10', 'q20')]
     rows += [(id, text.strip('`')) for id, q in QUESTIONS.items() for text in ('; '.join(q.points), *(choice for choice, *_ in q.choices), *q.mistakes.values())]
     there = [verdict(*row) for row in rows]

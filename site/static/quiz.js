@@ -108,6 +108,8 @@ function judgePattern(answer) { // of question 2, on the names of its files
   if ((pattern.includes(' ') && !/[\\[^$+*]/.test(pattern)) || !/[([]/.test(pattern) || /[+*}]\)+[+*{]/.test(pattern)) return unclear // no pattern, or one that may take forever
   let regex
   try { regex = new RegExp(pattern) } catch { return unclear }
+  const groups = new RegExp(`${pattern}|`).exec('').length - 1
+  if (groups > 1) return {ok: false, text: `${groups} pairs of parentheses; one is asked, for the breed.`}
   const got = Object.keys(files).map(name => name.match(regex)?.[1]), want = Object.values(files)
   const same = (...places) => places.every(i => got[i] === want[i])
   const ends = same(0, 1, 2) && endless.find(name => regex.test(name))
