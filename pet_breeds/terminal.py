@@ -48,7 +48,7 @@ HELP = """Type an answer and press Enter, or a command:
   hint     a push in the right direction
   choices  several answers; after that a letter chooses, once
   points   what a full answer says, to compare with yours
-  solved   count the question as solved, by your own word
+  solved   count the question as solved, because you compared it
   answer   our answer
   proof    the code that proves it, and what the code printed
   skip     go to the next question
@@ -102,7 +102,7 @@ def _converse(exercise, heading, listen=input):
         elif command == 'help': say(_wrapped(HELP))
         elif command == 'solved' and not state & {'tried', 'solved'}:
             state.add('solved')
-            say(_wrapped('You have given no answer yet. Type solved again to count it all the same, by your own word.'))
+            say(_wrapped('You have given no answer yet. Type solved again to count it all the same.'))
         elif command in COMMANDS:
             state.add(command)
             say(_command_text(exercise, command))

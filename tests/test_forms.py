@@ -122,7 +122,7 @@ def test_a_code_cell_counts_what_it_is_told_after_an_unclear_verdict():
     ticks()[1].value = True
     solved.click()
     assert progress.read_progress()['q12'] == dict(tries=1, solved=False, by_you=True) and len(counted) == 2
-    assert 'by your own word' in text(form.verdict)
+    assert 'as you said yourself' in text(form.verdict)
 
 
 def test_a_new_check_clears_what_was_said_of_a_choice():

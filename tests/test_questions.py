@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pet_breeds import quiz
 from pet_breeds.judge import Failed, Unreadable, Verdict, claims, denied, gives_up, jumbled, number_of, numbers, numbers_in, numbers_said, words
 from pet_breeds.lrs import suggest
 from pet_breeds.questions import CASES, KEYS, NUMBERS, TURNED, QUESTIONS, question, read_questions, read_words
@@ -141,8 +142,7 @@ WORDS = """  words:
     ('a cat in a dark blue house', Verdict(False, 'one_batch')),
     ('A house. It is rose. A pug.', Verdict(None, None, 'I found nothing on a place.')),
     ('no dark blue; no pug in a house', Verdict(None, None, 'I found nothing on a color or on a place.')),
-    ('It is a myth that a pug lives in a rose house.', Verdict(None, None, 'It reads as if you deny what you say: say what '
-                                                                         'is so.')),
+    ('It is a myth that a pug lives in a rose house.', Verdict(None, None, 'This reads as if you deny it: say what is true.')),
     ('a the pug house by rose', Verdict(None, None, 'I recognize the words, but not this way of saying it.')),
     ('Which method draws a batch? Press Tab.', Verdict(None, None, 'These are the words of the question or its hint.')),
     ('rose, a pug by a house ' + 'and more '*500, Verdict(None, None, '4,522 characters are more than I read: put it in '
@@ -958,11 +958,11 @@ SAID = [
     ('q13', .22, 'one number, 0.22; three are asked'),
     ('q13', 'many', 'I found no numbers in it'),
     ('q13', [.76, .02, .22], 'they sum to 1, as they should; the single values differ, or their order'),
-    ('q22', 3, 'the numbers of blocks are others'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], '1 method'),
-    ('q5', 'os', '0 methods'), ('q6', 'blur', 'I found nothing on what happens'), ('q6', 'It makes blurred pictures.', '1 way'),
+    ('q22', 3, 'the numbers of blocks are others'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], 'I found one that I know, map; give two.'),
+    ('q5', 'os', 'I found none that I know; give two.'), ('q6', 'blur', 'I found nothing on what happens'), ('q6', 'It makes blurred pictures.', 'one that I know, blur;'),
     ('q1', [.17], '1 number; two are asked'), ('q1', [.17, .17], 'the first is right'), ('q1', [.3, .3], 'they differ'),
-    ('q1', [.3, 0], 'turn a square of ones'), ('q6', .5, 'draw a square'), ('q12', ['sigmoid']*4, 'case a is another'),
-    ('q12', ['softmax']*4, 'case b is another'), ('q17', ['batchnorm'], 'not these'),
+    ('q1', [.3, 0], 'turn a square of ones'), ('q6', .5, 'draw a square'), ('q12', ['sigmoid']*4, 'case a differs'),
+    ('q12', ['softmax']*4, 'case b differs'), ('q17', ['batchnorm'], 'not these'),
     ('q19', [1e-4, 1e-5, 1e-3], 'in the order of the layers'), ('q3', [['a.jpg', 'b.jpg'], 3], 'expected two things'),
     ('q16', lambda lrs, losses: lrs[losses.argmin()-1], 'The fall is slight by then')]
 
@@ -972,6 +972,19 @@ def test_said(q, answer, part):
     try: text = judge(q, answer).text
     except Failed as e: text = str(e)
     assert part in text
+
+
+def test_what_is_said_has_a_capital_and_one_end_mark():
+    "All that a verdict may add, and the texts of the file"
+    rows = [*RIGHT, *((q, answer) for q, answer, *_ in WRONG), *((q, answer) for q, answer, _ in SAID), ('q17', ['batchnorm']), ('q21', .9)]
+    told = {quiz.judged(q, QUESTIONS[q].judge, answer).text for q, answer in rows}
+    odd = [text for text in told if text and not re.fullmatch(r'(?!(?!fastai|numpy)[a-z]+[ ,:;]).*[^.?!][.?!]', text, re.S)]
+    assert odd == [] and len(told) > 60
+    texts = [text for q in QS for text in (q.text, q.hint, *q.mistakes.values(), *(why for *_, why in q.choices))]
+    assert [text for text in texts if not re.search(r'[^.?!][.?!]$', text)] == []
+
+
+def test_every_choice_of_two_ways_names_two(): assert all('; ' in text for text, *_ in QUESTIONS['q6'].choices)
 
 
 def test_no_text_gives_another_answer_away():
@@ -1025,7 +1038,7 @@ def test_no_value_breaks_a_judge(q):
 
 @pytest.mark.parametrize('q', ['q10', 'q11', 'q13', 'q14', 'q16', 'q21'])
 def test_a_function_that_raises_is_reported(q):
-    with pytest.raises(Failed, match='raises raises RuntimeError: mine'): judge(q, raises)
+    with pytest.raises(Failed, match='`raises` raises RuntimeError: mine'): judge(q, raises)
 
 
 @pytest.mark.parametrize('q', ['q10', 'q11', 'q13', 'q14', 'q16'])
