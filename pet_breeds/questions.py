@@ -15,9 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from fastcore.foundation import L
 from .core import count_of
-from .judge import ABOUT, ANOTHER_WAY, ELSE, Failed, Unreadable, Verdict, beside, call, claims, clauses
-from .judge import differs, even_denied, first_to_work, follows, found, jumbled, known, known_near, near
-from .judge import number_of, numbers, numbers_in, numbers_said, read, readable, right, said, unclear, words
+from .judge import ABOUT, ANOTHER_WAY, ELSE, SENTENCE, Failed, Unreadable, Verdict, beside, call, claims
+from .judge import clauses, differs, even_denied, first_to_work, follows, found, jumbled, known, known_near
+from .judge import near, number_of, numbers, numbers_in, numbers_said, read, readable, right, said
+from .judge import unclear, words
 
 # %% ../nbs/internals/questions.ipynb #question
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Question:
     runs: tuple = () # types of answers that the judge runs: functions, patterns
     typed: str = '' # the text without what can be given only in a cell of a notebook
     modules: tuple = () # names of modules that the judge needs for an answer that is not in words
+
+    @property
+    def enough(self)->int:
+        "How many of its points an answer has to make: as many as its judge looks for, or all if that reads no points"
+        wanted = len(self.words['points'].keys() - {SENTENCE}) + (self.id in TWO_OF)
+        return min(wanted or len(self.points), len(self.points))
 
 # %% ../nbs/internals/questions.ipynb #words-def
 _KINDS = 'parts', 'points', 'mistakes', 'remarks' # of marks, in `words`

@@ -61,7 +61,8 @@ _COMPARE = 'Say it in another way, or type hint or choices. To compare it yourse
 def _command_text(exercise, command):
     "What a command shows in a terminal, where nothing is called and nothing can be ticked"
     text = COMMANDS[command](exercise).replace('see `.proof()`', 'type proof').replace('- [ ] ', '- ')
-    return _wrapped(f'{text}\n\nIf you said enough of this, type solved.' if command == 'points' else text)
+    more = f'\n\nIf you said at least {exercise.question.enough} of these, type solved.' if command == 'points' else ''
+    return _wrapped(f'{text}{more}')
 
 def _chosen(exercise, letter, state):
     "The reply to a letter of the menu, and whether it solves the question"

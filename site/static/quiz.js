@@ -219,6 +219,7 @@ class QuizQuestion {
   attempted(ok) { // from now on our answer may be seen
     rememberAnswer(this.id, ok)
     this.verdict.scrollIntoView({block: 'nearest'})
+    if (ok) leaveField()
     this.offerAnswer()
   }
 
@@ -259,9 +260,11 @@ class QuizQuestion {
     const enough = makeButton('I made these points: count it as solved', () => {
       rememberAnswer(this.id, null, true)
       this.verdict.replaceChildren(make('p', {className: 'quiz-right'}, `✓ ${this.id.toUpperCase()} is solved, as you said yourself.`))
+      leaveField()
     }, {disabled: true})
-    points.onchange = () => { enough.disabled = !points.querySelector('input:checked') }
-    this.verdict.append(make('p', {}, 'These are the points of a full answer. Tick what you said:'), points, enough)
+    const least = QUIZ.questions[this.id].enough
+    points.onchange = () => { enough.disabled = points.querySelectorAll('input:checked').length < least }
+    this.verdict.append(make('p', {}, `These are the points of a full answer. Tick what you said, at least ${least}:`), points, enough)
   }
 
   choices(event) {
@@ -359,6 +362,10 @@ function turnTo(place) {
   BAR.back.disabled = at === 0
   BAR.next.disabled = at >= asked.length - 1
   showProgress()
+}
+
+function leaveField() { // the arrow keys then turn to another question
+  if (!BAR.turn.hidden) (BAR.next.disabled ? BAR.back : BAR.next).focus({preventScroll: true})
 }
 
 function followLink() { // #q7 asks question 7
