@@ -97,9 +97,11 @@ class QuestionForm:
                  for point in self.exercise.question.points]
         enough = _button('I made these points: count it as solved', self.solved)
         boxes, enough.disabled = [row.children[0] for row in ticks], True
-        def allow(_): enough.disabled = not any(box.value for box in boxes)
+        least = self.exercise.question.enough
+        ask = _text_of(f'Tick what you said, at least {least}:')
+        def allow(_): enough.disabled = sum(box.value for box in boxes) < least
         for box in boxes: box.observe(allow, 'value')
-        self.verdict.children = [*self.verdict.children[:1], _text_of('Tick what you said:'), *ticks, enough]
+        self.verdict.children = [*self.verdict.children[:1], ask, *ticks, enough]
 
     def solved(self):
         self.verdict.children = [_text_of(self.exercise.solved())]

@@ -151,7 +151,7 @@ def readable(text:str)->Verdict|None: # as `words` makes it
     "None for an answer whose words can be read; else the verdict that says why not"
     if len(text) > LONGEST:
         return unclear(f'{len(text):,} characters are more than I read: put it in fewer than {LONGEST:,}.')
-    if denied(text): return unclear('It reads as if you deny what you say: say what is so.')
+    if denied(text): return unclear('This reads as if you deny it: say what is true.')
     return None
 
 def read(
@@ -208,7 +208,7 @@ def call(
 ):
     "What `func` returns; raises `Failed` if it raises, or changes what it was given"
     copies, named = deepcopy(args), deepcopy(kwargs)
-    name = getattr(func, '__name__', 'your function')
+    name = f'`{func.__name__}`' if hasattr(func, '__name__') else 'your function'
     try: res = func(*copies, **named)
     except Exception as e: raise Failed(f'{name} raises {type(e).__name__}: {e}') from e
     if not _same((args, kwargs), (copies, named)): raise Failed(f'{name} changes what it is given: work on a copy')

@@ -20,7 +20,7 @@ def _compiled(pattern):
     except re.error as e:
         raise ValueError(f'{shown_value(pattern)} is not a regular expression: {one_line(e)}') from None
     if regex.groups: return regex
-    raise ValueError(f'{shown_value(pattern)} keeps nothing: put round brackets around the part you want')
+    raise ValueError(f'{shown_value(pattern)} keeps nothing: put parentheses around the part you want')
 
 def _verdict(want, got):
     if got == want: return 'right'
@@ -29,7 +29,7 @@ def _verdict(want, got):
     return 'too much' if want in got else 'too little' if got in want else 'something else'
 
 def try_regex(
-    pattern:str, # a regular expression; its first pair of brackets holds the answer
+    pattern:str, # a regular expression; its first pair of parentheses holds the answer
     cases:dict # each text with the answer wanted from it, or None where the pattern should find nothing
 )->pd.DataFrame: # one row per text: `text`, `want`, `got`, `verdict` ('right', 'too much', 'not found', ...)
     "What `re.search(pattern, text)` finds in each text, judged. Raises ValueError if `pattern` is no pattern"

@@ -110,7 +110,7 @@ def _best_precision(learn, kind, least=1.15):
     (n, _, height, width), fp32, bf16 = _probe(learn)
     return PrecisionChoice('bf16' if fp32/bf16 >= least else 'fp32',
         f'a training step on {n} photos of {width}x{height} took {fp32*1e3:.0f} ms in float32 and {bf16*1e3:.0f} ms '
-        f'in bfloat16, {fp32/bf16:.2f} times as fast, and {least} is the least that counts')
+        f'in bfloat16, {fp32/bf16:.2f} times as fast; bfloat16 is chosen from {least} on')
 
 # %% ../nbs/08_precision.ipynb #check-def
 def _refuse_unsuited(precision, kind):

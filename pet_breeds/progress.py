@@ -18,7 +18,7 @@ GAPS = 1, 3, 7 # days from a miss to the first review, and from one review to th
 
 def is_solved(
     entry:dict, # what is known of a question
-)->bool: # by a check, or by the learner's own word
+)->bool: # by a check, or because the learner said so
     "Whether a question is solved"
     return bool(entry.get('solved') or entry.get('by_you'))
 

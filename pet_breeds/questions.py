@@ -15,9 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from fastcore.foundation import L
 from .core import count_of
-from .judge import ABOUT, ANOTHER_WAY, ELSE, Failed, Unreadable, Verdict, beside, call, claims, clauses
-from .judge import differs, even_denied, first_to_work, follows, found, jumbled, known, known_near, near
-from .judge import number_of, numbers, numbers_in, numbers_said, read, readable, right, said, unclear, words
+from .judge import ABOUT, ANOTHER_WAY, ELSE, SENTENCE, Failed, Unreadable, Verdict, beside, call, claims
+from .judge import clauses, differs, even_denied, first_to_work, follows, found, jumbled, known, known_near
+from .judge import near, number_of, numbers, numbers_in, numbers_said, read, readable, right, said
+from .judge import unclear, words
 
 # %% ../nbs/internals/questions.ipynb #question
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Question:
     runs: tuple = () # types of answers that the judge runs: functions, patterns
     typed: str = '' # the text without what can be given only in a cell of a notebook
     modules: tuple = () # names of modules that the judge needs for an answer that is not in words
+
+    @property
+    def enough(self)->int:
+        "How many of its points an answer has to make: as many as its judge looks for, or all if that reads no points"
+        wanted = len(self.words['points'].keys() - {SENTENCE}) + (self.id in TWO_OF)
+        return min(wanted or len(self.points), len(self.points))
 
 # %% ../nbs/internals/questions.ipynb #words-def
 _KINDS = 'parts', 'points', 'mistakes', 'remarks' # of marks, in `words`
@@ -191,7 +198,7 @@ NUMBERS:dict = { # {id: {within: how far off a number may be; right: lists of nu
             'no exp': _share(BEAR), 'base 10': _share([10**x for x in BEAR]), 'exp only': _exps(BEAR)}.items()}),
     'q15': dict(within=.006, right=[], mistakes={
         'sign moved out': [[-.693]], 'sign ignored': [[.693]], 'base 10': [[.301], [-.301]]},
-        many=[1], otherwise='e to this power is not -2'),
+        many=[1], otherwise='this power of e is not -2'),
     'q19': dict(within=1e-8, many=[3], right=[[1e-5, 1e-4, 1e-3]], mistakes={'reversed': [[1e-3, 1e-4, 1e-5]]},
         aside='layers?|groups?|rates?|learning|lr|ones?',
         names=[r'\b(?:earl\w+|first|initial)\b', r'\b(?:later?|middle|second|next)\b', _HEAD_RATE]),
@@ -266,16 +273,16 @@ def _pattern_in(text):
 
 @question('q2', runs=(Callable, str, re.Pattern))
 def _judge_q2(answer): # a pattern, or a function of a file
-    pattern, loose, want = getattr(answer, 'pattern', answer), lambda name: None, list(FILES.values())
+    pattern, loose, want, pairs = getattr(answer, 'pattern', answer), lambda name: None, list(FILES.values()), 1
     if isinstance(pattern, str):
         pattern = _pattern_in(pattern) if pattern is answer else pattern
         if ' ' in pattern and not re.search(r'[\\[^$+*]', pattern):
-            return unclear('I expect a pattern (or, in a cell, a function).')
+            return unclear('This is no pattern: write it with characters, such as (...) around what to keep.')
         try: regex = re.compile(pattern)
         except (re.error, OverflowError, RecursionError) as e:
             return differs(f'{pattern!r:.80} is not a regular expression: {e}')
-        if not regex.groups: return differs('the pattern keeps nothing: it has no brackets')
-        got, loose = [m and m.group(1) for m in map(regex.search, FILES)], regex.search
+        if not regex.groups: return differs('the pattern keeps nothing: it has no parentheses')
+        got, loose, pairs = [m and m.group(1) for m in map(regex.search, FILES)], regex.search, regex.groups
     elif callable(answer):
         got = first_to_work(lambda: [call(answer, Path('pets/images')/name) for name in FILES],
                             lambda: [call(answer, name) for name in FILES])
@@ -283,7 +290,8 @@ def _judge_q2(answer): # a pattern, or a function of a file
     if got == want:
         if ends := next(filter(loose, ENDLESS), None):
             return differs(f'{ends} passes: the pattern does not say how a name ends')
-        return known('dot') if loose(DOTLESS) else right()
+        if loose(DOTLESS): return known('dot')
+        return right() if pairs == 1 else differs(f'{pairs} pairs of parentheses; one is asked, for the breed')
     if any(isinstance(g, str) and '/' in g.replace('\\', '/') for g in got): return known('folder in the label')
     if got[0] == 'great': return known('first underscore')
     if [got[0], got[2]] == [want[0], want[2]]: return known('lower case')
@@ -318,10 +326,10 @@ def _judge_q3(answer): # a list of paths and a table, or words
 # %% ../nbs/internals/questions.ipynb #q4
 def _identifiers(text): return set(found(text, r'[a-z_]\w*')) # all words that could be names
 
-def _count(id, answer, wanted):
-    "How many of those `wanted` an answer names, or claims the parts of"
+def _named_in(id, answer):
+    "Which of those in `TWO_OF` an answer names, or claims the parts of"
     text = words(answer)
-    return len(wanted & (_identifiers(text) | _parts_in(id, text)))
+    return sorted(TWO_OF[id] & (_identifiers(text) | _parts_in(id, text)))
 
 def _made_in(cls, package): # of the attributes of a class, those that are made in a package
     return {n for n in dir(cls) if n[0] != '_' and package in str(getattr(getattr(cls, n), '__module__', package))}
@@ -331,28 +339,29 @@ TWO_OF:dict = { # two of these are asked
     'q5': _made_in(Path, 'pathlib'),
     'q6': set(_TEXTS['q6']['words']['parts']) - {'caused'}}
 
-def _two_of(id, answer, noun, which):
+def _two_of(id, answer):
     "The verdict on the words of an answer that has to name two of those in `TWO_OF`, or to claim their parts"
-    verdict, n, text = read_words(id, answer), _count(id, answer, TWO_OF[id]), words(answer)
-    if not verdict.ok or n > 1: return verdict
+    verdict, named, text = read_words(id, answer), _named_in(id, answer), words(answer)
+    if not verdict.ok or len(named) > 1: return verdict
     slip = next((name for name, mark in _TEXTS[id]['words']['mistakes'].items() if claims(text, mark)), None)
-    return known(slip) if slip else unclear(f'I found {count_of(n, noun)} {which}; name two.')
+    if slip: return known(slip)
+    return unclear(f"I found {'none' if not named else 'one'} that I know{', '.join(['', *named])}; give two.")
 
 @question('q4')
 def _judge_q4(answer): # names or methods, a list of them, or words
-    verdict = _two_of('q4', answer, 'method', 'that L adds')
+    verdict = _two_of('q4', answer)
     names = _identifiers(words(answer)) - {'and', 'or', 'l'}
     return known('methods of list') if verdict.ok is None and names and names <= {*dir(list)} else verdict
 
 # %% ../nbs/internals/questions.ipynb #q5
 @question('q5')
 def _judge_q5(answer): # names or methods, a list of them, or words
-    return _two_of('q5', answer, 'method', 'from pathlib')
+    return _two_of('q5', answer)
 
 # %% ../nbs/internals/questions.ipynb #q6
 @question('q6')
 def _judge_q6(answer): # a fraction, or words
-    if (given := _given('q6', answer)) is None: return _two_of('q6', answer, 'way', 'that I know')
+    if (given := _given('q6', answer)) is None: return _two_of('q6', answer)
     if _in_table('q6', given): return right('Another way to make it worse: each resampling blurs.')
     return differs(NUMBERS['q6']['otherwise'])
 
@@ -414,7 +423,7 @@ def _judge_q12(answer): # four losses, or words
     if len(kinds) != len(CASES) or None in kinds: return read_words('q12', answer)
     wrong = [case for case, kind in zip(CASES, kinds) if kind != CASES[case]]
     if not wrong: return right()
-    return differs(f'case {wrong[0]} is another: may none of the classes apply there, or several?')
+    return differs(f'case {wrong[0]} differs: may none of the classes apply there, or several?')
 
 # %% ../nbs/internals/questions.ipynb #q13
 @question('q13', runs=(Callable,), modules=('torch',))
@@ -611,7 +620,7 @@ def _judge_fr2(answer): # a table of runs, a dict, or words
     mean, half = diff[best].mean(), t.ppf(.975, len(runs)-1)*diff[best].sem()
     if abs(mean) <= half: return known('inside the noise')
     if mean > 0: return differs('no way is better than the first column')
-    return right(f'{best}: difference {mean:+.4f}, with a 95% interval of ± {half:.4f}.')
+    return right(f'The difference of {best} is {mean:+.4f}, with a 95% interval of ± {half:.4f}.')
 
 def _judge_rate(error, n, se, baseline):
     "The verdict on an error rate with its n and standard error"

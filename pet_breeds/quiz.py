@@ -63,6 +63,11 @@ def _is_stub(answer):
     return len(steps) <= 2 and steps[-1].opname.startswith('RETURN') and steps[0].argval in (None, ...)
 
 # %% ../nbs/internals/quiz.ipynb #judged
+def _sentence(text):
+    "A text with a capital and an end mark; a name stays as it is written"
+    text = re.sub(r'^(?!fastai|numpy)[a-z]+(?=[ ,:;])', lambda m: m[0].capitalize(), text.strip())
+    return text if re.search(r'[.?!]$|^$', text) else f'{text}.'
+
 def judged(
     id:str, # of the question or the task
     judge:Callable, # takes an answer, and `facts` after it; returns a `Verdict`
@@ -76,8 +81,8 @@ def judged(
     if _is_stub(answer): return Result(id, None, None, 'Replace the `...` and run the cell again.', answered=False)
     try: verdict = within(seconds, judge, answer, *facts, apart=apart, modules=modules)
     except (Failed, RecursionError, MemoryError) as e:
-        verdict = (differs if apart or callable(answer) else unclear)(f'{e}.')
-    return Result(id, verdict.ok, verdict.mistake, verdict.text)
+        verdict = (differs if apart or callable(answer) else unclear)(str(e))
+    return Result(id, verdict.ok, verdict.mistake, _sentence(verdict.text))
 
 # %% ../nbs/internals/quiz.ipynb #answers-def
 @cache
@@ -158,7 +163,7 @@ class Exercise:
     def solved(self)->Note: # one line
         "Record that you compared your answer with the points and found them made; kept apart from what a check found"
         self._remember(None, by_you=True)
-        return Note(f'{self.id.upper()} is solved, by your own word.')
+        return Note(f'{self.id.upper()} is solved, as you said yourself.')
 
     def hint(self)->Note: # Markdown
         "A push in the right direction"
@@ -287,12 +292,12 @@ def show(
 def solved_line(
     kept:dict, # what `read_progress` gives
     ids:list|None=None, # of the questions that count; all if None
-)->str: # such as '2 of 25 solved, 1 of them by your own word'
-    "How many questions are solved, and how many of them by the learner's own word"
+)->str: # such as '2 of 25 solved, 1 of them as you said yourself'
+    "How many questions are solved, and how many of them the learner counted"
     ids = [*QUESTIONS] if ids is None else ids
     done = [kept[id] for id in ids if is_solved(kept.get(id, {}))]
     alone = sum(not q['solved'] for q in done)
-    return f'{len(done)} of {len(ids)} solved' + (f', {alone} of them by your own word' if alone else '')
+    return f'{len(done)} of {len(ids)} solved' + (f', {alone} of them as you said yourself' if alone else '')
 
 def take(
     lesson:str|int|None=None, # such as '05_loss' or 5, to begin with its questions; all if None

@@ -17,8 +17,8 @@ from .quiz import Exercise, exercise_of, solved_line
 # %% ../nbs/internals/terminal.ipynb #plain
 _SIGNS = {r'\infty': 'infinity', r'\pi': 'pi', r'\log': 'log', r'\times': 'x', r'\,': ' '}
 
-def _plain(text, fit=str):
-    "Markdown as plain text: without marks, its lines fitted by a function, code as it is"
+def _plain(text, fit=str, fit_code=str):
+    "Markdown as plain text: without marks, its lines and those of code fitted by functions"
     def line(s):
         kept = [*iter(re.findall('`[^`]*`', s))]
         s = re.sub('`[^`]*`', '\0', s)
@@ -28,15 +28,16 @@ def _plain(text, fit=str):
         s = re.sub(r'\$([^$]+)\$', r'\1', re.sub(r'^- (\[ \])', r'\1', s))
         return fit(re.sub('\0', lambda m: kept.pop(0).strip('`'), s))
     pieces = re.split(r'^```\w*\n?', str(text), flags=re.M) # text and code in turn
-    return ''.join(piece if i % 2 else '\n'.join(map(line, piece.split('\n'))) for i, piece in enumerate(pieces))
+    return ''.join('\n'.join(map(fit_code if i % 2 else line, piece.split('\n'))) for i, piece in enumerate(pieces))
 
 def _wrapped(text):
     "Markdown in lines that fit the terminal, those of a list indented; of 80 characters where its width is unknown"
     width = max(20, min(100, get_terminal_size().columns))
-    def fit(line):
-        indent = len(re.match(r'(?: *[a-h]\) | *\[ \] |- |  \w+ {2,})?', line)[0])
+    def filled(line, indent):
         return textwrap.fill(line, width, subsequent_indent=' '*indent, break_long_words=False, break_on_hyphens=False)
-    return _plain(text, fit)
+    def fit(line): return filled(line, len(re.match(r'(?: *[a-h]\) | *\[ \] |- |  \w+ {2,})?', line)[0]))
+    def fit_code(line): return line if len(line) <= width else filled(line, len(line)-len(line.lstrip())+8)
+    return _plain(text, fit, fit_code)
 
 # %% ../nbs/internals/terminal.ipynb #terminal
 COMMANDS = dict(hint=Exercise.hint, choices=Exercise.menu, points=Exercise.points, solved=Exercise.solved,
@@ -48,7 +49,7 @@ HELP = """Type an answer and press Enter, or a command:
   hint     a push in the right direction
   choices  several answers; after that a letter chooses, once
   points   what a full answer says, to compare with yours
-  solved   count the question as solved, by your own word
+  solved   count the question as solved, because you compared it
   answer   our answer
   proof    the code that proves it, and what the code printed
   skip     go to the next question
@@ -60,7 +61,8 @@ _COMPARE = 'Say it in another way, or type hint or choices. To compare it yourse
 def _command_text(exercise, command):
     "What a command shows in a terminal, where nothing is called and nothing can be ticked"
     text = COMMANDS[command](exercise).replace('see `.proof()`', 'type proof').replace('- [ ] ', '- ')
-    return _wrapped(f'{text}\n\nIf you said enough of this, type solved.' if command == 'points' else text)
+    more = f'\n\nIf you said at least {exercise.question.enough} of these, type solved.' if command == 'points' else ''
+    return _wrapped(f'{text}{more}')
 
 def _chosen(exercise, letter, state):
     "The reply to a letter of the menu, and whether it solves the question"
@@ -88,7 +90,7 @@ def _goes_to(line, asked):
     return id if id in QUESTIONS and asked not in (*NUMBERS, 'q9', 'fr2') else None
 
 def _converse(exercise, heading, listen=input):
-    "'next', 'back', another question's name, or None at the end of the input"
+    "'solved', 'next', 'back', another question's name, or None at the end of the input"
     say(f'\n{heading}\n{_wrapped(exercise.asked())}')
     state = set() # what was shown and done
     while True:
@@ -102,28 +104,30 @@ def _converse(exercise, heading, listen=input):
         elif command == 'help': say(_wrapped(HELP))
         elif command == 'solved' and not state & {'tried', 'solved'}:
             state.add('solved')
-            say(_wrapped('You have given no answer yet. Type solved again to count it all the same, by your own word.'))
+            say(_wrapped('You have given no answer yet. Type solved again to count it all the same.'))
         elif command in COMMANDS:
             state.add(command)
             say(_command_text(exercise, command))
-            if command == 'solved': return 'next'
+            if command == 'solved': return 'solved'
         elif line:
             text, solves = _typed(exercise, line, state)
             say(_wrapped(text))
-            if solves: return 'next'
+            if solves: return 'solved'
         else: say('Type an answer, or help.')
 
 # %% ../nbs/internals/terminal.ipynb #take-quiz
-def _parting():
-    "What is solved, what is still open, and what comes back for review"
+def _parting(done=()):
+    "What is solved, what is still open, and what comes back for review; `done` are those solved just now"
     kept = read_progress()
     lines, still = [f'\n{solved_line(kept)}'], [id for id in QUESTIONS if not is_solved(kept.get(id, {}))]
     if 0 < len(still) < 13: lines.append(f'Still open: {", ".join(still)}. Type pet_breeds_quiz to go on with them.')
+    elif len(QUESTIONS) > len(still) > 0: lines.append(f'{len(still)} are open: pet_breeds_quiz asks them.')
     missed = sorted((kept[id]['review'], id) for id in QUESTIONS if 'review' in kept.get(id, {}))
     by_day = {day: [id for other, id in missed if other == day] for day, _ in missed}
     lines += [f'Missed at first: {", ".join(ids)}, to review {"today" if is_due(kept[ids[0]]) else f"on {day}"}.'
               for day, ids in by_day.items()]
-    if missed: lines.append(f'To take what you missed now, type pet_breeds_quiz {" ".join(id for _, id in missed)}')
+    if again := [id for _, id in missed if id not in done]:
+        lines.append(f'To take what you missed now, type pet_breeds_quiz {" ".join(again)}')
     return '\n'.join(map(_wrapped, lines))
 
 def _heading(id, due):
@@ -131,17 +135,19 @@ def _heading(id, due):
     if id in due: return f'Review, {due.index(id)+1} of {len(due)}'
     return f'{[*QUESTIONS].index(id)+1} of {len(QUESTIONS)}'
 
-def _ask(todo, due):
-    "Ask questions until none is left or the learner leaves"
+def _ask(todo, due, listed, done):
+    "Ask questions until none is left or the learner leaves; `listed`: no others; those solved are added to `done`"
     order, rest, past = [*QUESTIONS], todo, []
     while rest:
         went = _converse(exercise_of(rest[0]), _heading(rest[0], due))
         if went is None: return
-        if went == 'next': past, rest = [*past, rest[0]], rest[1:]
+        if went == 'solved': done.add(rest[0])
+        if went in ('solved', 'next'): past, rest = [*past, rest[0]], rest[1:]
         elif went != 'back':
-            past, rest = [*past, rest[0]], [went, *(id for id in todo if order.index(id) > order.index(went))]
-        elif past: past, rest = past[:-1], [past[-1], *rest]
-        elif rest[0] == order[0]: say('This is the first question.')
+            after = rest if listed else order[order.index(went):]
+            past, rest = [*past, rest[0]], [went, *(id for id in after if id in todo and id != went)]
+        elif past: past, rest = past[:-1], [past[-1], *(id for id in rest if id != past[-1])]
+        elif listed or rest[0] == order[0]: say('This is the first question.')
         else: rest = [order[order.index(rest[0])-1], *rest]
 
 def take_quiz(
@@ -155,5 +161,6 @@ def take_quiz(
     due = [id for id in asked or QUESTIONS if is_due(kept.get(id, {}))]
     todo = asked or [id for id in QUESTIONS if not is_solved(kept.get(id, {})) or id in due]
     if todo: say(_wrapped(FIRST))
-    try: _ask(todo, due)
-    finally: say(_parting())
+    done:set = set()
+    try: _ask(todo, due, bool(asked), done)
+    finally: say(_parting(done))

@@ -59,7 +59,7 @@ def data_of(id):
     q, wanted = QUESTIONS[id], sorted(TWO_OF.get(id, ()))
     two = dict(names=wanted, parts=pairs({name: mark for name, mark in q.words.get('parts', {}).items() if name in wanted})) if wanted else None
     verdicts = {name: judged(id, q.judge, name) for name in NAMES.get(id, [])}
-    return dict(names={name: [v.ok, v.mistake, v.text] for name, v in verdicts.items() if v.ok is not None}, numbers=NUMBERS.get(id), list=LISTS.get(id),
+    return dict(enough=q.enough, names={name: [v.ok, v.mistake, v.text] for name, v in verdicts.items() if v.ok is not None}, numbers=NUMBERS.get(id), list=LISTS.get(id),
                 votes={name: q.words['parts'][name] for name in VOTES} if id == 'q19' else None, two=two, **{kind: pairs(q.words.get(kind, {})) for kind in ('points', 'mistakes', 'remarks')},
                 asked=sorted(questions._sentences(f'{q.text} {q.hint}')))
 

@@ -122,7 +122,18 @@ def test_a_code_cell_counts_what_it_is_told_after_an_unclear_verdict():
     ticks()[1].value = True
     solved.click()
     assert progress.read_progress()['q12'] == dict(tries=1, solved=False, by_you=True) and len(counted) == 2
-    assert 'by your own word' in text(form.verdict)
+    assert 'as you said yourself' in text(form.verdict)
+
+
+def test_as_many_points_are_ticked_as_the_judge_looks_for():
+    form = QuestionForm(quiz.q1)
+    form.answer.value = 'Whenever the sun is shining on the beach.'
+    button(form.box, 'Check').click(), button(form.box, 'Compare with the points').click()
+    solved, ticks = button(form.box, 'I made these points: count it as solved'), [w for w in all_of(form.verdict) if isinstance(w, widgets.Checkbox)]
+    for tick, allowed in zip(ticks, (False, True, True)):
+        tick.value = True
+        assert solved.disabled is not allowed
+    assert 'at least 2' in text(form.verdict) and all(1 <= q.enough <= len(q.points) for q in quiz.QUESTIONS.values())
 
 
 def test_a_new_check_clears_what_was_said_of_a_choice():

@@ -317,7 +317,7 @@ def test_try_regex_tells_apart_the_ways_to_be_wrong():
     assert verdicts(r'(\d)') == ['something else', 'right']
     assert verdicts(r'(z)') == ['not found', 'right']
     assert verdicts(r'(a)?pug') == ['not found', 'right']
-    for bad, says in (('(', 'not a regular expression: .* position 0'), ('pug', 'put round brackets')):
+    for bad, says in (('(', 'not a regular expression: .* position 0'), ('pug', 'put parentheses')):
         with pytest.raises(ValueError, match=says) as e: try_regex(bad, cases)
         assert str(e.value).startswith(repr(bad))
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pet_breeds import quiz
 from pet_breeds.judge import Failed, Unreadable, Verdict, claims, denied, gives_up, jumbled, number_of, numbers, numbers_in, numbers_said, words
 from pet_breeds.lrs import suggest
 from pet_breeds.questions import CASES, KEYS, NUMBERS, TURNED, QUESTIONS, question, read_questions, read_words
@@ -141,8 +142,7 @@ WORDS = """  words:
     ('a cat in a dark blue house', Verdict(False, 'one_batch')),
     ('A house. It is rose. A pug.', Verdict(None, None, 'I found nothing on a place.')),
     ('no dark blue; no pug in a house', Verdict(None, None, 'I found nothing on a color or on a place.')),
-    ('It is a myth that a pug lives in a rose house.', Verdict(None, None, 'It reads as if you deny what you say: say what '
-                                                                         'is so.')),
+    ('It is a myth that a pug lives in a rose house.', Verdict(None, None, 'This reads as if you deny it: say what is true.')),
     ('a the pug house by rose', Verdict(None, None, 'I recognize the words, but not this way of saying it.')),
     ('Which method draws a batch? Press Tab.', Verdict(None, None, 'These are the words of the question or its hint.')),
     ('rose, a pug by a house ' + 'and more '*500, Verdict(None, None, '4,522 characters are more than I read: put it in '
@@ -354,7 +354,10 @@ RIGHT = [
     ('q19', [1e-5, 1e-4, 1e-3]), ('q19', '1e-5, 1e-4, 1e-3'), ('q19', np.array([1e-5, 1e-4, 1e-3])),
     ('q16', lambda lrs, losses: [lrs[losses.argmin()]/10, lrs[losses.argmin()-1]]),
     ('q16', lambda lrs, losses: suggest(lrs, losses).last_descending),
-    ('q16', lambda lrs, losses: suggest(lrs, losses)[:2]), ('q21', '1/4')]
+    ('q16', lambda lrs, losses: suggest(lrs, losses)[:2]), ('q21', '1/4'),
+    ('q16', 'minimum over ten and last descending'), ('q15', 'Python raises an error'), ('q15', 'an exception'),
+    ('q9', 'No, cleaning is not necessary before the first model'), ('q2', r'(.+)_(?:\d+)\.jpg$'),
+    ('q11', 'positive, sum to 1, none more than 1'), ('q19', 'the head 1e-3, early 1e-5')]
 
 
 @pytest.mark.parametrize('q, answer', RIGHT, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
@@ -506,7 +509,7 @@ WRONG = [
     ('q22', 'better results', None, ''), ('q22', 3, None, ''),
     ('q23', 'turns all weights into fp16', 'converts', 'seeds 000, 003'),
     ('q23', torch.float16, 'converts', 'seed 000'), ('q23', 'the parameters are half', 'converts', 'seed 002'),
-    ('q23', 'it uses lower precision', 'half only', 'seed 002'),
+    ('q23', 'it uses lower precision', None, ''),
     ('q23', 'mixed precision, which is faster on a CPU as well', 'faster anywhere', 'chapter5.md 5.11'),
     ('q23', 'mixed precision; what is too large becomes NaN', 'overflow is nan', 'seed 003'),
     ('q23', torch.bfloat16, None, ''), ('q23', 'it saves', None, ''),
@@ -533,7 +536,17 @@ WRONG = [
     ('q13', [.2835, .2312, .4854], 'softmax twice', 'a learner'),
     ('q13', .22, None, ''), ('q13', [.76, .02, .22], None, ''), ('q20', '1e-4, 1e-5, 1e-6', 'reversed', 'a learner'),
     ('q21', 'the rate is too low then so nothing is learned anymore', 'too small', 'a learner'),
-    ('q22', [1, 2, 3, 4], None, '')]
+    ('q22', [1, 2, 3, 4], None, ''),
+    ('q8', 'dls.summary()', 'dls.summary', 'a stranger'), ('q2', r'(.+)_(\d+)\.jpg$', None, ''),
+    *[('q9', answer, 'never clean', 'a stranger') for answer in (
+        'no, cleaning is never needed', 'False because cleaning is a waste of time', 'never clean')],
+    *[('q11', answer, 'inexact sum', 'a stranger') for answer in (
+        'positive and sum to less than one', 'each is below 1, and they sum to no more than one')],
+    ('q19', 'the head 1e-5, early 1e-3', 'reversed', 'a stranger'), ('q9', 'yes but only after first model', None, ''),
+    *[('q15', answer, None, '') for answer in (
+        '2.3% error', 'mistakes are errors', 'error rate 0.05 on 148 photos', 'it raises the rate')],
+    ('q16', 'minimum divided by ten and valley', None, ''), ('fr2', 'error 0.06, 3 photos, standard error 0.5', None, ''),
+    ('q23', 'It makes calculations in half precision (16 bits) to be faster and less memory.', None, '')]
 
 
 @pytest.mark.parametrize('q, answer, mistake, source', WRONG,
@@ -895,7 +908,7 @@ PARAPHRASES = {
         ('Uses half-precision floats where possible for speed and memory', True),
         ('Enables mixed precision training by adding a callback', True),
         ('It changes the weights to 16 bit', 'converts'),
-        ('uses less precise numbers to speed up', 'half only'),
+        ('uses less precise numbers to speed up', None),
         ('Mixed precision: speeds up training on any hardware', 'faster anywhere'),
         ('It does not change the parameters; forward runs under autocast in float16', True),
         ('The model is converted to half', 'converts'),
@@ -903,7 +916,7 @@ PARAPHRASES = {
         ('converts the learner to half precision', 'converts'),
         ('makes all tensors half precision', 'converts'),
         ('speeds training on cpu by using mixed precision', 'faster anywhere'),
-        ('uses fp16 in place of fp32', 'half only'),
+        ('uses fp16 in place of fp32', None),
         ('halves memory by storing weights in fp16', 'converts')],
     'fr1': [
         ('cyclical learning rate for training neural networks', True),
@@ -945,11 +958,11 @@ SAID = [
     ('q13', .22, 'one number, 0.22; three are asked'),
     ('q13', 'many', 'I found no numbers in it'),
     ('q13', [.76, .02, .22], 'they sum to 1, as they should; the single values differ, or their order'),
-    ('q22', 3, 'the numbers of blocks are others'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], '1 method'),
-    ('q5', 'os', '0 methods'), ('q6', 'blur', 'I found nothing on what happens'), ('q6', 'It makes blurred pictures.', '1 way'),
+    ('q22', 3, 'the numbers of blocks are others'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], 'I found one that I know, map; give two.'),
+    ('q5', 'os', 'I found none that I know; give two.'), ('q6', 'blur', 'I found nothing on what happens'), ('q6', 'It makes blurred pictures.', 'one that I know, blur;'),
     ('q1', [.17], '1 number; two are asked'), ('q1', [.17, .17], 'the first is right'), ('q1', [.3, .3], 'they differ'),
-    ('q1', [.3, 0], 'turn a square of ones'), ('q6', .5, 'draw a square'), ('q12', ['sigmoid']*4, 'case a is another'),
-    ('q12', ['softmax']*4, 'case b is another'), ('q17', ['batchnorm'], 'not these'),
+    ('q1', [.3, 0], 'turn a square of ones'), ('q6', .5, 'draw a square'), ('q12', ['sigmoid']*4, 'case a differs'),
+    ('q12', ['softmax']*4, 'case b differs'), ('q17', ['batchnorm'], 'not these'),
     ('q19', [1e-4, 1e-5, 1e-3], 'in the order of the layers'), ('q3', [['a.jpg', 'b.jpg'], 3], 'expected two things'),
     ('q16', lambda lrs, losses: lrs[losses.argmin()-1], 'The fall is slight by then')]
 
@@ -959,6 +972,19 @@ def test_said(q, answer, part):
     try: text = judge(q, answer).text
     except Failed as e: text = str(e)
     assert part in text
+
+
+def test_what_is_said_has_a_capital_and_one_end_mark():
+    "All that a verdict may add, and the texts of the file"
+    rows = [*RIGHT, *((q, answer) for q, answer, *_ in WRONG), *((q, answer) for q, answer, _ in SAID), ('q17', ['batchnorm']), ('q21', .9)]
+    told = {quiz.judged(q, QUESTIONS[q].judge, answer).text for q, answer in rows}
+    odd = [text for text in told if text and not re.fullmatch(r'(?!(?!fastai|numpy)[a-z]+[ ,:;]).*[^.?!][.?!]', text, re.S)]
+    assert odd == [] and len(told) > 60
+    texts = [text for q in QS for text in (q.text, q.hint, *q.mistakes.values(), *(why for *_, why in q.choices))]
+    assert [text for text in texts if not re.search(r'[^.?!][.?!]$', text)] == []
+
+
+def test_every_choice_of_two_ways_names_two(): assert all('; ' in text for text, *_ in QUESTIONS['q6'].choices)
 
 
 def test_no_text_gives_another_answer_away():
@@ -1012,7 +1038,7 @@ def test_no_value_breaks_a_judge(q):
 
 @pytest.mark.parametrize('q', ['q10', 'q11', 'q13', 'q14', 'q16', 'q21'])
 def test_a_function_that_raises_is_reported(q):
-    with pytest.raises(Failed, match='raises raises RuntimeError: mine'): judge(q, raises)
+    with pytest.raises(Failed, match='`raises` raises RuntimeError: mine'): judge(q, raises)
 
 
 @pytest.mark.parametrize('q', ['q10', 'q11', 'q13', 'q14', 'q16'])
@@ -1043,7 +1069,7 @@ def test_what_was_not_found_is_named_without_giving_it_away(q):
 
 
 SAID_BY_LEARNER = { # mistakes whose explanation may say as much as an answer: the learner has said it already
-    ('q4', 'unique sorts'), ('q5', 'parent'), ('q8', 'Learner.summary'), ('q12', 'one right class'), ('q14', 'two classes'), ('fr1', 'two papers')}
+    ('q4', 'unique sorts'), ('q5', 'parent'), ('q8', 'Learner.summary'), ('q8', 'dls.summary'), ('q12', 'one right class'), ('q14', 'two classes'), ('fr1', 'two papers')}
 
 
 def test_no_explanation_of_a_mistake_gives_the_answer_away():
@@ -1301,7 +1327,7 @@ SEEDS = [
     (4, 'q22', 'the larger has more layers', None, 'stage 3'),
     (0, 'q23', 'It converts the tensors of the model to fp16.', 'converts', ''),
     (1, 'q23', 'mixed-precision training: less precise numbers where possible', None, ''),
-    (2, 'q23', 'For less time, half-precision floating point.', 'half only', ''),
+    (2, 'q23', 'For less time, half-precision floating point.', None, ''),
     (3, 'q23', 'It converts FP32 to FP16, which halves the size of tensors.', 'converts', ''),
     (4, 'q23', 'It enables mixed-precision training.', None, ''),
     (0, 'fr1', 'Two papers: No more pesky learning rate guessing games (2015), Cyclical learning rates for training '

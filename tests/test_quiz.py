@@ -137,13 +137,13 @@ def test_a_slip_beside_a_right_answer():
 
 
 def test_solved_by_yourself_is_kept_apart():
-    assert quiz.q12.solved() == 'Q12 is solved, by your own word.'
+    assert quiz.q12.solved() == 'Q12 is solved, as you said yourself.'
     assert quiz.read_progress() == {'q12': dict(tries=0, solved=False, by_you=True)}
     quiz.q12.check('Whenever the sun is shining on the beach.')
     quiz.q7.check('show_batch')
     assert quiz.read_progress()['q12'] == dict(tries=1, solved=False, by_you=True)
     shown = quiz.show()
-    assert shown.startswith('2 of 25 solved, 1 of them by your own word\n')
+    assert shown.startswith('2 of 25 solved, 1 of them as you said yourself\n')
     assert '| Q12 | ✓ by yourself |' in shown and '| Q7 | ✓ |' in shown
     assert quiz.q12.check(['softmax', 'sigmoid', 'sigmoid', 'softmax'])
     assert quiz.read_progress()['q12'] == dict(tries=2, solved=True, by_you=True) and quiz.show().startswith('2 of 25 solved\n')
@@ -189,10 +189,10 @@ def test_a_function_that_fails_changes_its_input_or_never_ends():
     def leaves(x): sys.exit(3)
     def dies(x): os._exit(3)
     results = [quiz.q13.check(f, seconds=2) for f in (raises, changes, endless, leaves, dies)]
-    for result, needle in zip(results, ("raises KeyError: 'no such breed'", 'changes changes what it is given',
-                                        'still running after 2 seconds', 'exit: SystemExit(3)', 'it ended the process')):
+    for result, needle in zip(results, ("raises KeyError: 'no such breed'", '`changes` changes what it is given',
+                                        'still running after 2 seconds', 'exit: SystemExit(3)', 'ended the process')):
         assert needle in result.text and result.ok is False, results
-    assert results[2].text.endswith('end?.'), results
+    assert results[2].text.endswith('end?'), results
     assert quiz.q13.check(lambda x: x.softmax(0))
 
 

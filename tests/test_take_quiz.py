@@ -78,7 +78,7 @@ def test_labelled_answers_get_the_verdict_of_python_or_none(visit):
     rows += [(id, text[1:-1]) for id, table in NUMBERS.items() for x in sum(table.get('mistakes', {}).values(), table['right'])
              for text in ([f'[{x[0]}]'] if len(x) == 1 else [repr(x), repr(x)])]
     rows += [(id, text) for id in ('q1', 'q6', 'q15', 'q21', 'q22') for text in ('0.9', '17', '33 %', '1/4', '10^-3', '-2', '3,4', '1e400', 'inf', '.', 'nan')] + [('q6', '17%'), ('q21', '25%'), ('q12', 'softmax sigmoid sigmoid softmax')]
-    rows += [('q2', pattern) for pattern in (r'(.+)_', r"r'(.+)_\d+\.jpg$'", r'^([^_]+)_', '(', '.+', r'([a-z_]+)_\d+\.jpg$', r'`(.+)_\d+.jpg$`', r'(?i)(.+)_\d+\.jpg$', 'the name')]
+    rows += [('q2', pattern) for pattern in (r'(.+)_', r"r'(.+)_\d+\.jpg$'", r'^([^_]+)_', '(', '.+', r'([a-z_]+)_\d+\.jpg$', r'`(.+)_\d+.jpg$`', r'(?i)(.+)_\d+\.jpg$', r'(.+)_(\d+)\.jpg$', 'the name')]
     rows += [(id, 'lambda x: x') for id in ('q2', 'q10', 'q20')]
     rows += [(id, text.strip('`')) for id, q in QUESTIONS.items() for text in ('; '.join(q.points), *(choice for choice, *_ in q.choices), *q.mistakes.values())]
     there = [verdict(*row) for row in rows]
@@ -145,11 +145,21 @@ def test_points_are_ticked_where_the_page_cannot_tell(visit):
     shown(page).locator('input[type=checkbox]').first.check()
     solved.click()
     assert kept(page)['q12'] == dict(tries=1, solved=False, by_you=True) and '1 of 25 solved' in page.inner_text('#quiz-bar')
-    page = visit('#q7', again=True)
+    page = visit('#q11', viewport=dict(width=420, height=800))
+    answer(page, 'Whenever the sun is shining on the beach.')
+    shown(page).get_by_text('Compare with the points').click()
+    solved, ticks = shown(page).get_by_text('count it as solved'), shown(page).locator('input[type=checkbox]').all()
+    ticks[0].check()
+    assert solved.is_disabled(), 'the judge looks for two points'
+    ticks[1].check()
+    assert solved.is_enabled() and 'at least 2' in shown(page).locator('.quiz-verdict').inner_text()
+    labels, boxes = ([e.bounding_box() for e in shown(page).locator(f'.quiz-points {tag}').all()] for tag in ('label', 'input'))
+    assert all(b['y'] - a['y'] - a['height'] >= 6 for a, b in zip(labels, labels[1:])) and all(0 <= box['y'] - label['y'] < 12 for label, box in zip(labels, boxes))
+    page = visit('#q7')
     assert 'show_batch' not in answer(page, 'display'), 'a name gives no points away'
     shown(page).get_by_text('Compare with the points').click()
     assert 'show_batch' in shown(page).locator('.quiz-verdict').inner_text()
-    assert 'one_batch returns the tensors' in answer(page, 'one_batch') and [*kept(page)] == ['q12', 'q7']
+    assert 'one_batch returns the tensors' in answer(page, 'one_batch') and [*kept(page)] == ['q7']
 
 
 def test_by_lesson_not_solved_and_back_and_on(visit):
@@ -165,6 +175,9 @@ def test_by_lesson_not_solved_and_back_and_on(visit):
     page.get_by_role('button', name='Next').click()
     assert page.locator('.quiz-question:visible textarea').input_value() == 'left as it'
     assert answer(page, 'nan').startswith('✓ Q15 is right.')
+    page.keyboard.press('ArrowLeft')
+    assert shown(page).get_attribute('id') == 'q14', 'the field has lost the focus'
+    page.keyboard.press('ArrowRight')
     which.select_option('Not solved')
     how.select_option('all at once')
     assert [q.get_attribute('id') for q in shown(page).all()] == ['q10', 'q11', 'q12', 'q13', 'q14']
@@ -227,6 +240,8 @@ def test_it_fits_and_can_be_read(visit, width, scheme):
     shown(page).get_by_text('Show choices').click()
     answer(page, r'(.+)_\d+\.jpg$')
     assert page.evaluate('document.documentElement.scrollWidth') <= width
+    shown_on_scroll = "const e = document.getElementById('pst-back-to-top'); e.style.display = 'block'; getComputedStyle(e).display"
+    assert page.evaluate(shown_on_scroll) == 'none', 'it would cover Next'
     colors = page.evaluate('''[...document.querySelectorAll('.quiz-question:not([hidden]) :is(textarea, button)')].map(e => {
         const of = name => getComputedStyle(e)[name].match(/[\\d.]+/g).slice(0, 3).map(x => (x/255 + .055)/1.055).map(x => Math.max(x, 0)**2.4)
         const light = ([r, g, b]) => .2126*r + .7152*g + .0722*b, [a, b] = [light(of('color')), light(of('backgroundColor'))]

@@ -21,9 +21,9 @@ function foundIn(text, pattern) { // without what the text denies
 
 const claimed = (text, pattern, excuse) => foundIn(text, pattern).length > 0 && !(excuse && claimed(text, excuse))
 
-function countNamed(text, two) { // how many of the names a text has, or claims the parts of
+function namedIn(text, two) { // which of the names a text has, or claims the parts of
   const said = [...foundIn(text, '[a-z_]\\w*'), ...two.parts.filter(([, ...mark]) => claimed(text, ...mark)).map(([name]) => name)]
-  return two.names.filter(name => said.includes(name)).length
+  return two.names.filter(name => said.includes(name))
 }
 
 function isJumbled(answer) {
@@ -62,7 +62,7 @@ function judgeNumbers(table, given) {
   const mistake = Object.entries(table.mistakes || {}).find(([, rows]) => rows.some(near))
   if (mistake) return {ok: false, mistake: mistake[0]}
   if (table.many && !table.many.includes(given.length)) return {ok: null, text: `I found ${given.length} number${given.length > 1 ? 's' : ''}; ${table.many[0]} are asked.`}
-  return table.otherwise ? {ok: false, text: `${table.otherwise}.`} : {ok: null}
+  return table.otherwise ? {ok: false, text: table.otherwise} : {ok: null}
 }
 
 function listed({names, aside, letters}, answer) { // the names that an answer lists, as the page knows lists; null if it says anything else
@@ -83,7 +83,7 @@ function readWords(q, answer) {
   const text = quizWords(answer), unclear = text => ({ok: null, text})
   if (!q.points.length && !q.two) return unclear('') // it has no patterns
   if (text.length > QUIZ.longest) return unclear(`These are more than ${QUIZ.longest} characters.`)
-  if (new RegExp(QUIZ.patterns.denial).test(text)) return unclear('It reads as if you deny what you say: say what is so.')
+  if (new RegExp(QUIZ.patterns.denial).test(text)) return unclear('This reads as if you deny it: say what is true.')
   if (q.votes && isAgainst(text, q.votes)) return {ok: false, mistake: 'reversed'}
   const sentences = text.split(new RegExp(QUIZ.patterns.sentence)).map(s => s.trim()).filter(Boolean)
   if (text.length > 20 && sentences.every(s => q.asked.includes(s))) return unclear('These are the words of the question or its hint.')
@@ -93,8 +93,8 @@ function readWords(q, answer) {
   if (missing.join() === QUIZ.says.sentence) return unclear(QUIZ.says.only_words)
   if (missing.length) return unclear(`I found nothing on ${missing.filter(subject => subject !== QUIZ.says.sentence).join(' or on ')}.`)
   if (isJumbled(answer)) return unclear(QUIZ.says.another_way)
-  const count = q.two ? countNamed(text, q.two) : 2
-  if (count < 2) return mistake ? {ok: false, mistake: mistake[0]} : unclear(count ? 'I found one that I know; name two.' : 'I know none of these; name two.')
+  const named = q.two && namedIn(text, q.two)
+  if (named?.length < 2) return mistake ? {ok: false, mistake: mistake[0]} : unclear(`I found ${named.length ? `one that I know, ${named[0]}` : 'none that I know'}; give two.`)
   return {ok: true, text: q.remarks.filter(([, ...mark]) => claimed(text, ...mark)).map(([remark]) => remark).join(' '), mistake: mistake && mistake[0]}
 }
 
@@ -105,18 +105,24 @@ function patternIn(answer) { // without a word before it, its quotes and a call 
 
 function judgePattern(answer) { // of question 2, on the names of its files
   const pattern = patternIn(answer), {files, endless, dotless} = QUIZ.regex, unclear = {ok: null, text: 'This page cannot run it.'}
-  if ((pattern.includes(' ') && !/[\\[^$+*]/.test(pattern)) || !/[([]/.test(pattern) || /[+*}]\)+[+*{]/.test(pattern)) return unclear // no pattern, or one that may take forever
+  if (pattern.includes(' ') && !/[\\[^$+*]/.test(pattern)) return {ok: null, text: 'This is no pattern: write it with characters, such as (...) around what to keep.'}
+  if (!pattern.includes('(')) return {ok: null, text: 'I found no parentheses: one pair is asked, for the breed.'}
+  if (/[+*}]\)+[+*{]/.test(pattern)) return unclear // it may take forever
   let regex
   try { regex = new RegExp(pattern) } catch { return unclear }
   const got = Object.keys(files).map(name => name.match(regex)?.[1]), want = Object.values(files)
   const same = (...places) => places.every(i => got[i] === want[i])
   const ends = same(0, 1, 2) && endless.find(name => regex.test(name))
   if (ends) return {ok: false, text: `${ends} passes: the pattern does not say how a name ends.`}
-  if (same(0, 1, 2)) return regex.test(dotless) ? {ok: false, mistake: 'dot'} : {ok: true}
+  if (same(0, 1, 2) && regex.test(dotless)) return {ok: false, mistake: 'dot'}
+  const pairs = new RegExp(`${pattern}|`).exec('').length - 1
+  if (same(0, 1, 2)) return pairs === 1 ? {ok: true} : {ok: false, text: `${pairs} pairs of parentheses; one is asked, for the breed.`}
   if (got[0] === 'great') return {ok: false, mistake: 'first underscore'}
   if (same(0, 2)) return {ok: false, mistake: 'lower case'}
   return {ok: false, text: `${Object.keys(files)[0]} gives ${got[0] === undefined ? 'nothing' : got[0]}.`}
 }
+
+const asSentence = text => text.trim().replace(/^(?!fastai|numpy)[a-z](?=[a-z]*[ ,:;])/, first => first.toUpperCase()).replace(/[^.?!]$/, '$&.') // a name stays as it is written
 
 function judgeAnswer(id, answer) { // {ok: true, false or null, mistake: its name, text}
   if (/^\s*(lambda\b|def )/.test(answer)) return {ok: null, text: `A function is judged by Python: quiz.${id}.check(...) in a notebook.`}
@@ -213,6 +219,7 @@ class QuizQuestion {
   attempted(ok) { // from now on our answer may be seen
     rememberAnswer(this.id, ok)
     this.verdict.scrollIntoView({block: 'nearest'})
+    if (ok) leaveField()
     this.offerAnswer()
   }
 
@@ -233,6 +240,7 @@ class QuizQuestion {
     const answer = this.field.value.trim()
     if (!answer) return this.verdict.replaceChildren(make('p', {}, 'Type an answer first.'))
     const found = judgeAnswer(this.id, answer)
+    found.text = asSentence(found.text || '')
     if (found.gaveUp) {
       this.verdict.replaceChildren(make('p', {}, 'Take a hint or the choices, or see our answer.'))
       return this.offerAnswer()
@@ -251,10 +259,12 @@ class QuizQuestion {
     }
     const enough = makeButton('I made these points: count it as solved', () => {
       rememberAnswer(this.id, null, true)
-      this.verdict.replaceChildren(make('p', {className: 'quiz-right'}, `✓ ${this.id.toUpperCase()} is solved, by your own word.`))
+      this.verdict.replaceChildren(make('p', {className: 'quiz-right'}, `✓ ${this.id.toUpperCase()} is solved, as you said yourself.`))
+      leaveField()
     }, {disabled: true})
-    points.onchange = () => { enough.disabled = !points.querySelector('input:checked') }
-    this.verdict.append(make('p', {}, 'These are the points of a full answer. Tick what you said:'), points, enough)
+    const least = QUIZ.questions[this.id].enough
+    points.onchange = () => { enough.disabled = points.querySelectorAll('input:checked').length < least }
+    this.verdict.append(make('p', {}, `These are the points of a full answer. Tick what you said, at least ${least}:`), points, enough)
   }
 
   choices(event) {
@@ -316,7 +326,7 @@ function showProgress() {
   const ids = QUESTIONS.map(q => q.id), due = ids.filter(isDue).length, solved = ids.filter(isSolved).length
   const alone = ids.filter(id => isSolved(id) && !entryOf(id).solved).length, missed = ids.filter(id => entryOf(id).review)
   BAR.meter.value = solved
-  BAR.count.textContent = `${solved} of ${ids.length} solved${alone ? `, ${alone} of them by your own word` : ''}${due ? `, ${due} to review today` : ''}`
+  BAR.count.textContent = `${solved} of ${ids.length} solved${alone ? `, ${alone} of them as you said yourself` : ''}${due ? `, ${due} to review today` : ''}`
   if (solved === ids.length) BAR.count.textContent += missed.length ? `. All done; ${missed.map(id => id.toUpperCase()).join(', ')} missed at first will come back.` : '. All done.'
   for (const [i, number] of [...BAR.numbers.children].entries()) {
     const state = isSolved(ids[i]) ? 'solved' : entryOf(ids[i]).tries ? 'tried' : 'not tried'
@@ -352,6 +362,10 @@ function turnTo(place) {
   BAR.back.disabled = at === 0
   BAR.next.disabled = at >= asked.length - 1
   showProgress()
+}
+
+function leaveField() { // the arrow keys then turn to another question
+  if (!BAR.turn.hidden) (BAR.next.disabled ? BAR.back : BAR.next).focus({preventScroll: true})
 }
 
 function followLink() { // #q7 asks question 7
