@@ -6,7 +6,7 @@
 __all__ = ['repeat', 'compare']
 
 # %% ../nbs/10_improve.ipynb #imports
-import pandas as pd
+import numpy as np, pandas as pd
 from fastprogress.fastprogress import progress_bar
 from scipy import stats
 
@@ -16,10 +16,11 @@ def repeat(
     seeds:int|list=5, # how many, from 0; or a list of seeds
     progress:bool=True, # show a bar
 )->pd.DataFrame: # one row a seed, one column a way; for `compare`
-    "Results of one or more ways to train, with each seed in turn. Raises ValueError for fewer than two seeds"
+    "Results of one or more ways to train, with each seed in turn. Raises ValueError unless two or more seeds differ"
     ways = train if isinstance(train, dict) else {'result': train}
     seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
-    if len(seeds) < 2: raise ValueError(f'seeds={seeds}: expected two or more, or there is no spread to see')
+    if len(set(seeds)) < max(2, len(seeds)):
+        raise ValueError(f'seeds={seeds}: expected two or more, each once, or there is no spread to see')
     bar = progress_bar(seeds, leave=False) if progress else seeds
     results = [{name: float(way(seed)) for name, way in ways.items()} for seed in bar]
     return pd.DataFrame(results, index=pd.Index(seeds, name='seed'))
@@ -37,11 +38,13 @@ def compare(
     runs:pd.DataFrame, # one row a seed, one column a way, from `repeat`
     baseline:str|None=None, # the way to compare with: the first column unless named
 )->pd.DataFrame: # a row a way: mean, and its difference with a 95% interval
-    "Each way less a baseline, seed by seed. Raises ValueError if one is missing"
+    "Each way less a baseline, seed by seed. Raises ValueError for a seed twice, or without a finite number"
     ways = list(runs)
     baseline = ways[0] if baseline is None else baseline
     if baseline not in ways: raise ValueError(f'{baseline=}: not one of {ways}')
-    if runs.isna().any(axis=None): raise ValueError('a seed gave no number')
+    if len(runs) < 2 or not runs.index.is_unique:
+        raise ValueError(f'seeds {list(runs.index)}: expected two rows or more, and each seed once')
+    if not np.isfinite(runs.to_numpy(float)).all(): raise ValueError('a seed gave no finite number: expected one each')
     table = dict(n=len(runs), mean=runs.mean(), std=runs.std(), se=runs.sem())
     diff = runs.sub(runs[baseline], axis=0).drop(columns=baseline)
     return pd.DataFrame(table).join(_paired(diff) if len(ways) > 1 else [])
