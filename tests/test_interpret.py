@@ -11,6 +11,7 @@ from PIL import Image
 from pandas.testing import assert_frame_equal
 from scipy.stats import binomtest
 
+from pet_breeds import figures
 from pet_breeds.figures import COLORS
 from pet_breeds.interpret import (confusion, error_interval, error_se, honest_error, most_confused, per_class, plot_confusion,
                                   plot_photos, plot_training, top_losses)
@@ -511,3 +512,17 @@ def test_top_losses_refuse_what_does_not_fit():
         with pytest.raises(ValueError, match='2 rows of activations, 2 classes, . files?: expected as many of each'): top_losses(acts, targ, files, ['a', 'b'])
     for odd in (torch.eye(2), targ.float(), targ.bool()):
         with pytest.raises(ValueError, match='expected integers'): top_losses(acts, odd, ['x', 'y'], ['a', 'b'])
+
+
+# controls
+
+@pytest.mark.parametrize('start', [None, 0, 2])
+def test_the_values_of_a_control_may_be_arrays(monkeypatch, start):
+    "Beside numbers; it starts at the default if this is one of them, else in the middle"
+    shown, arrays = [], [np.arange(3), torch.arange(4), np.arange(5)]
+    monkeypatch.setattr(figures, 'show_live', lambda kind, still, alt, **values: shown.append((still, values['controls'], values['alts'])))
+    def draw(c=None if start is None else arrays[start], k=2.): return Image.new('RGB', (len(c), int(k)))
+    figures.explore(draw, c=arrays, k=[1, 2, 3])
+    [(still, controls, alts)] = shown
+    place = 1 if start is None else start
+    assert [c['at'] for c in controls] == [place, 1] and still.size == (len(arrays[place]), 2) and len(alts) == 9

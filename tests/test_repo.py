@@ -62,7 +62,7 @@ MAY_IMPORT = {
     'report': 'advice core figures fixes interpret lrs maps measure outcome photos webpage',
     'pets': 'checkpoint core data distributed features fixes interpret inventory loss measure model outcome plan precision report saving sources training warp weights',
     'predict': 'batches core features interpret inventory loss maps photos saving tables',
-    'export': 'core maps predict',
+    'export': 'core maps predict warp',
     'app': 'core export figures maps photos predict report warp',
     'cards': 'core handout',
     'guide': 'core handout photo_tasks questions quiz training_tasks',
