@@ -11,6 +11,13 @@ from fastprogress.fastprogress import progress_bar
 from scipy import stats
 
 # %% ../nbs/10_improve.ipynb #repeat-def
+def _refuse_odd_runs(runs):
+    "Raises ValueError unless there are two seeds or more, each once and with finite numbers"
+    if len(runs) < 2 or not runs.index.is_unique:
+        raise ValueError(f'seeds {list(runs.index)}: expected two rows or more, and each seed once')
+    if not np.isfinite(runs.to_numpy(float)).all():
+        raise ValueError('a seed gave no finite number: expected one for each way')
+
 def repeat(
     train, # a function from a seed to a number, such as an error rate; or several: {name: function}
     seeds:int|list=5, # how many, from 0; or a list of seeds
@@ -38,13 +45,11 @@ def compare(
     runs:pd.DataFrame, # one row a seed, one column a way, from `repeat`
     baseline:str|None=None, # the way to compare with: the first column unless named
 )->pd.DataFrame: # a row a way: mean, and its difference with a 95% interval
-    "Each way less a baseline, seed by seed. Raises ValueError for a seed twice, or without a finite number"
+    "Each way less a baseline, seed by seed. Raises ValueError if one is missing"
     ways = list(runs)
     baseline = ways[0] if baseline is None else baseline
     if baseline not in ways: raise ValueError(f'{baseline=}: not one of {ways}')
-    if len(runs) < 2 or not runs.index.is_unique:
-        raise ValueError(f'seeds {list(runs.index)}: expected two rows or more, and each seed once')
-    if not np.isfinite(runs.to_numpy(float)).all(): raise ValueError('a seed gave no finite number: expected one each')
+    _refuse_odd_runs(runs)
     table = dict(n=len(runs), mean=runs.mean(), std=runs.std(), se=runs.sem())
     diff = runs.sub(runs[baseline], axis=0).drop(columns=baseline)
     return pd.DataFrame(table).join(_paired(diff) if len(ways) > 1 else [])

@@ -17,7 +17,7 @@ from .inventory import LABEL_RULES, photo_table
 from .labels import folder_label, name_label
 from .photos import find_photos, photo_top
 from .splits import StratifiedSplitter
-from .tables import filled_column, place_of_column, refuse_two_rows
+from .tables import whole_rows
 from .warp import AUGS, SIZE, STOCK_AUGS, Prep
 import pandas as pd
 from fastai.data.block import CategoryBlock
@@ -84,16 +84,10 @@ def _warn_of(table):
         said = f'{problem} ({count_of(n, "photo")})' if n > 1 else problem
         if problem != 'few photos': warnings.warn(f'{said}: {one_line(detail)}')
 
-def _checked_rows(table):
-    "A table as it was given. Raises ValueError unless each photo has one label"
-    for name in ('file', 'label'): filled_column(table, place_of_column(table, name, (), name), name)
-    refuse_two_rows(table[['file', 'label']].drop_duplicates())
-    return table
-
 def _source(photos, labels):
     "The source for a block; the block: that of the label rule, or `table_block` where a table is needed; all labels"
     if isinstance(photos, pd.DataFrame):
-        if isinstance(labels, str) and labels == 'name': return _checked_rows(photos), table_block, {*photos.label}
+        if isinstance(labels, str) and labels == 'name': return whole_rows(photos), table_block, {*photos.label}
         raise ValueError('labels: this table has labels already')
     table = photo_table(photos, labels)
     _warn_of(table)

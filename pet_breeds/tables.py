@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'split_names', 'part_names', 'tidy_label', 'one_spelling',
            'shown_value', 'cell_text', 'from_cell', 'plain_cells', 'csv_text', 'read_table', 'place_of_column',
-           'text_cells', 'filled_column', 'own_split', 'refuse_two_rows', 'table_labels']
+           'text_cells', 'filled_column', 'own_split', 'whole_rows', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
 import os, unicodedata
@@ -192,20 +192,26 @@ def _inside(file, root):
     return path
 
 # %% ../nbs/internals/tables.ipynb #checked-def
-def refuse_two_rows(
-    pets:pd.DataFrame, # file, label, and what else there is; no two rows are equal
-):
-    "Raises ValueError for a photo in two rows, which says in what they differ"
+def _refuse_two_rows(pets):
+    "Raises ValueError for a photo in two rows that differ, and says in what"
     twice = pets[pets.file.duplicated(keep=False)]
     if not len(twice): return
     rows = twice[twice.file == twice.file.iloc[0]].astype(str)
-    column = next(name for name in rows.columns if rows[name].nunique() > 1)
+    column = next(name for name in rows.columns if rows[name].nunique() > 1 or name == rows.columns[-1])
     name, values = os.path.basename(rows.file.iloc[0]), one_line(', '.join(rows[column]))
     raise ValueError(f'{shown_value(name)} has more than one {column}: {values}; keep one row a photo')
 
+def whole_rows(
+    pets:pd.DataFrame, # with columns `file` and `label`, as from `table_labels` or made by hand
+)->pd.DataFrame: # as it is
+    "A table in which each photo has one label. Raises ValueError for any other"
+    for name in ('file', 'label'): filled_column(pets, place_of_column(pets, name, (), name), name)
+    _refuse_two_rows(pets[['file', 'label']].drop_duplicates())
+    return pets
+
 def _checked(pets, root):
-    "The rows with whole paths. Raises as `refuse_two_rows`, and FileNotFoundError if a file is missing"
-    refuse_two_rows(pets)
+    "The rows with whole paths. Raises as `_refuse_two_rows`, and FileNotFoundError if a file is missing"
+    _refuse_two_rows(pets)
     missing = [f for f in pets.file if not os.path.isfile(os.path.join(root, f))]
     if missing:
         raise FileNotFoundError(f'{len(missing)} of {len(pets)} photos in the table are missing under '

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     'fixes': 'core photos sources tables webpage',
     'inventory': 'core fixes labels photos tables',
     'splits': 'copies core photos',
-    'data': 'batches core inventory labels photos splits warp',
+    'data': 'batches core inventory labels photos splits tables warp',
     'weights': 'core',
     'model': 'core warp weights',
     'saving': 'batches core model tables warp weights',
