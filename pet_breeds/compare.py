@@ -6,20 +6,28 @@
 __all__ = ['repeat', 'compare']
 
 # %% ../nbs/10_improve.ipynb #imports
-import pandas as pd
+import numpy as np, pandas as pd
 from fastprogress.fastprogress import progress_bar
 from scipy import stats
 
 # %% ../nbs/10_improve.ipynb #repeat-def
+def _refuse_odd_runs(runs):
+    "Raises ValueError unless there are two seeds or more, each once and with finite numbers"
+    if len(runs) < 2 or not runs.index.is_unique:
+        raise ValueError(f'seeds {list(runs.index)}: expected two rows or more, and each seed once')
+    if not np.isfinite(runs.to_numpy(float)).all():
+        raise ValueError('a seed gave no finite number: expected one for each way')
+
 def repeat(
     train, # a function from a seed to a number, such as an error rate; or several: {name: function}
     seeds:int|list=5, # how many, from 0; or a list of seeds
     progress:bool=True, # show a bar
 )->pd.DataFrame: # one row a seed, one column a way; for `compare`
-    "Results of one or more ways to train, with each seed in turn. Raises ValueError for fewer than two seeds"
+    "Results of one or more ways to train, with each seed in turn. Raises ValueError unless two or more seeds differ"
     ways = train if isinstance(train, dict) else {'result': train}
     seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
-    if len(seeds) < 2: raise ValueError(f'seeds={seeds}: expected two or more, or there is no spread to see')
+    if len(set(seeds)) < max(2, len(seeds)):
+        raise ValueError(f'seeds={seeds}: expected two or more, each once, or there is no spread to see')
     bar = progress_bar(seeds, leave=False) if progress else seeds
     results = [{name: float(way(seed)) for name, way in ways.items()} for seed in bar]
     return pd.DataFrame(results, index=pd.Index(seeds, name='seed'))
@@ -41,7 +49,7 @@ def compare(
     ways = list(runs)
     baseline = ways[0] if baseline is None else baseline
     if baseline not in ways: raise ValueError(f'{baseline=}: not one of {ways}')
-    if runs.isna().any(axis=None): raise ValueError('a seed gave no number')
+    _refuse_odd_runs(runs)
     table = dict(n=len(runs), mean=runs.mean(), std=runs.std(), se=runs.sem())
     diff = runs.sub(runs[baseline], axis=0).drop(columns=baseline)
     return pd.DataFrame(table).join(_paired(diff) if len(ways) > 1 else [])

@@ -7,6 +7,7 @@ __all__ = ['pets_block', 'folder_block', 'table_block', 'pets_dls']
 
 # %% ../nbs/03_data.ipynb #imports
 import os, warnings
+from collections import Counter
 from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
@@ -16,6 +17,7 @@ from .inventory import LABEL_RULES, photo_table
 from .labels import folder_label, name_label
 from .photos import find_photos, photo_top
 from .splits import StratifiedSplitter
+from .tables import whole_rows
 from .warp import AUGS, SIZE, STOCK_AUGS, Prep
 import pandas as pd
 from fastai.data.block import CategoryBlock
@@ -46,6 +48,8 @@ def pets_block(
     said = Prep(presize, item, size, min_scale, aug, fit)
     if prep and said != Prep(): raise ValueError('prep: it already holds the size and other options: leave those out')
     prep = prep or said
+    if vocab is not None and (isinstance(vocab, str) or len({*vocab}) < len(vocab)):
+        raise ValueError(f'vocab {one_line(vocab, 60)}: expected a list of breeds, each once')
     if item_tfms and prep.presize == 'composed':
         raise ValueError("item_tfms: presize='composed' has no single photos: give batch_tfms, or use presize='stock'")
     return PhotoBlock((photo_block(prep, cache), CategoryBlock(vocab=vocab, sort=vocab is None)), get_items=get_items,
@@ -76,20 +80,22 @@ def _warn_of(table):
     "Warnings that name what was left out of a table, and what is odd about its labels"
     if left := table.attrs['skipped']:
         warnings.warn(f"{count_of(len(left), 'photo')} without a label left out: {one_line(left[0].name)}, ...")
-    for _, problem, detail, _ in table.attrs['findings']:
-        if problem != 'few photos': warnings.warn(f'{problem}: {one_line(detail)}')
+    for (problem, detail), n in Counter((problem, detail) for _, problem, detail, _ in table.attrs['findings']).items():
+        said = f'{problem} ({count_of(n, "photo")})' if n > 1 else problem
+        if problem != 'few photos': warnings.warn(f'{said}: {one_line(detail)}')
 
 def _source(photos, labels):
-    "The source for a block, and the block: that of the label rule, or `table_block` where a table is needed"
+    "The source for a block; the block: that of the label rule, or `table_block` where a table is needed; all labels"
     if isinstance(photos, pd.DataFrame):
-        if isinstance(labels, str) and labels == 'name': return photos, table_block
+        if isinstance(labels, str) and labels == 'name': return whole_rows(photos), table_block, {*photos.label}
         raise ValueError('labels: this table has labels already')
     table = photo_table(photos, labels)
     _warn_of(table)
     respelled = any(problem == 'other spelling' for _, problem, *_ in table.attrs['findings'])
-    if not isinstance(labels, str) or labels not in LABEL_RULES: return table, table_block
-    if respelled or table.attrs['skipped'] or 'test' in table.attrs: return table, table_block
-    return user_path(photos), folder_block if labels == 'folder' else pets_block
+    by_rule = isinstance(labels, str) and labels in LABEL_RULES
+    if not by_rule or respelled or table.attrs['skipped'] or 'test' in table.attrs:
+        return table, table_block, {*table.label}
+    return user_path(photos), folder_block if labels == 'folder' else pets_block, {*table.label}
 
 @delegates(pets_block, but=['get_items', 'get_x', 'get_y'])
 def pets_dls(
@@ -104,5 +110,9 @@ def pets_dls(
     "Batches of photos and labels in one call. Raises errors as `pets_block` and `photo_table` do"
     refuse_unknown('pets_dls', kwargs, [*signature(pets_dls).parameters, *AUGS, *STOCK_AUGS])
     for name, value in dict(bs=bs, val_bs=bs if val_bs is None else val_bs).items(): check_number(name, value, 1)
-    source, block = _source(photos, labels)
-    return block(**kwargs).dataloaders(source, bs=bs, val_bs=val_bs, device=device, num_workers=num_workers)
+    source, block, breeds = _source(photos, labels)
+    block, vocab = block(**kwargs), kwargs.get('vocab')
+    if vocab is not None and (lacking := sorted(breeds - {*vocab}, key=str)):
+        raise ValueError(f'vocab: {one_line(lacking[0], 60)} is a label and not among its breeds: add it, or leave '
+                         'vocab out')
+    return block.dataloaders(source, bs=bs, val_bs=val_bs, device=device, num_workers=num_workers)

@@ -58,7 +58,8 @@ def _preparation(prep, mean, std):
     "An ONNX model from `photo` (height, width, 3) uint8 to `x` (1, 3, size, size): the preparation of validation"
     from onnx.numpy_helper import from_array
     from onnxscript import FLOAT, UINT8, opset18 as op, script
-    size, item, fit, most = prep.size, prep.item, prep.fit, 2**14//prep.size
+    from pet_breeds.warp import most_samples
+    size, item, fit, most = prep.size, prep.item, prep.fit, most_samples(prep.size)
     crop, pad = fit == 'crop', fit == 'pad'
     halved, places = _halving(item), _lookup(size, item, crop)
     one_side = from_array(np.array([size]), 'one_side')

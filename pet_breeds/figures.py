@@ -140,6 +140,13 @@ def _spot(picture, x, y):
     across, up = picture.transFigure.inverted().transform(picture.axes[0].transData.transform((x, y)))
     return round(float(across), 4), round(1-float(up), 4)
 
+def _start_of(values, wanted):
+    "Where a value is among others; in the middle if it is not. Arrays equal only themselves"
+    def same(value):
+        try: return bool(value == wanted)
+        except (ValueError, RuntimeError): return value is wanted # NumPy and PyTorch compare element by element
+    return next((i for i, value in enumerate(values) if same(value)), len(values)//2)
+
 def explore(
     draw:Callable, # a function that returns a matplotlib Figure, made without pyplot, or a Pillow image
     spot:Callable|None=None, # for the value of the only control, a point (x, y) of the first plot that a click takes
@@ -151,9 +158,8 @@ def explore(
     if not 0 < len(settings) <= 64:
         raise ValueError(f'{len(settings)} pictures for {", ".join(values)}: expected 1 to 64; give fewer values')
     pictures = [draw(**setting) for setting in settings]
-    default = {name: signature(draw).parameters[name].default for name in values}
-    at = {name: vs.index(default[name]) if default[name] in vs else len(vs)//2 for name, vs in values.items()}
-    start = settings.index({name: vs[at[name]] for name, vs in values.items()})
+    at = {name: _start_of(vs, signature(draw).parameters[name].default) for name, vs in values.items()}
+    start = [*product(*(range(len(vs)) for vs in values.values()))].index((*at.values(),))
     film, alts = _film(pictures), [_said(draw, *both) for both in zip(pictures, settings)]
     spots = [_spot(p, *spot(*setting.values())) for p, setting in zip(pictures, settings)] if spot else []
     words = {name: [f'{v:.3g}' if isinstance(v, float) else str(v) for v in vs] for name, vs in values.items()}

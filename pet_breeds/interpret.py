@@ -22,12 +22,19 @@ from .photos import read_photo
 def top_losses(
     acts:torch.Tensor, # activations (logits), (n, classes)
     targ:torch.Tensor, # true class of each photo, (n,)
-    files:list, # the n photos
+    files:list, # the n photos, or a table of them
     vocab:list, # the classes' names, in order
     k:int=9, # how many to return
 )->pd.DataFrame: # columns file, actual, predicted, prob_actual, prob_predicted, loss; largest loss first
     "The `k` photos with the largest cross-entropy"
-    losses, probs, files = cross_entropy(acts, targ, reduction='none'), softmax(acts, dim=1), list(files)
+    files, targ = list(files.file if isinstance(files, pd.DataFrame) else files), torch.as_tensor(targ)
+    if not len(acts) == len(targ) == len(files):
+        raise ValueError(f'{len(acts)} rows of activations, {len(targ)} classes, {len(files)} files: expected as many '
+                         'of each')
+    if targ.is_floating_point() or targ.dtype == torch.bool:
+        raise ValueError(f'classes of type {targ.dtype}: expected integers')
+    targ = targ.long() # integers of 8 bits would be taken for a mask
+    losses, probs = cross_entropy(acts, targ, reduction='none'), softmax(acts, dim=1)
     idxs = losses.argsort(descending=True, stable=True)[:k].tolist()
     pred = probs.argmax(1)
     return pd.DataFrame([dict(file=files[i], actual=vocab[targ[i]], predicted=vocab[pred[i]],

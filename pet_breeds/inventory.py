@@ -52,11 +52,10 @@ def _own_parts(places, split=True):
     return [parts[t] for t in tops], [place.relative_to(t) for place, t in zip(places, tops)]
 
 def _not_among(photos, taken, problem, where):
-    "The photos that are not taken, as one row like those of `_spellings`; none if links lead to all of them"
+    "The photos that are not taken, as rows like those of `_spellings`; none to which links lead"
     left = sorted({*photos} - {*taken})
     if left: taken = {os.path.realpath(f) for f in taken}
-    left = [f for f in left if os.path.realpath(f) not in taken]
-    return [(left[0], problem, f"{count_of(len(left), 'photo')} {where}", False)] if left else []
+    return [(f, problem, where, False) for f in left if os.path.realpath(f) not in taken]
 
 def _by_rule(path, labels, split):
     "Files and labels by a rule, and what was written where the label is"
@@ -78,7 +77,7 @@ def _by_rule(path, labels, split):
     table = table[labeled].reset_index(drop=True)
     if parts and split: table = own_split(table, [part for part, there in zip(parts, labeled) if there])
     beside = photos_in(path, images=False) if top != path and any(len(p.parts) > 1 for p in below) else []
-    found = _not_among(beside, files, 'beside images', 'beside the folder images: not looked at')
+    found = _not_among(beside, files, 'beside images', 'not in the folder images: not looked at')
     table.attrs.update(skipped=list(left), skipped_parts=left, findings=found)
     return table
 
@@ -133,7 +132,7 @@ def _by_table(path, table, split):
         table = table.loc[:, [str(c).strip().lower() not in split_names for c in table.columns]]
     pets = table_labels(table, [path, path/'images'], written=True)
     named = [*pets.file, *pets.attrs.get('test', {}).get('file', [])]
-    pets.attrs['findings'] = _not_among(photos_in(path), named, 'not in the table', 'not in the table: left out')
+    pets.attrs['findings'] = _not_among(photos_in(path), named, 'not in the table', 'left out')
     return pets
 
 def labeled_photos(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from .core import check_choice, check_number, count_of, hidden_beside, one_line, say, user_path, writing
 from .inventory import labeled_photos
-from .photos import any_photo, find_photos, inspect_photos, left_out
+from .photos import MIN_SIDE, any_photo, find_photos, inspect_photos, left_out
 import numpy as np, pandas as pd
 from PIL.Image import Image
 from tqdm import tqdm
@@ -71,7 +71,7 @@ def _listed(photos):
         if not isinstance(p, (str, os.PathLike)):
             given.append((f'photo {i}', p))
             continue
-        path = user_path(p, 'photo')
+        path = Path(p) if os.path.lexists(p) else user_path(p, 'photo') # a name may begin with ~
         if not path.exists(): raise FileNotFoundError(f'{one_line(p)}: no such photo or folder')
         files = find_photos(path, images=False) if path.is_dir() else [path]
         given += [(str(f), f) for f in files]
@@ -86,7 +86,11 @@ def _labels_of(photos, labels):
         if not isinstance(p, (str, os.PathLike)) or not user_path(p).is_dir():
             raise ValueError(f'--labels {one_line(labels, 60)}: expected folders of photos, got {one_line(p, 60)}')
         table = labeled_photos(p, labels, split=False)
-        found.update(zip(table.file, table.label))
+        for f, label in zip(table.file, table.label):
+            if found.setdefault(f, label) != label:
+                two = f'{one_line(found[f], 60)} and {one_line(label, 60)}'
+                raise ValueError(f'--labels {one_line(labels, 60)}: {one_line(f)} is in two of the folders given, and '
+                                 f'they give it two labels, {two}: give one folder')
     return found
 
 # %% ../nbs/internals/predict.ipynb #parts
@@ -100,9 +104,10 @@ def _readable(part, item):
     for name, p in part:
         try:
             if isinstance(p, Path) and p in skipped: continue
-            good.append(p if isinstance(p, Path) else any_photo(p, item))
+            good.append(p if isinstance(p, Path) else any_photo(p, item, MIN_SIDE))
             names.append(name)
-        except ValueError as e: bad.loc[len(bad)] = [name, 'damaged', one_line(e), False]
+        except ValueError as e:
+            bad.loc[len(bad)] = [name, 'too small' if 'is too small' in str(e) else 'damaged', one_line(e), False]
     return names, good, bad
 
 def _answer_rows(names, probs, vocab, top, unsure):
@@ -119,6 +124,11 @@ def _in_parts(predictor, given, other, labels, top, unsure):
     "Answers and unreadable photos, a few batches at a time. Raises ValueError if no photo can be read"
     if unsure and UNSURE in predictor.vocab: raise ValueError(f'--unsure: the model has a breed named {UNSURE!r}')
     usual, step, bad, any_good = {v.casefold(): v for v in predictor.vocab}, 4*predictor.about['bs'], [], False
+    if labels is not None and len(usual) < len(predictor.vocab):
+        one = min(set(predictor.vocab) - set(usual.values()))
+        raise ValueError(f'--labels: the model has the breeds {one_line(one, 60)} and '
+                         f'{one_line(usual[one.casefold()], 60)}, and labels tell no upper case from lower case: '
+                         'rename one breed and train again, or leave --labels out')
     for i in range(0, len(given), step):
         names, good, unread = _readable(given[i:i+step], predictor.prep.item)
         bad.append(unread)
@@ -164,7 +174,7 @@ def label_lines(
     "How many answers are right, with a 95% interval; what was taken for what; and which photos do not count"
     from pet_breeds.interpret import error_interval
     known = {pair: n for pair, n in counts.items() if pair[0] in vocab}
-    answered = {pair: n for pair, n in known.items() if pair[1] != UNSURE}
+    answered = {pair: n for pair, n in known.items() if pair[1] in vocab} # a breed may be named 'unsure'
     n, right = sum(answered.values()), sum(k for (label, breed), k in answered.items() if label == breed)
     low, high = error_interval(1-right/n, n) if n else (0, 1)
     said = [f'right: {right} of {count_of(n, "photo")}, {100*right/n:.1f}% (95% interval {100*(1-high):.1f} to '
@@ -221,7 +231,10 @@ def _from_input(photos):
     if '-' not in photos: return photos
     data = getattr(sys.stdin, 'buffer', sys.stdin).read()
     text = data if isinstance(data, str) else os.fsdecode(data)
-    lines = [line for line in text.split('\0' if '\0' in text else '\n') if line]
+    lines = text.split('\0' if '\0' in text else '\n')
+    if '\0' not in text: # lines that Windows wrote end in a return
+        lines = [line if os.path.lexists(line) else line.removesuffix('\r') for line in lines]
+    lines = list(filter(None, lines))
     return [p for photo in photos for p in (lines if photo == '-' else [photo])]
 
 def _count_once(preds, counts, seen):

@@ -98,8 +98,9 @@ def _given_split(files, labels, column, groups):
     "The split that a column gives. Raises ValueError for an odd value, or a side or a breed without photos"
     valid = np.array([_is_valid(v) for v in column], bool)
     if valid.all() or not valid.any():
-        raise ValueError(f"is_valid: all {len(valid)} photos are for {'validation' if valid.all() else 'training'}: "
-                         'expected both, or leave the column out')
+        side = 'validation' if valid.all() else 'training'
+        raise ValueError(f'all {len(valid)} photos that can be used are for {side}: expected some for both, from '
+                         'folders such as train and valid or from a column such as is_valid; or leave those out')
     labels, numbers = np.array(labels, object), _joined(files, groups)
     if unseen := {*labels[valid]} - {*labels[~valid]}:
         raise ValueError(f'is_valid: no photo of {one_line(min(unseen))!r} is for training: expected one at least')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'split_names', 'part_names', 'tidy_label', 'one_spelling',
            'shown_value', 'cell_text', 'from_cell', 'plain_cells', 'csv_text', 'read_table', 'place_of_column',
-           'text_cells', 'filled_column', 'own_split', 'table_labels']
+           'text_cells', 'filled_column', 'own_split', 'whole_rows', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
 import os, unicodedata
@@ -81,9 +81,10 @@ def read_table(
                                 'expected a CSV file with a column for the photo and one for its label')
     try:
         if b'\0' in file.read_bytes(): raise ValueError('it holds zero bytes') # there pandas 2 cuts a cell
-        with open(file, encoding='utf-8') as f: head = f.readline()
+        with open(file, encoding='utf-8-sig') as f: head = f.readline()
+        named = head[4:5].strip('\r\n') if head[:4].casefold() == 'sep=' else '' # as Excel takes it
         df = pd.read_csv(file, dtype=str, keep_default_na=False, skip_blank_lines=False, header=None,
-                         sep=max(',;\t|', key=head.count))
+                         skipinitialspace=True, skiprows=len(named), sep=named or max(',;\t|', key=head.count))
     except ValueError as e:
         raise ValueError(f'cannot read {shown_value(str(table))} as a table ({one_line(e)}): save it as CSV, UTF-8, '
                          'with a header row and the same columns in each row') from None
@@ -191,14 +192,26 @@ def _inside(file, root):
     return path
 
 # %% ../nbs/internals/tables.ipynb #checked-def
-def _checked(pets, root):
-    "The rows with whole paths. Raises ValueError for a file with two labels, FileNotFoundError if a file is missing"
+def _refuse_two_rows(pets):
+    "Raises ValueError for a photo in two rows that differ, and says in what"
     twice = pets[pets.file.duplicated(keep=False)]
-    if len(twice):
-        first = twice.file.iloc[0]
-        labels = one_line(', '.join(twice.label[twice.file == first]))
-        name = shown_value(os.path.basename(first))
-        raise ValueError(f'{name} has more than one label: {labels}; keep one row a photo')
+    if not len(twice): return
+    rows = twice[twice.file == twice.file.iloc[0]].astype(str)
+    column = next(name for name in rows.columns if rows[name].nunique() > 1 or name == rows.columns[-1])
+    name, values = os.path.basename(rows.file.iloc[0]), one_line(', '.join(rows[column]))
+    raise ValueError(f'{shown_value(name)} has more than one {column}: {values}; keep one row a photo')
+
+def whole_rows(
+    pets:pd.DataFrame, # with columns `file` and `label`, as from `table_labels` or made by hand
+)->pd.DataFrame: # as it is
+    "A table in which each photo has one label. Raises ValueError for any other"
+    for name in ('file', 'label'): filled_column(pets, place_of_column(pets, name, (), name), name)
+    _refuse_two_rows(pets[['file', 'label']].drop_duplicates())
+    return pets
+
+def _checked(pets, root):
+    "The rows with whole paths. Raises as `_refuse_two_rows`, and FileNotFoundError if a file is missing"
+    _refuse_two_rows(pets)
     missing = [f for f in pets.file if not os.path.isfile(os.path.join(root, f))]
     if missing:
         raise FileNotFoundError(f'{len(missing)} of {len(pets)} photos in the table are missing under '
@@ -219,6 +232,7 @@ def table_labels(
     files = filled_column(df, place_of_column(df, file_col, file_names, 'photo'), 'photo')
     labels = filled_column(df, place_of_column(df, label_col, label_names, 'label'), 'label')
     if not len(files): raise ValueError('the table has no rows: expected one for each photo')
+    if 'digest' in df: files, labels = files.map(from_cell), labels.map(from_cell) # a table of a report
     root = roots[0]
     whole = {root: [_with_suffix(_inside(f, root), root) for f in files] for root in roots}
     if len(roots) > 1: # the one that has most of the photos
@@ -227,8 +241,8 @@ def table_labels(
     pets = pd.DataFrame(dict(file=whole[root], label=labels.map(tidy)))
     group, parts = _cells_of(df, ['group'], 'group')[0], _parts(df)
     if group is not None: pets['group'] = [g or f for g, f in zip(group, whole[root])] # without one, a photo is alone
-    if parts is not None: pets['part'] = parts
+    if parts is not None: pets['split'] = parts
     once = ~pets.duplicated()
     if written: pets['written'] = labels
     pets = _checked(pets[once].reset_index(drop=True), root)
-    return own_split(pets.drop(columns='part'), pets.part) if 'part' in pets else pets
+    return own_split(pets.drop(columns='split'), pets.split) if 'split' in pets else pets

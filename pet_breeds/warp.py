@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ITEM', 'SIZE', 'NEUTRAL', 'FITS', 'STOCK_AUGS', 'AUGS', 'check_sizes', 'no_augs', 'draw_augs', 'Prep',
-           'warp_matrices', 'crop_box', 'to_pixels', 'seen_box', 'fineness', 'warp', 'warp_torch', 'lighting']
+           'warp_matrices', 'crop_box', 'to_pixels', 'seen_box', 'most_samples', 'fineness', 'warp', 'warp_torch',
+           'lighting']
 
 # %% ../nbs/internals/warp.ipynb #imports
 import math
@@ -183,6 +184,12 @@ def seen_box(
     return left, top, right, bottom
 
 # %% ../nbs/internals/warp.ipynb #fineness-def
+def most_samples(
+    size:int, # side of the output, in pixels
+)->int: # 18 for 224 pixels
+    "The most samples each way for an output pixel, so that neither a narrow strip nor wild options take long"
+    return max(5, 2**12//size)
+
 def fineness(
     matrix:np.ndarray, # (3, 3) from `to_pixels`
     size:int=SIZE, # side of the output, in pixels
@@ -190,7 +197,7 @@ def fineness(
     "How many samples each way an output pixel needs: as many as the middle one covers pixels, less a tenth"
     depth = abs(matrix[2] @ [(size-1)/2, (size-1)/2, 1])
     wanted = math.ceil((abs(np.linalg.det(matrix))/max(depth, 1e-6)**3)**.5 - .1)
-    return max(1, min(wanted, 2**14//size)) # the limit is for wild options: it keeps the samples within a gigabyte
+    return max(1, min(wanted, most_samples(size)))
 
 def _finer(matrix, k): return matrix @ [[1/k, 0, .5/k-.5], [0, 1/k, .5/k-.5], [0, 0, 1]]
 
@@ -201,7 +208,11 @@ def warp(
     size:int=SIZE, # side of the output, in pixels
 )->np.ndarray: # (size, size, 3), uint8
     "One resampling with OpenCV: bilinear samples, `fineness` each way, averaged; mirrored beyond the photo's edges"
-    k = fineness(matrix, size)
+    k, (height, width) = fineness(matrix, size), photo.shape[:2]
+    if max(height, width) > 16*(narrow := min(height, width)): # OpenCV mirrors step by step: a wider strip needs fewer
+        y, x = (8*(narrow-1)*(side == narrow) for side in (height, width))
+        photo = cv2.copyMakeBorder(photo, y, y, x, x, cv2.BORDER_REFLECT_101)
+        matrix = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ matrix
     fine = cv2.warpPerspective(cv2.cvtColor(photo, cv2.COLOR_RGB2RGBA), _finer(matrix, k), (k*size, k*size),
                                flags=cv2.INTER_LINEAR|cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101)
     return cv2.cvtColor(cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA), cv2.COLOR_RGBA2RGB)

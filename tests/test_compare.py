@@ -38,4 +38,19 @@ def test_compare_and_repeat_refuse():
 
 def test_a_run_without_a_number_is_refused():
     runs = pd.DataFrame(dict(a=[.2, .21, .19], b=[.2, float('nan'), .3]), index=pd.Index([0, 1, 2], name='seed'))
-    with pytest.raises(ValueError, match='a seed gave no number'): compare(runs)
+    with pytest.raises(ValueError, match='a seed gave no finite number'): compare(runs)
+
+
+@pytest.mark.parametrize('seeds', [[0, 1, 0], [3, 3], np.array([1, 1.]), iter([2, 2])])
+def test_a_seed_counts_once(seeds):
+    "Twelve rows of two seeds would look as clear as twelve seeds"
+    with pytest.raises(ValueError, match='each once'): repeat(lambda seed: pytest.fail('it was trained'), seeds=seeds, progress=False)
+    runs = pd.DataFrame(dict(a=[.2, .3]*6, b=[.1, .3]*6), index=pd.Index([0, 1]*6, name='seed'))
+    with pytest.raises(ValueError, match='seeds .*each seed once'): compare(runs)
+
+
+@pytest.mark.parametrize('number', [float('inf'), -float('inf'), float('nan')])
+def test_numbers_that_are_not_finite_and_a_single_row(number):
+    runs = pd.DataFrame(dict(a=[.2, .21], b=[.3, number]))
+    with pytest.raises(ValueError, match='no finite number'): compare(runs)
+    with pytest.raises(ValueError, match='two rows or more'): compare(runs[:1])

@@ -277,7 +277,7 @@ def test_a_given_split_is_taken_as_it_is(form, group, valid_pct, way, photos):
 
 
 @pytest.mark.parametrize('column, says', [
-    ([0]*13, 'all 13 photos are for training'), ([1]*13, 'all 13 photos are for validation'),
+    ([0]*13, 'all 13 photos that can be used are for training'), ([1]*13, 'all 13 photos that can be used are for validation'),
     ([0]*6+[1]*6+[0], "no photo of 'b' is for training"), ([0, 1]*6+['perhaps'], "is_valid 'perhaps': expected 1 or True"),
     ([0, 1]*6+[None], 'is_valid nan: expected'), ([0, 1]*6+['\x1b[1m'], r"is_valid '\\x1b\[1m'"),
     ([0, 1]*6+[2], 'is_valid 2: expected'), ([0, 1]*6+[''], "is_valid '': expected")])

@@ -423,3 +423,29 @@ def test_real_photos(shared):
     assert check_photos(t, progress=False).usable.all()
     valid = split(list(t.file))[1]
     assert len(valid) == 52 and set(t.label[valid]) == set(t.label)
+
+
+@pytest.mark.parametrize('change, says', [
+    (dict(label={3: None}), "1 of 23 rows have no label in column 'label', the first is row 3"),
+    (dict(label={3: float('nan'), 4: ' '}), "2 of 23 rows have no label in column 'label', the first is row 3"),
+    (dict(file={3: ''}), "1 of 23 rows have no file in column 'file', the first is row 3"),
+    (dict(file={1: 'a_0.png'}, label={1: 'b'}), "'a_0.png' has more than one label: a, b; keep one row a photo"),
+    (None, "no column for the label: found .'file', 'breed', 'group'., expected 'label'")])
+def test_a_table_of_your_own_is_checked_before_any_photo_is_read(many, change, says):
+    table = photo_table(many)
+    table['file'] = table.file.map(str).astype(object)
+    for column, cells in (change or {}).items():
+        for row, cell in cells.items(): table.loc[row, column] = str(many/cell) if cell == 'a_0.png' else cell
+    if change is None: table = table.rename(columns=dict(label='breed'))
+    with pytest.raises(ValueError, match=says): pets_dls(table.assign(group=range(23)), bs=4, size=32)
+
+
+@pytest.mark.parametrize('source', ['folder', 'table', 'labels'])
+def test_a_vocab_that_does_not_fit_is_refused_at_once(many, source):
+    args = dict(folder=[many], table=[photo_table(many)], labels=[many])[source]
+    labels = dict(labels=name_label) if source == 'labels' else {}
+    def dls(vocab): return pets_dls(*args, bs=4, size=32, vocab=vocab, **labels)
+    with pytest.raises(ValueError, match='vocab: c is a label and not among its breeds: add it, or leave vocab out'): dls([*'abde'])
+    for odd in ('abcde', [*'abcdea']):
+        with pytest.raises(ValueError, match='expected a list of breeds, each once'): dls(odd)
+    assert list(dls([*'fedcba']).vocab) == [*'fedcba'] and dls([*'fedcba']).train.one_batch()[1].min() > 0

@@ -2,6 +2,7 @@
 import contextlib
 import io
 import shutil
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -111,11 +112,17 @@ def test_photos_that_are_not_looked_at_are_counted(tmp_path, source):
     table = pd.DataFrame([(f'images/{b}/{i}.png', b) for b in ('pug', 'beagle') for i in range(4)], columns=['file', 'label'])
     if source == 'table': table = table[1:].assign(split=['train']*6 + ['test'])
     labels = table if 'table' in source else 'folder'
-    with pytest.warns(UserWarning) if source in ('folder', 'table') else contextlib.nullcontext(): pets_dls(tmp_path, labels=labels, bs=2, size=32)
+    with warnings.catch_warnings(record=True) as seen: pets_dls(tmp_path, labels=labels, bs=2, size=32)
     found = usable_photos(tmp_path, labels)[2]
     found = found[found.problem.isin(['beside images', 'not in the table'])]
-    said = {'folder': '7 photos beside the folder images: not looked at', 'table': '1 photo not in the table: left out'}
-    assert found.detail.tolist() == [detail for kind, detail in said.items() if kind == source] and not found.usable.any()
+    files, detail = dict(folder=(sorted([*tmp_path.glob('*/?.png')]), 'not in the folder images: not looked at'),
+                         table=([tmp_path/'images'/'pug'/'0.png'], 'left out')).get(source, ([], ''))
+    assert found.file.tolist() == files and set(found.detail) == {detail}-{''} and not found.usable.any()
+    said = {'folder': ['beside images (7 photos): not in the folder images: not looked at'], 'table': ['not in the table: left out']}
+    assert [str(w.message) for w in seen] == said.get(source, []), 'one warning, however many photos'
+    usable = usable_photos(tmp_path, labels)
+    [line] = [line for line in data_lines(usable[0], usable[2]) if line.startswith('skipped')] if files else ['']
+    assert line == (f'skipped: {found.problem.iloc[0]} {len(files)}' if files else ''), 'one line, however many photos'
 
 
 def test_folders_that_are_no_breeds_are_named(tmp_path):
@@ -408,3 +415,17 @@ def test_a_group_of_nobody_is_a_group_of_its_own():
     for nobody in (None, float('nan'), pd.NA, ''):
         found = honest_error(targ, pred, ['a', 'b'], [2, 2], ['x', nobody, nobody, 'x'])
         assert (found['n_different'], found['error_rate']) == (3, pytest.approx(1/3))
+
+
+@pytest.mark.parametrize('side', ['train', 'valid'])
+@pytest.mark.parametrize('labels', ['folder', 'table'])
+def test_a_side_that_is_lost_is_said_as_it_is(tmp_path, side, labels):
+    "Its photos are damaged, and there may be no column"
+    photos(tmp_path, *numbered('train/pug/{}.png', 3), *numbered('train/beagle/{}.png', 3), *numbered('valid/pug/{}.png', 3), *numbered('valid/beagle/{}.png', 3))
+    files = sorted(tmp_path.glob('*/*/*'))
+    if labels == 'table': labels = pd.DataFrame(dict(file=[str(f.relative_to(tmp_path)) for f in files], label=[f.parent.name for f in files], split=[f.parts[-3] for f in files]))
+    for f in tmp_path.glob(f'{side}/*/*'): f.write_bytes(b'x')
+    learned, _, found = usable_photos(tmp_path, labels)
+    assert len(found[~found.usable]) == 6
+    other = dict(train='validation', valid='training')[side]
+    with pytest.raises(ValueError, match=f'all 6 photos that can be used are for {other}: expected some for both, from folders .* or leave those out'): pets_dls(learned, bs=2, size=32)

@@ -11,6 +11,7 @@ from PIL import Image
 from pandas.testing import assert_frame_equal
 from scipy.stats import binomtest
 
+from pet_breeds import figures
 from pet_breeds.figures import COLORS
 from pet_breeds.interpret import (confusion, error_interval, error_se, honest_error, most_confused, per_class, plot_confusion,
                                   plot_photos, plot_training, top_losses)
@@ -159,7 +160,7 @@ def test_equal_losses_stay_in_order():
 
 @pytest.mark.parametrize('targ', [[0, 3], [0, -1], [0], [0, 1, 2]])
 def test_targets_that_do_not_fit_are_refused(targ):
-    with pytest.raises((ValueError, IndexError)): top_losses(torch.zeros(2, 3), torch.tensor(targ), FILES, VOCAB)
+    with pytest.raises((ValueError, IndexError)): top_losses(torch.zeros(2, 3), torch.tensor(targ), FILES[:2], VOCAB)
 
 
 # A picture of the counts
@@ -494,3 +495,34 @@ def test_files_of_a_table_are_taken_by_their_place():
     acts, targ = torch.tensor([[9., 0.], [0., 9.]]), torch.tensor([0, 0])
     files = pd.Series(['good.jpg', 'bad.jpg'], index=[1, 0])
     assert top_losses(acts, targ, files, ['a', 'b'], k=1).file.tolist() == ['bad.jpg']
+
+
+@pytest.mark.parametrize('kind', [torch.uint8, torch.int8, torch.int32])
+def test_top_losses_of_a_table_with_classes_of_any_integers(kind):
+    "As `dls.valid.items` of a table is"
+    acts = torch.tensor([[9., 0.], [0., 9.], [8., 0.]])
+    table = pd.DataFrame(dict(label=['a', 'a', 'b'], file=['good.jpg', 'bad.jpg', 'worse.jpg']), index=[7, 8, 9])
+    found = top_losses(acts, torch.tensor([0, 0, 1], dtype=kind), table, ['a', 'b'], k=2)
+    assert found.file.tolist() == ['bad.jpg', 'worse.jpg'] and found.actual.tolist() == ['a', 'b']
+
+
+def test_top_losses_refuse_what_does_not_fit():
+    acts, targ = torch.zeros(2, 2), torch.tensor([0, 1])
+    for files in (['x'], ['x', 'y', 'z'], pd.DataFrame(dict(file=['x'], label=['a']))):
+        with pytest.raises(ValueError, match='2 rows of activations, 2 classes, . files?: expected as many of each'): top_losses(acts, targ, files, ['a', 'b'])
+    for odd in (torch.eye(2), targ.float(), targ.bool()):
+        with pytest.raises(ValueError, match='expected integers'): top_losses(acts, odd, ['x', 'y'], ['a', 'b'])
+
+
+# controls
+
+@pytest.mark.parametrize('start', [None, 0, 2])
+def test_the_values_of_a_control_may_be_arrays(monkeypatch, start):
+    "Beside numbers; it starts at the default if this is one of them, else in the middle"
+    shown, arrays = [], [np.arange(3), torch.arange(4), np.arange(5)]
+    monkeypatch.setattr(figures, 'show_live', lambda kind, still, alt, **values: shown.append((still, values['controls'], values['alts'])))
+    def draw(c=None if start is None else arrays[start], k=2.): return Image.new('RGB', (len(c), int(k)))
+    figures.explore(draw, c=arrays, k=[1, 2, 3])
+    [(still, controls, alts)] = shown
+    place = 1 if start is None else start
+    assert [c['at'] for c in controls] == [place, 1] and still.size == (len(arrays[place]), 2) and len(alts) == 9

@@ -126,6 +126,8 @@ def test_an_absolute_path_inside_the_root_is_fine(photos):
     (good+'images/a.jpg,beagle\n', "'a.jpg' has more than one label: pug, beagle"),
     (good+'images/b.jpg,pug\nimages/a.jpg,beagle\n', "'a.jpg' has more than one label: pug, beagle"),
     (good+'images/../images/a.jpg,beagle\n', "'a.jpg' has more than one label"),
+    ('file,label,is_valid\nimages/a.jpg,pug,0\nimages/a.jpg,pug,1\n', "'a.jpg' has more than one split: train, valid; keep one row"),
+    ('file,label,group\nimages/a.jpg,pug,1\nimages/b.jpg,pug,1\nimages/a.jpg,pug,2\n', "'a.jpg' has more than one group: 1, 2; keep one row"),
     (good+'../x.jpg,beagle\n', r"'../x.jpg' lies outside .*: photos in a table"),
     (good+'..\\x.jpg,beagle\n', "lies outside"),
     (good+'/etc/x.jpg,beagle\n', "'/etc/x.jpg' lies outside"),
@@ -236,6 +238,11 @@ def test_a_bad_table_is_refused_in_a_line(name, photos):
     ('what looks like numbers', b'file,label\nimages/a.jpg,1e3\nimages/b.jpg,0x1F\nimages/c.JPG,1_000\n',
      ['1e3', '0x1F', '1_000']),
     ('two accents', 'file,label\nimages/a.jpg,e\u0301\nimages/b.jpg,é\n'.encode(), ['é', 'é']),
+    ('a line of Excel that names the separator', b'\xef\xbb\xbfsep=;\r\nfile;label\r\nimages/a.jpg;pug, small\r\nimages/b.jpg;beagle\r\n',
+     ['pug, small', 'beagle']),
+    ('a separator that is not the most frequent', b'SEP=|\nfile|label\nimages/a.jpg|"a, b; c, d|e"\n', ['a, b; c, d|e']),
+    ('a separator that is a tab', b'sep=\t\nfile\tlabel\nimages/a.jpg\tpug\n', ['pug']),
+    ('blanks before quotes', b'file, label\nimages/a.jpg, "pug"\nimages/b.jpg, "a, b"\n "images/c.JPG",  beagle\n', ['pug', 'a, b', 'beagle']),
     ('formulas', b'file,label\nimages/a.jpg,=1+1\nimages/b.jpg,@x\n', ['=1+1', '@x']),
     ('one column twice, not asked for', b'file,label,x,x\nimages/a.jpg,pug,1,2\n', ['pug']),
     ('a short row', b'file,label,note\nimages/a.jpg,pug\n', ['pug']),
@@ -427,3 +434,15 @@ def test_a_rule_of_ones_own(pattern, file, label):
     if label: assert regex_label(pattern)(file) == label
     else:
         with pytest.raises(ValueError, match='finds nothing'): regex_label(pattern)(file)
+
+
+def test_tables_of_a_report_are_labels_as_they_are(tmp_path):
+    "Names and breeds that look like formulas are quoted there; in another table an apostrophe is one"
+    names = ['-1.png', '@2.png', "'3.png", '4.png']
+    for name in names: (tmp_path/name).write_bytes(b'x')
+    table = pd.DataFrame(dict(file=names, label=['-x', '+y', "'z", "o'k"], digest='d'))
+    (tmp_path/'predictions.csv').write_text(tables.csv_text(table))
+    for labels in (tmp_path/'predictions.csv', table):
+        t = table_labels(labels, tmp_path)
+        assert t.label.tolist() == ['-x', '+y', "'z", "o'k"] and [f.name for f in t.file] == names
+    assert table_labels(pd.DataFrame(dict(file=['4.png'], label=["'-x"])), tmp_path).label[0] == "'-x"

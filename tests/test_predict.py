@@ -247,3 +247,54 @@ def test_a_bar_on_a_terminal_only(report, drawn, here, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
     main_predict([str(report), str(drawn), '--out', 'b.csv'])
     assert '40/40' in capsys.readouterr().err
+
+
+def test_a_breed_named_unsure_counts_as_any_other():
+    "Without --unsure, which is refused for such a model, it is an answer"
+    counts = Counter({('pug', 'pug'): 24, ('unsure', 'unsure'): 14, ('pug', 'unsure'): 4})
+    lines = label_lines(counts, ['pug', 'unsure'])
+    assert lines[0].startswith('right: 38 of 42 photos, 90.5%') and lines[1:] == ['pug taken for unsure: 4']
+    assert label_lines(counts, ['pug'])[:2] == [label_lines(Counter({('pug', 'pug'): 24}), ['pug'])[0], 'unsure: 4 of 28 photos']
+
+
+def test_breeds_that_differ_in_case_alone_are_not_told_apart_by_labels(report, drawn, monkeypatch):
+    init = Predictor.__init__
+    def renamed(self, *args):
+        init(self, *args)
+        self.vocab = ['Pug', 'Sphynx', 'pug', 'samoyed']
+    monkeypatch.setattr(Predictor, '__init__', renamed)
+    with pytest.raises(ValueError, match='the breeds Pug and pug, .*rename one breed'): predict_pets(report, drawn, labels='name')
+    assert len(predict_pets(report, drawn)[0]) == 40
+
+
+def test_two_folders_that_give_a_photo_two_labels(report, drawn, here, capsys):
+    shutil.copytree(drawn/'images', 'pets/dogs/pug')
+    refused(capsys, [report, 'pets', 'pets/dogs', '--labels', 're:^([^/]+)/'], 'two labels, dogs and pug', 'give one folder')
+    assert set(predict_pets(report, ['pets', 'pets/dogs'], labels='folder')[0].label) == {'pug'}
+
+
+def test_lines_that_windows_wrote_and_names_that_begin_with_a_tilde(report, drawn, here, capsys, monkeypatch):
+    "A return that belongs to a name stays; between zero bytes nothing is dropped"
+    monkeypatch.setenv('HOME', str(here/'home'))
+    names = ['a.jpg', '~b.jpg', '~nobody', 'home/c.jpg', 'd.jpg\r']
+    (here/'home').mkdir()
+    for name in names: shutil.copy(drawn/'images'/'pug_1.jpg', name)
+    for text in ('\r\n'.join(['a.jpg', '~b.jpg', '~nobody', '~/c.jpg', 'd.jpg\r\n']), '\0'.join(names)):
+        monkeypatch.setattr(sys, 'stdin', io.StringIO(text))
+        main_predict([str(report), '-', '--format', 'json'])
+        files = [row['file'].removeprefix(f'{here}/') for row in json.loads(capsys.readouterr().out)]
+        assert files == names
+    monkeypatch.setattr(sys, 'stdin', io.StringIO('a.jpg\0b.jpg\r'))
+    refused(capsys, [report, '-'], 'no such photo')
+
+
+def test_the_least_side_is_the_same_in_a_file_and_in_memory(report, drawn, here):
+    "As bytes, as an image, as an array, and in a folder; also where a larger photo is halved"
+    Path('new').mkdir()
+    for side in (31, 32): Image.open(drawn/'images'/'pug_1.jpg').resize((side, 2000)).save(f'new/{side}.png')
+    small, large = (Path(f'new/{side}.png') for side in (31, 32))
+    def forms(file): return [file, file.read_bytes(), Image.open(file), np.array(Image.open(file))]
+    good, bad = predict_pets(report, ['new', *forms(small), *forms(large)])
+    assert len(good) == 5 and good.prob.nunique() == 1
+    assert list(map(str, bad.file)) == [str(small), 'photo 3', 'photo 4', 'photo 5'] and set(bad.problem) == {'too small'}
+    assert bad.detail.str.endswith('31 x 2000 pixels is too small: expected 32 or more each way').all()
