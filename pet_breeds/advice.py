@@ -46,7 +46,7 @@ def doubts(
     if shared := m.get('n_shared'): # training knew them
         yield (f"{shared} of these {n} photos {'is a copy' if shared == 1 else 'are copies'} of training photos, or in "
                'one group with some, so the error looks too small.')
-    if m['not_measured']: yield f"Not measured, without a {part} photo: {some_of(m['not_measured'])}."
+    if m['not_measured']: yield f"Not measured, because there is no {part} photo: {some_of(m['not_measured'])}."
     if (network := m.get('network')) and network.get('doubt', True):
         some = 0 < (network['same'] or 0) < n
         known = f", which measured {network['same']} of these {n} photos" if some else ''

@@ -135,7 +135,7 @@ def cache_photos(
     if cache and cache.keys >= named.keys(): return cache
     shapes = {name: shape_of(f, item) for name, f in named.items()} # a photo that can't be read is an error
     try: return _build_cache(dest, named, shapes, item, progress)
-    except OSError as e: warnings.warn(f'going on without a cache of photos: {one_line(e, 300)}')
+    except OSError as e: warnings.warn(f'continuing without a cache of photos: {one_line(e, 300)}')
     return None
 
 # %% ../nbs/internals/batches.ipynb #reader-def

@@ -105,7 +105,7 @@ def distributed(
 def _end(*_):
     "End this process in such a way that what it has begun is tidied up; only process 0 says why"
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit('another of the processes has ended: so do all' if is_main() else 1)
+    sys.exit('another process has ended, so all of them stop' if is_main() else 1)
 
 def _is_lost(e):
     "Whether an error means that another process is gone"

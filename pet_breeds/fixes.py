@@ -112,7 +112,7 @@ def _found(fixes, names, top):
                                 f'{one_line(lost[0].file, 80)} ({lost[0].where}): give the --path of that report')
     for fix, file in zip(fixes, files):
         if not file and fix.decision == 'relabel':
-            raise ValueError(f'{fix.where}: {one_line(fix.file, 80)} is no photo that can be used; empty its cells')
+            raise ValueError(f'{fix.where}: {one_line(fix.file, 80)} is not a usable photo; empty its cells')
         if file and fix.decision != 'keep' and fix.digest and fix.digest != photo_digest(file):
             raise ValueError(f'{fix.where}: {one_line(fix.file, 80)} has changed since the table was written; look at '
                              'it again, then empty its cell in the column digest')

@@ -216,7 +216,7 @@ NUMBERS:dict = { # {id: {within: how far off a number may be; right: lists of nu
         'depth by name': [[51], [50, 101], [101, 50], [50], [101]],
         'twice': [[2], [16], [16, 32], [6, 12], [6, 8, 12, 6], _SMALL_NET + [6, 8, 12, 6]]},
         aside=r'blocks?|more|further|additional|extra|instead|against|versus|vs|stage ?(?:3|three)|third stage',
-        otherwise='the numbers of blocks are others')}
+        otherwise='the numbers of blocks differ')}
 
 # %% ../nbs/internals/questions.ipynb #given-def
 def _given(id, answer):

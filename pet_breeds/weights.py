@@ -164,7 +164,7 @@ def download_weights(
     except Exception as e: # of the network or the disk, in whatever class a library puts it
         raise OSError(f'the weights of {one_line(arch, 60)} cannot be downloaded ({one_line(e, 150)}): try again with '
                       'a network, or give a file') from e
-    raise ValueError(f'nobody is known to have weights for {one_line(arch, 60)}: give a file, or none')
+    raise ValueError(f'no source of weights is known for {one_line(arch, 60)}: give a file, or none')
 
 # %% ../nbs/internals/weights.ipynb #find-weights
 def find_weights(

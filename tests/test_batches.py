@@ -269,12 +269,12 @@ def test_two_at_once(drawn, tmp_path):
 
 def test_no_room_for_it(few, tmp_path, monkeypatch, small_disk):
     "Said before a byte is written, or when the disk fills up meanwhile; training goes on without"
-    with pytest.warns(UserWarning, match='going on without a cache.*are free'):
+    with pytest.warns(UserWarning, match='continuing without a cache.*are free'):
         with monkeypatch.context() as m:
             m.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
             assert cache_photos(photos(few), folder=tmp_path/'c', progress=False) is None
     disk = small_disk(2048)
-    with monkeypatch.context() as m, pytest.warns(UserWarning, match='going on without a cache.*No space left'):
+    with monkeypatch.context() as m, pytest.warns(UserWarning, match='continuing without a cache.*No space left'):
         m.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10**9, 0, 10**9))
         dls = pets_dls(few, bs=4, size=32, cache=disk)
     assert len(dls.one_batch()[0]) == 4 and os.listdir(disk) == []

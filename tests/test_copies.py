@@ -305,5 +305,5 @@ def test_as_many_groups_as_photos(photos):
 
 def test_where_every_group_has_two_labels_nothing_can_validate(photos):
     table = table_of(photos, 'half', 'a', 'no column').assign(group=[0, 1, 2, 3, 4, 5]*2+[0])
-    with pytest.raises(ValueError, match='none to spare.*not all in groups with two labels'):
+    with pytest.raises(ValueError, match='none can be held out.*not all in groups with two labels'):
         split_by('splitter', table, .2, 1)

@@ -168,7 +168,7 @@ def test_split_refuses(many):
     for pct in (0, 1, 20, -0.1, float('nan'), '0.2', None):
         with pytest.raises(ValueError, match='valid_pct'): split(files, valid_pct=pct)
         with pytest.raises(ValueError, match='valid_pct'): StratifiedSplitter(name_label, valid_pct=pct)
-    with pytest.raises(ValueError, match='none to spare'): split([files[0], files[-1]])
+    with pytest.raises(ValueError, match='none can be held out'): split([files[0], files[-1]])
 
 
 # Blocks

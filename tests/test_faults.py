@@ -257,7 +257,7 @@ def test_a_home_that_cannot_be_written(drawn, here):
     (here/'home').mkdir()
     read_only, env = f'mount -t tmpfs -o ro,size=4k tmpfs {here}/home', dict(HOME=str(here/'home'), MPLCONFIGDIR=FONTS)
     done = in_mounts(read_only, BIN/'pet_breeds', '--path', drawn, '--cache', *OPTIONS, env=env)
-    assert done.returncode == 0 and 'going on without a cache of photos' in done.stderr, done.stderr
+    assert done.returncode == 0 and 'continuing without a cache of photos' in done.stderr, done.stderr
     done = in_mounts(read_only, BIN/'pet_breeds', '--out', 'other', env=env)
     assert done.returncode == 2 and 'set FASTAI_HOME to a folder you may write to' in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
     code = "from pet_breeds import quiz; assert quiz.q7.check('show_batch')"

@@ -262,7 +262,7 @@ def test_180_against_20_is_no_success():
 
 def test_a_breed_that_was_not_measured_is_named():
     m = metrics([0]*7, [0]*7, [29, 1])
-    assert 'of 1 of 2 breeds' in result_line(m) and 'Not measured, without a validation photo: breed_1' in result_line(m)
+    assert 'of 1 of 2 breeds' in result_line(m) and 'Not measured, because there is no validation photo: breed_1' in result_line(m)
     assert 'no better than that' in result_line(m)
 
 
@@ -371,7 +371,7 @@ def test_a_test_says_what_a_validation_would(balance):
     t = metrics([0]*6, [0]*6, [9, 8], groups=list('xxyzuv'))
     said, = line_of_test(dict(test=dict(t, unknown=0), balance=balance))
     assert 'on 6 photos; always answering breed_0 would give 0.000. So the model is no better than that.' in said
-    assert 'based on 5 different photos' in said and 'Not measured, without a test photo: breed_1.' in said
+    assert 'based on 5 different photos' in said and 'Not measured, because there is no test photo: breed_1.' in said
     t = metrics([0]*36+[1]*4, [0]*36+[0]*3+[1], [144, 16])
     said, = line_of_test(dict(test=dict(t, unknown=2), balance=balance))
     assert ('--balance' in said) != balance and said.endswith('Left out: 2 photos of breeds that the model does not know.')

@@ -958,7 +958,7 @@ SAID = [
     ('q13', .22, 'one number, 0.22; three are asked'),
     ('q13', 'many', 'I found no numbers in it'),
     ('q13', [.76, .02, .22], 'they sum to 1, as they should; the single values differ, or their order'),
-    ('q22', 3, 'the numbers of blocks are others'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], 'I found one that I know, map; give two.'),
+    ('q22', 3, 'the numbers of blocks differ'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], 'I found one that I know, map; give two.'),
     ('q5', 'os', 'I found none that I know; give two.'), ('q6', 'blur', 'I found nothing on what happens'), ('q6', 'It makes blurred pictures.', 'one that I know, blur;'),
     ('q1', [.17], '1 number; two are asked'), ('q1', [.17, .17], 'the first is right'), ('q1', [.3, .3], 'they differ'),
     ('q1', [.3, 0], 'turn a square of ones'), ('q6', .5, 'draw a square'), ('q12', ['sigmoid']*4, 'case a differs'),

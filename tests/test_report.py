@@ -171,7 +171,7 @@ def test_a_photo_without_a_label_gets_one_and_a_new_label_is_said(five, tmp_path
     done = fix_labels(five, read_fixes([rows]), tmp_path)
     assert list(done.label) == ['begle', 'pug', 'pug', 'beagle', 'beagle', 'pug'] and done.is_valid.sum() == 1 and done.attrs['skipped'] == []
     assert "begle is a new label: no other photo had it (did you mean 'beagle'?)." in fix_lines(done.attrs['fixed'], ['beagle', 'begle', 'pug'])
-    with pytest.raises(ValueError, match='notes.txt is no photo that can be used'): fix_labels(five, read_fixes([rows.assign(fix='relabel', new_label='pug')]), tmp_path)
+    with pytest.raises(ValueError, match='notes.txt is not a usable photo'): fix_labels(five, read_fixes([rows.assign(fix='relabel', new_label='pug')]), tmp_path)
 
 
 # Two runs on the same photos

@@ -175,7 +175,7 @@ def test_a_killed_process_ends_the_job(tmp_path):
     done = torchrun(__file__, 'lose', 'killed', tmp_path)
     assert done.returncode != 0
     assert done.stdout == 'both are here\n'
-    assert done.stderr.count('another of the processes has ended: so do all') == 1, done.stderr
+    assert done.stderr.count('another process has ended, so all of them stop') == 1, done.stderr
     assert 'exitcode  : -9' in done.stderr, done.stderr
     assert os.listdir(tmp_path) == []
 
@@ -227,7 +227,7 @@ def test_the_handler_is_put_back(one_of_two, end, rank, monkeypatch):
                                   torch.distributed.DistNetworkError('gone')])
 def test_a_process_that_ends_with_another_is_not_told_twice(one_of_two, lost):
     "While it tidies up, the launcher's signal changes nothing"
-    with pytest.raises(SystemExit, match='so do all'), as_one(): raise lost
+    with pytest.raises(SystemExit, match='all of them stop'), as_one(): raise lost
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 
 

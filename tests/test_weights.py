@@ -138,4 +138,4 @@ def test_a_download_that_fails_ends_in_one_line(arch, error, server, monkeypatch
 
 
 def test_nobody_has_weights_for_it(server):
-    with pytest.raises(ValueError, match='nobody is known to have weights for botnet50ts_256'): find_weights('botnet50ts_256', 'download')
+    with pytest.raises(ValueError, match='no source of weights is known for botnet50ts_256'): find_weights('botnet50ts_256', 'download')
