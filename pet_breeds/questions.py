@@ -38,7 +38,7 @@ class Question:
     modules: tuple = () # names of modules that the judge needs for an answer that is not in words
 
     @property
-    def enough(self)->int:
+    def enough(self)->int: # points, at least 1
         "How many of its points an answer has to make: as many as its judge looks for, or all if that reads no points"
         wanted = len(self.words['points'].keys() - {SENTENCE}) + (self.id in TWO_OF)
         return min(wanted or len(self.points), len(self.points))

@@ -224,7 +224,8 @@ def _report_place(run, *inside, quoted=True):
 def _breeds_section(run):
     mean = of_100(run.metrics['mean_breed_error'])
     said = [f'Worst first. Averaged over the breeds, {mean} of 100 photos are wrong.']
-    if left := run.metrics['not_measured']: said.append(f'Not measured, because there is no validation photo: {", ".join(left)}.')
+    if left := run.metrics['not_measured']:
+        said.append(f'Not measured, because there is no validation photo: {", ".join(left)}.')
     preds, names = run.predictions, run.confusion.index
     weight = interpret.photo_weights(len(preds), preds.group)
     counts = pd.crosstab(preds.label, preds.predicted, weight, aggfunc='sum').reindex(index=names, columns=names)
