@@ -7,16 +7,16 @@ __all__ = ['TABLES', 'REPORT_FILES', 'plain', 'digest', 'check_entries', 'save_m
            'edited_files', 'is_report', 'foreign_content', 'report_learner']
 
 # %% ../nbs/internals/saving.ipynb #imports
-import json, reprlib
+import json, reprlib, warnings
 from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from .core import one_line, refuse_foreign, refusing, write_whole
+from .core import one_line, refuse_foreign, refusing, user_path, write_whole
 from .tables import csv_text
 from .model import MOST_BYTES, check_item, learner_for, make_model, random_kept, undrawn
 from .weights import read_tensors
-from .batches import PhotoBlock, photo_block
+from .batches import PhotoBlock, photo_block, photo_dl
 from .warp import Prep
 import numpy as np, torch
 from fastai.vision.all import CategoryBlock, DataLoaders, ItemGetter, Learner, Normalize, error_rate, get_model
@@ -97,8 +97,9 @@ def _at_most(size):
 @torch.no_grad()
 def _try_out(model, about):
     "Raises ValueError unless the model gives finite numbers for a black, a gray and a white photo"
-    def photos(side): return ((torch.tensor([0, .5, 1])[:, None]-mean)/std)[..., None, None].expand(-1, -1, side, side)
-    mean, std, size = torch.tensor(about['mean']), torch.tensor(about['std']), about['prep'].size
+    def photos(side): return ((gray-mean)/std)[..., None, None].expand(-1, -1, side, side)
+    gray, mean, std = (torch.tensor(x, dtype=torch.float32) for x in ([[0.], [.5], [1.]], about['mean'], about['std']))
+    size = about['prep'].size
     try: acts = model(photos(min(size, 128)))
     except (RuntimeError, AssertionError): acts = model(photos(size)) # some take photos of one size alone
     if not acts.isfinite().all(): raise ValueError('it gives no probability for a gray photo')
@@ -108,7 +109,7 @@ def _model_of(about, tensors):
     prep = about['prep']
     with undrawn(), _at_most(2*sum(t.nbytes for t in tensors.values()) + 600_000_000):
         model, meta = make_model(about['arch'], len(about['vocab']), size=prep.size, head=about['head'])
-    model.load_state_dict(tensors)
+    model.float().load_state_dict(tensors) # also where PyTorch's default is another type
     for k,v in model.state_dict().items():
         if not v.isfinite().all(): raise ValueError(f'{k} holds nan or inf, as after a training that diverged')
         if k.endswith('running_var') and (v < 0).any(): raise ValueError(f'{k} holds a variance below 0')
@@ -143,22 +144,37 @@ def _reproducible(data):
 
 def _format(text): return json.loads(text)['format'].startswith('pet_breeds ')
 
+def _refuse_other_photos(dl, about):
+    "Raises ValueError if a loader prepares photos in another way than a prediction will: one of noise tells"
+    noise = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
+    with random_kept():
+        own = photo_dl([noise], about['prep'], about['mean'], about['std'])
+        new = dl.new(own.dataset, bs=1, shuffle=False, drop_last=False, num_workers=0)
+        want, got = (x.one_batch()[0].as_subclass(Tensor).cpu() for x in (own, new))
+    if got.shape == want.shape and (got-want).abs().mean() < .01: return
+    known, tfms = ([*dl.after_item.fs, *dl.before_batch.fs, *dl.after_batch.fs] for dl in (own, new))
+    more = [f.name.split()[0] for f in tfms if f.split_idx != 0 and str(f) not in map(str, known)]
+    raise ValueError(f"in validation its loaders also apply {', '.join(more[:3]) or 'something'}, which a saved model "
+                     'does not: leave it out, or give it split_idx=0 if it is for training')
+
 def save_model(
     learn:Learner, # a trained Learner from `make_learner`, on loaders of ours, which have `prep`
     dest:str|Path, # folder, made if it is not there
 )->Path: # `dest`
     "Write a model for `load_model`. Raises ValueError for one that it would refuse, OSError for files that aren't ours"
-    norm = next((f for f in learn.dls.after_batch.fs if isinstance(f, Normalize)), None)
+    valid = learn.dls.loaders[:2][-1]
+    norm = next((f for f in valid.after_batch.fs if isinstance(f, Normalize)), None)
     if norm is None or not hasattr(learn, 'arch') or not hasattr(learn.dls, 'prep'):
         raise ValueError('learn: expected a Learner from make_learner on loaders of pets_dls or a block of ours: it '
                          'knows its arch, and how photos are prepared and normalized')
     about = dict(
         format='pet_breeds 2', arch=learn.arch, head=learn.head, vocab=list(map(str, learn.dls.vocab)),
         mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=asdict(learn.dls.prep))
-    weights, dest = {k: plain(v) for k,v in get_model(learn.model).state_dict().items()}, Path(dest)
+    weights, dest = {k: plain(v) for k,v in get_model(learn.model).state_dict().items()}, user_path(dest, 'dest')
     with refusing('learn', 'is not a model that could be read again'):
         text = json.dumps(about, default=float) # numpy's numbers in `prep.aug` are plain ones, too
         _model_of(_described(text), weights)
+        _refuse_other_photos(valid, _described(text))
     for name in ('model.safetensors', 'model.json'): refuse_foreign(dest/name, _is_ours)
     dest.mkdir(parents=True, exist_ok=True)
     sha = digest(text, weights)
@@ -177,7 +193,7 @@ def _description(file, meta):
 
 def _read_model(path):
     "The file of a report's model, the model, its `meta`, and its description"
-    file = Path(path)
+    file = user_path(path, 'model')
     if not file.is_file(): file = file/'model.safetensors'
     if not file.is_file():
         raise FileNotFoundError(f'no {one_line(file, 300)}: give a folder that `pet_breeds --out` wrote')
@@ -262,7 +278,7 @@ def _no_photos(about):
     return block.dataloaders([(gray, about['vocab'][0])], bs=about['bs'], num_workers=0).new_empty()
 
 def _check_dls(dls, about):
-    "Raises ValueError unless loaders have the breeds and the normalization of a description"
+    "Raises ValueError unless loaders have the breeds and the normalization of a description; warns of other sizes"
     new, old = list(map(str, dls.vocab)), about['vocab']
     if new != old:
         diff = [*(f'{one_line(v, 60)} is new' for v in new if v not in old),
@@ -273,6 +289,11 @@ def _check_dls(dls, about):
         for name in ('mean', 'std'):
             if not np.allclose(getattr(norm, name).flatten().cpu(), about[name], atol=1e-4):
                 raise ValueError(f'dls: its Normalize has another {name} than the report: leave it out')
+    said = [(name, getattr(about['prep'], name), getattr(prep, name)) for name in ('presize', 'size', 'fit', 'item')
+            for prep in [getattr(dls, 'prep', about['prep'])]]
+    if diff := [f'{name} {new}, the report {old}' for name, old, new in said if new != old]:
+        warnings.warn(f"dls: its photos are prepared otherwise than those of the report ({'; '.join(diff)}): "
+                      f'give the same to measure it')
 
 def report_learner(
     path:str|Path, # a report, as for `load_model`
