@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from . import presize as stock
 from .core import cores, count_of, hidden_beside, one_line, say, writing
-from .photos import as_rgb, open_photo, photo_bytes, photo_pixels, plain_file, read_photo, shape_of
+from .photos import any_photo, as_rgb, open_photo, photo_bytes, plain_file, read_photo, shape_of
 from .warp import ITEM, Prep, crop_box, draw_augs, lighting, no_augs, seen_box, to_pixels
 from .warp import warp, warp_matrices, warp_torch
 import cv2, numpy as np, torch
@@ -151,14 +151,11 @@ class PhotoReader(Transform):
         folder = None if self.folder is True else self.folder
         if self.folder and len(items): self.cache = cache_photos(list(items), self.item, folder)
 
-    def encodes(self, o):
-        if isinstance(o, (str, Path)): photo = self._kept(o)
-        else: photo = photo_pixels(o if isinstance(o, Image.Image) else PILImage.create(o), self.item)
-        return TensorImage(torch.as_tensor(photo).permute(2, 0, 1))
+    def encodes(self, o): return TensorImage(torch.as_tensor(self._kept(o)).permute(2, 0, 1))
 
-    def _kept(self, file):
-        photo = self.cache.get(file) if self.cache else None
-        return read_photo(file, self.item) if photo is None else photo
+    def _kept(self, o):
+        photo = self.cache.get(o) if self.cache and isinstance(o, (str, Path)) else None
+        return any_photo(o, self.item) if photo is None else photo
 
 # %% ../nbs/internals/batches.ipynb #photo-loader-def
 def _shares(weights, n):
@@ -343,10 +340,10 @@ class StockPhoto(PILImage):
     "A photo read as fastai reads it. Raises OSError or ValueError, naming the file, if it can't be read"
     @classmethod
     def create(cls,
-        fn:str|Path|bytes|np.ndarray|torch.Tensor|Image.Image, # a photo's file, or what `PILImage.create` takes besides
+        fn:str|Path|bytes|np.ndarray|torch.Tensor|Image.Image, # a photo's file, or what `any_photo` takes besides
         **kwargs # for `PILImage.create`
     ):
-        if not isinstance(fn, (str, Path)): return super().create(fn, **kwargs)
+        if not isinstance(fn, (str, Path)): return super().create(any_photo(fn), **kwargs)
         data = photo_bytes(fn)
         try:
             with open_photo(data) as im: return super().create(as_rgb(im).copy(), **kwargs) # not turned
@@ -396,5 +393,7 @@ def photo_dl(
     "Photos without labels, prepared as for validation"
     block, norm = photo_block(prep), Normalize.from_stats(mean, std, cuda=False)
     dataset = Datasets(files, [list(block.type_tfms)], split_idx=1)
-    return block.dl_type(dataset, bs=bs, num_workers=0, device='cpu', **block.dls_kwargs,
-                         after_item=block.item_tfms, after_batch=[*block.batch_tfms.map(instantiate), norm])
+    dl = block.dl_type(dataset, bs=bs, num_workers=0, device='cpu', **block.dls_kwargs,
+                       after_item=block.item_tfms, after_batch=[*block.batch_tfms.map(instantiate), norm])
+    dl.fake_l.generator = torch.Generator() # each pass draws a number in vain: not one of PyTorch's
+    return dl

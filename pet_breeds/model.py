@@ -13,9 +13,9 @@ from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
-from .core import check_choice, check_number, import_quietly, nearest, one_line
+from .core import check_choice, check_number, import_quietly, nearest, one_line, refusing
 from .warp import Prep, check_sizes
-from .weights import find_weights, read_weights, report_arch, torchvision_names, weights_arch
+from .weights import find_weights, read_weights, report_about, report_arch, torchvision_names, weights_arch
 import numpy as np, torch, torchvision
 import_quietly('fastai.vision.all') # also adds `fit_one_cycle`, `lr_find`, `to_fp16` to a Learner
 from fastai.vision.all import Callback, DataLoaders, L, Learner, Normalize, Pipeline, TfmdDL, error_rate, get_model
@@ -61,13 +61,14 @@ def random_kept(
 class _NoDraws(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs, name = kwargs or {}, getattr(func, '__name__', '')
+        if name in ('rand', 'randn'): return torch.zeros(*args, **{k: v for k,v in kwargs.items() if k != 'generator'})
         if not name.endswith(('normal_', 'uniform_')): return func(*args, **kwargs)
-        return args[0] if args else kwargs['tensor']
+        tensor, value = args[0] if args else kwargs['tensor'], args[1] if len(args) > 1 else kwargs.get('mean', 0.)
+        with torch.no_grad(): return tensor.fill_(value) # what is in new memory may be out of range, and drawn for ever
 
-@contextmanager
 def undrawn(): # a context
     "Within it networks are made without drawing their weights, which others will replace; that saves seconds"
-    with random_kept(), _NoDraws(): yield
+    return _NoDraws() # other threads may draw meanwhile
 
 # %% ../nbs/internals/model.ipynb #drawnet-def
 def _conv_bn(ni, nf, stride=1): return nn.Sequential(nn.Conv2d(ni, nf, 3, stride, 1, bias=False), nn.BatchNorm2d(nf))
@@ -239,6 +240,11 @@ def check_item(
     "Raises ValueError if the first square of the stock presizing, at 39 bytes a pixel, is too large for the memory"
     if prep.presize == 'stock': check_number("item with presize='stock'", prep.item, 2, 5000)
 
+def _stats_of(about):
+    mean, std = (list(map(float, about[name])) for name in ('mean', 'std'))
+    if len(mean) != 3 or len(std) != 3 or not min(std) > 0: raise ValueError('expected three numbers each, std above 0')
+    return mean, std
+
 def make_model(
     arch:str, # 'drawnet', or a name that torchvision or timm knows
     n_out:int, # number of classes
@@ -257,6 +263,8 @@ def make_model(
         raise ValueError(f'{arch} takes {needed/1e9:.1f} GB of memory for one photo of {size} pixels, '
                          f'expected {MOST_BYTES/1e9:.0f} GB at most: choose a smaller size')
     if weights: _load_body(body, names, weights, arch)
+    if weights and (about := report_about(Path(weights))): # the body goes on with photos as it has seen them
+        with refusing(one_line(weights, 300), 'says no mean and std'): meta = {**meta, 'stats': _stats_of(about)}
     model = (nn.Sequential(body, linear_head(nf, n_out, is_grid)) if head == 'linear' else
              add_head(body, nf, n_out, pool=is_grid, concat_pool=is_grid, ps=arch_default(arch, 'ps')))
     return model, {**meta, 'arch': arch, 'head': head, 'layer_bytes': needed}

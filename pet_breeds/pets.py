@@ -127,6 +127,7 @@ class Run:
     ):
         from pet_breeds.checkpoint import read_run, refuse_another_run
         refuse_unknown('a run', options, _DEFAULTS)
+        if config and options: raise ValueError(f"{', '.join(options)}: put options into the Config, not beside it")
         self.config = c = config or Config(**options)
         self.start, self.out, self.fixes = time.perf_counter(), check_out(c.out), read_fixes(c.fix)
         self.table:Any = None # file and label of each photo
@@ -150,6 +151,8 @@ class Run:
         self.earlier:Any = None # the folder of an earlier report on the same photos, and what `compare_reports` says
         self.folder:Any = None # where the photos are
         self.metrics:dict = {}
+        self.fitted:Any = None # a digest of the weights as `fit` left them; '' while it trains
+        self.measured:Any = None # the same as `measure` found them
         self.resumed = read_run(self.checkpoint) if c.resume else None
         self._check_model()
         if self.resumed: refuse_another_run(self.checkpoint, self.resumed['options'], self.options())
@@ -237,13 +240,13 @@ def data(self:Run):
     from fastai.torch_core import set_seed
     from pet_breeds.data import pets_dls
     if self.table is None: self.check()
-    c = self.config
+    c, cache = self.config, self.config.cache and bool(self.plan['epochs'])
     def batches(): return pets_dls(self.table, self.plan['bs'], prep=self.prep, valid_pct=c.valid_pct, seed=c.seed,
-                                   cache=c.cache, num_workers=_n_workers(c.presize))
-    if c.cache: on_main(lambda: batches() and None) # one process fills the cache
+                                   cache=cache, num_workers=_n_workers(c.presize))
+    if cache: on_main(lambda: batches() and None) # one process fills the cache
     set_seed(c.seed)
     self.dls = batches()
-    check_batch(self.plan['bs'], self.dls.train.n) # of copies all are on one side, so these may be fewer than planned
+    check_batch(self.plan['bs'], self.dls.train.n, c.valid_pct) # copies stay on one side: fewer than planned
     return self.dls
 
 # %% ../nbs/internals/pets.ipynb #learner-def
@@ -253,7 +256,7 @@ def learner(self:Run):
     import torch
     from pet_breeds import model, precision, training
     if self.dls is None: self.data()
-    c = self.config
+    c, self.fitted = self.config, None
     if c.balance and self.plan['epochs']: training.balance_breeds(self.dls) # better than weights: bench/balance.py
     self.learn = model.make_learner(self.dls, c.arch, self.weights or 'none', self.plan['head'])
     asked = self.resumed['precision'] if self.resumed else c.precision
@@ -298,28 +301,35 @@ def _fit_as_planned(run):
 
 @patch
 def fit(self:Run):
-    "Train; returns the epochs as a DataFrame, or None if the head was fitted in one step"
-    from pet_breeds import report, training
+    "Train, from the beginning each time; returns the epochs as a DataFrame, or None if the head was fitted in one step"
+    from pet_breeds import report, saving, training
+    if self.fitted is not None: self.dls = self.learn = None # it began with this Learner
     if self.learn is None: self.learner()
+    self.fitted = self.measured = ''
     say(report.plan_line(report.entries(self)))
-    for line in (body_line(self.config, self.photos, self.weights), unused_line(self.config, self.plan)):
+    unused = unused_line(self.config, self.plan, 'is_valid' in self.table)
+    for line in (body_line(self.config, self.photos, self.weights), unused):
         if line: say(line)
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it; this run starts anew')
     with training.Meter(self.learn) as meter:
         rate, self.epochs = training.fit_in_memory(self.learn, lambda: _fit_as_planned(self))
     self.metrics = {**report.entries(self), 'lr': rate, 'kept': self.kept, **meter.speed()}
+    if self.plan['folds']: self.metrics.update(n_train=len(self.table), n_valid=0) # the head was fitted to all
+    self.fitted = saving.weights_digest(self.learn)
     return self.epochs
 
 # %% ../nbs/internals/pets.ipynb #measure-def
 @patch
 def measure(self:Run):
     "Measure the model on the validation set, and on a test set if there is one; returns all that is known of the run"
-    from pet_breeds import interpret, measure, outcome
+    from pet_breeds import interpret, measure, outcome, saving
     from pet_breeds.loss import softmax
     if not self.metrics: self.fit()
+    vocab, folds, weights = list(self.learn.dls.vocab), self.plan['folds'], saving.weights_digest(self.learn)
+    if folds and weights != self.fitted:
+        raise ValueError('the network was trained after its head was fitted to all photos: make a Run with epochs=3')
     acts, targ, items = measure.measured(self)
-    vocab, folds = list(self.learn.dls.vocab), self.plan['folds']
     probs = softmax(acts, dim=1).numpy() # of equal ones, the first is the answer, everywhere
     self.confusion = interpret.confusion(targ, probs.argmax(1), vocab)
     self.predictions = outcome.predictions(probs, items, vocab, self.folder)
@@ -327,6 +337,7 @@ def measure(self:Run):
                         valid_loss=self.learn.loss_func(acts, targ).item(), curve=measure.photo_curve(self, acts),
                         test=measure.measure_test(self), network=outcome.network_report(self),
                         seconds=round(time.perf_counter()-self.start, 1))
+    self.measured = weights
     return self.metrics
 
 # %% ../nbs/internals/pets.ipynb #write-def
@@ -335,7 +346,7 @@ def write(self:Run)->Path: # the folder
     "Write the report: index.html, metrics.json and the model; returns where it is"
     from pet_breeds import outcome, report, saving
     from pet_breeds.checkpoint import remove_checkpoint
-    if 'error_rate' not in self.metrics: self.measure()
+    if not self.measured or self.measured != saving.weights_digest(self.learn): self.measure() # or trained on
     if is_main():
         self.earlier, self.report = outcome.earlier_report(self), self.out
         def describe(folder, write): # the page names the folder, and metrics.json knows the page

@@ -57,10 +57,12 @@ def _plan_head(config, n_train, n_classes, pretrained):
 def check_batch(
     bs:int, # photos in a batch
     n_train:int, # training photos
+    valid_pct:float=.2, # fraction of the photos that is held out
 ):
     "Raises ValueError if the photos are fewer than a batch"
     few = 'photo is' if n_train == 1 else 'photos are'
     remedy = f'add photos, or give --bs {n_train//2}' if n_train > 3 else 'add photos'
+    if valid_pct > .2: remedy += f', or give a --valid_pct below {valid_pct}'
     if bs > n_train: raise ValueError(f'{n_train} training {few} fewer than a batch of {bs}: {remedy}')
 
 def plan_run(
@@ -76,7 +78,7 @@ def plan_run(
                          'leave it out, or give --weights')
     head = _plan_head(c, n_train, n_classes, pretrained)
     bs = c.bs or min(64, max(16, n_train//32), max(2, n_train//2))
-    check_batch(bs, n_train)
+    check_batch(bs, n_train, c.valid_pct)
     fitted, steps = pretrained and head == 'linear', n_train//bs
     epochs = c.epochs or (0 if fitted else max(4, ceil((220 if pretrained else 480)/steps)))
     freeze_epochs = 0 if fitted or not pretrained else ceil(60/steps) if c.freeze_epochs is None else c.freeze_epochs
@@ -86,13 +88,19 @@ def plan_run(
 # %% ../nbs/internals/plan.ipynb #unused-def
 def unused_line(
     config, # a `pets.Config`
-    plan:dict, # from `plan_run`
+    plan:dict, # from `plan_run`, with `folds`
+    own_split:bool=False, # whether the photos came with a split
 )->str: # one line, '' if every option counts
-    "Which options have no effect, because the head is fitted in one step"
-    given = [f'--{name}' for name, default in dict(lr='auto', finder=False).items() if getattr(config, name) != default]
-    if plan['epochs'] or not given: return ''
-    return (f"No effect here: {', '.join(given)}. The head is fitted in one step, without a learning rate; --epochs 3 "
-            'also trains the whole network.')
+    "Which options have no effect, because the head is fitted in one step, or because nothing is held out by chance"
+    def line(names, why):
+        given = [name for name in names if getattr(config, name) != getattr(type(config), name)]
+        shown = ', '.join('--no-flip' if name == 'flip' else f'--{name}' for name in given)
+        return [f'No effect here: {shown}. {why}.'] if given else []
+    whole = 'The photos come with their own split' if own_split else 'All photos are measured, by cross-validation'
+    return ' '.join([
+        *line([] if plan['epochs'] else ('lr', 'finder', 'flip', 'cache'), 'The head is fitted in one step, to each '
+              'photo once and as it is, without a learning rate; --epochs 3 also trains the whole network'),
+        *line(('valid_pct',) if own_split or plan['folds'] else [], whole)])
 
 # %% ../nbs/internals/plan.ipynb #folds-def
 def plan_folds(

@@ -6,14 +6,14 @@
 __all__ = ['float_bits', 'HalfPrecision', 'PrecisionChoice', 'mixed_precision']
 
 # %% ../nbs/08_precision.ipynb #imports
-import warnings
-warnings.filterwarnings('ignore', '`torch.jit.script`', FutureWarning) # fastai still uses it
 import copy, math
 from time import perf_counter
 from types import MethodType
 from typing import NamedTuple
 import numpy as np, torch
-from .core import check_choice
+from .core import check_choice, import_quietly
+from .features import refuse_few
+import_quietly('fastai.callback.fp16')
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.fp16 import MixedPrecision
 from fastai.learner import Learner
@@ -77,6 +77,7 @@ def _timed_pair(net, opt, x):
 def _probe(learn, seconds=2):
     "The photos in a step, (n, channels, height, width), and its median seconds in float32 and in bfloat16"
     dl, end = learn.dls.train, perf_counter()+seconds
+    refuse_few(dl, whole=False)
     with no_random():
         shape = dl.after_batch(dl.do_batch([dl.do_item(0)]))[0].shape[1:]
         net = copy.deepcopy(learn.model).train().to(memory_format=torch.channels_last)

@@ -8,7 +8,6 @@ __all__ = ['find_lr', 'balance_breeds', 'probe_head', 'cross_validate', 'keep_be
 
 # %% ../nbs/07_finetune.ipynb #imports
 import gc, os, warnings
-from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from .checkpoint import Checkpoint, restore, training_state
 from .core import is_out_of_memory, say
-from .features import body_features
+from .features import body_features, refuse_few
 from .lrs import plot_suggest, suggest
 import numpy as np, pandas as pd, torch
 from fastai.callback import progress, schedule # both add methods to `Learner`
@@ -58,8 +57,7 @@ def find_lr(
     show_plot:bool=True, # draw the curve and the four suggestions
 )->tuple: # `lrs`, `losses` (smoothed), both arrays, and the four suggestions: see `lrs.suggest`
     "fastai's finder, judged by `suggest`; leaves `learn` as it was. Section \"The Learning Rate Finder\", question 16"
-    if not len(learn.dls.train): raise ValueError(f'{learn.dls.train.n} photos to train on are fewer than a batch '
-                                                  f'of {learn.dls.train.bs}: add photos, or make a smaller batch')
+    refuse_few(learn.dls.train)
     put_back, path, opt = _keep(learn), learn.path, learn.opt
     with TemporaryDirectory() as tmp, learn.no_bar():
         try:
@@ -99,6 +97,7 @@ def probe_head(
     balance:bool=False, # let each breed weigh the same, however many photos it has
 )->Learner: # the same
     "Fit the head to the body's features by logistic regression"
+    if not features: refuse_few(learn.dls.train, whole=False)
     feats, targ = features or body_features(learn, learn.dls.train.items)
     probe, linear = _regression(feats, targ, balance), learn.model[1][-1]
     weight, bias = _as_linear(probe)
@@ -253,15 +252,12 @@ def _one_fit(learn, phase, epochs, lr, **kwargs):
     return table
 
 def _photo_lines(dls):
-    "A line for each photo: way from the common folder, part, label, bytes, and a digest if another has as many bytes"
+    "A line for each photo: way from the common folder, part, label, and a digest of its bytes"
     rows = [(part, Path(os.path.abspath(f)), dl.tls[-1].decode(y)) for part, dl in zip(('train', 'valid'), dls.loaders)
             for f, y in zip(_files(dl), getattr(dl, 'tls', [()])[-1])]
     top = os.path.commonpath([f.parent for _, f, _ in rows]) if rows else ''
-    sizes = [f.stat().st_size for _, f, _ in rows]
-    often = {n for n, times in Counter(sizes).items() if times > 1} # as of uncompressed photos
-    digests = [sha256(f.read_bytes()).hexdigest()[:12] if n in often else '' for (_, f, _), n in zip(rows, sizes)]
-    return ['\t'.join([f.relative_to(top).as_posix(), part, str(label), str(n), *([digest] if digest else [])])
-            for (part, f, label), n, digest in zip(rows, sizes, digests)]
+    return ['\t'.join([f.relative_to(top).as_posix(), part, str(label), sha256(f.read_bytes()).hexdigest()[:12]])
+            for part, f, label in rows]
 
 def _facts(learn):
     "What a Learner and its loaders say of a run"
@@ -287,6 +283,7 @@ def train(
     "`fine_tune` by its parts, or one fit; stops as `StopOnNaN`. Section \"Unfreezing and Transfer Learning\", Q17"
     if freeze_epochs and isinstance(lr, slice):
         raise ValueError(f'lr={lr}: with freeze_epochs={freeze_epochs} expected one rate, from which the others follow')
+    refuse_few(learn.dls.train)
     if checkpoint:
         run = {**_facts(learn), **dict(epochs=epochs, lr=str(lr), freeze_epochs=freeze_epochs), **(run or {})}
     def fits():

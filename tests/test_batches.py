@@ -1,4 +1,5 @@
 "Photos as they are meant to be seen, a cache that is never wrong, the user's pipeline, one batch whatever makes it."
+import io
 import itertools
 import json
 import os
@@ -28,7 +29,7 @@ from fastai.vision.core import imagenet_stats
 from fasttransform import Pipeline, Transform
 from PIL import Image, ImageOps
 
-from pet_breeds.batches import (ComposedDL, InTable, PhotoBlock, PhotoCache, PhotoReader, TablePipeline, cache_photos,
+from pet_breeds.batches import (ComposedDL, InTable, PhotoBlock, PhotoCache, PhotoReader, StockPhoto, TablePipeline, cache_photos,
                                 photo_block, photo_dl)
 from pet_breeds.data import pets_dls
 from pet_breeds.labels import name_label
@@ -661,3 +662,16 @@ def test_photo_dl_reads_as_validation_does(presize, item, few):
     d = dls(few, presize=presize, num_workers=0, item=item, max_rotate=45)
     got = torch.cat([x for x, in photo_dl(d.valid.items, d.prep, [0, 0, 0], [1, 1, 1], bs=3)])
     assert torch.allclose(got, torch.cat([x for x, _ in d.valid]), atol=1e-6)
+
+
+@pytest.mark.parametrize('read', [PhotoReader(), StockPhoto.create], ids=['composed', 'stock'])
+def test_a_photo_in_another_form_is_read_or_refused_as_everywhere(read, rgb):
+    "A Learner answered for numbers that `predict_pets` refuses, as if they were a black photo"
+    def pixels(o): return np.asarray(o) if isinstance(o, Image.Image) else o.permute(1, 2, 0).numpy()
+    png, gray = io.BytesIO(), np.asarray(Image.fromarray(rgb).convert('L'))
+    Image.fromarray(rgb).save(png, 'png')
+    tensor = torch.tensor(rgb).permute(2, 0, 1)
+    for o in (rgb, tensor, TensorImage(tensor), Image.fromarray(rgb), png.getvalue()): assert (pixels(read(o)) == rgb).all()
+    assert (pixels(read(gray))[..., 1] == gray).all()
+    for o in (rgb/255, tensor/255, TensorImage(tensor/255), rgb.astype(np.float32), gray > 128, gray.astype(np.uint16)*257, rgb[..., :2]):
+        with pytest.raises(ValueError, match='expected a path, bytes, a PIL image or an array'): read(o)

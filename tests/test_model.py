@@ -1,4 +1,5 @@
 "Bodies and heads: every family of architectures is cut at the right place, sizes and weights fit or are refused."
+import concurrent.futures
 import json
 import random
 import subprocess
@@ -18,9 +19,9 @@ from torch.testing import assert_close
 
 from pet_breeds.data import pets_dls
 from pet_breeds.model import FixedStats, default_size, drawnet, make_learner, make_model, new_network, random_kept
-from pet_breeds.model import random_states
+from pet_breeds.model import random_states, undrawn
 from pet_breeds.saving import load_model, save_model
-from pet_breeds.weights import cached_weights, find_weights, read_weights
+from pet_breeds.weights import cached_weights, find_weights, read_tensors, read_weights
 
 FAMILIES = ['alexnet', 'convnext_tiny', 'densenet121', 'efficientnet_b0', 'googlenet', 'inception_v3', 'maxvit_t',
             'mnasnet0_5', 'mobilenet_v2', 'mobilenet_v3_small', 'regnet_y_400mf', 'resnet18', 'resnext50_32x4d',
@@ -235,6 +236,40 @@ def test_making_a_learner_moves_no_generator(photos, presize):
     assert [dl.rng.getstate() for dl in learn.dls.loaders] == expected['loaders'], 'the same order of photos as dls'
 
 
+@pytest.mark.parametrize('arch', ['swin_tiny_patch4_window7_224', 'pit_ti_224', 'swiftformer_xs', 'maxvit_t', 'googlenet'])
+def test_a_network_that_gets_its_weights_moves_no_generator(arch):
+    "Nor does it put one back that another thread moved meanwhile"
+    before, expected = random_states(), torch.rand(1, generator=torch.Generator().set_state(torch.get_rng_state()))
+    with undrawn():
+        new_network(arch)
+        after = random_states()
+        with concurrent.futures.ThreadPoolExecutor(1) as other: assert other.submit(torch.rand, 1).result() == expected
+    assert after['torch'].equal(before['torch']) and after['python'] == before['python'] and after['numpy'] == before['numpy']
+    assert torch.rand(1) != expected
+
+
+def test_the_statistics_of_a_report_come_along(new, photos, tmp_path):
+    "Those of the architecture are others"
+    dls = loaders(photos, 'composed')
+    dls.add_tfms([Normalize.from_stats([.1]*3, [.9]*3, cuda=False)], 'after_batch')
+    report = save_model(make_learner(dls, weights='none'), tmp_path/'report')
+    learn = make_learner(loaders(photos, 'stock'), weights=report)
+    assert stats(learn) == [[pytest.approx(.1)]]*2
+    assert load_model(save_model(learn, tmp_path/'next'))[1]['std'] == pytest.approx([.9]*3)
+    text, tensors = json.loads(read_tensors(report/'model.safetensors')[1]['about']), read_tensors(report/'model.safetensors')[0]
+    save_file(tensors, tmp_path/'bad.safetensors', dict(about=json.dumps({**text, 'std': [0, 1, 1]})))
+    with pytest.raises(ValueError, match='bad.safetensors says no mean and std: expected three numbers'):
+        make_learner(loaders(photos, 'stock'), weights=tmp_path/'bad.safetensors')
+
+
+def test_what_is_not_drawn_is_in_range():
+    "PyTorch draws a truncated normal again until all numbers are: a model was read for ever, as what is in new memory would have it"
+    with undrawn():
+        assert torch.full((9,), 99.).normal_(1, 2).tolist() == [1]*9
+        assert nn.init.trunc_normal_(torch.full((9,), 99.)).abs().max() <= 2
+        assert nn.init.trunc_normal_(torch.full((9,), 99.), mean=0, std=9, a=1, b=2).min() >= 1
+
+
 def test_finding_and_reading_moves_no_generator(new, tmp_path):
     report = save_model(new(), tmp_path)
     before = random_states()
@@ -300,9 +335,12 @@ def test_a_head_of_another_kind(photos, wrong):
 
 def test_importing_says_nothing_and_leaves_the_process_as_it_is(root):
     code = '''
-import warnings
-from pet_breeds import checkpoint, model, saving
-assert not [f for f in warnings.filters if 'jit.script' in str(f)]
+import importlib, pkgutil, warnings
+import pet_breeds
+for module in pkgutil.iter_modules(pet_breeds.__path__):
+    importlib.import_module(f'pet_breeds.{module.name}')
+    assert not [f for f in warnings.filters if 'jit.script' in str(f)], module.name
+from pet_breeds import model
 from fastai.vision.learner import model_meta
 assert model.drawnet not in model_meta
 '''

@@ -365,6 +365,11 @@ def test_a_fitted_head_leaves_another_run_alone(begun):
     assert Path('.report-run.safetensors').read_bytes() == kept
 
 
+def test_a_share_that_leaves_too_few_photos_is_named(photos):
+    with pytest.raises(ValueError, match='0 training photos are fewer than a batch of 4: add photos, or give a --valid_pct below 0.99'):
+        run_pets(photos/'names', **QUICK, valid_pct=.99)
+
+
 def test_a_batch_larger_than_the_split_leaves_is_named(photos):
     "Copies stay on one side, so fewer photos may be left to train on than planned"
     table = pd.read_csv(photos/'table.csv')
@@ -587,13 +592,29 @@ def test_a_run_never_ends_worse_than_the_fitted_head(lr, kept, photos, capsys):
     assert len(run.epochs) == 1
 
 
-@pytest.mark.parametrize('given, named', [({}, None), (dict(lr='1e-3'), '--lr'), (dict(lr='valley', finder=True), '--lr, --finder')])
+@pytest.mark.parametrize('given, named', [({}, None), (dict(lr='1e-3'), '--lr'), (dict(lr='valley', finder=True), '--lr, --finder'),
+                                          (dict(flip=False, cache=True), '--no-flip, --cache')])
 def test_an_option_without_effect_is_named(given, named, photos, capsys):
     "A head that is fitted in one step takes no rate; with epochs after it the same options count, and no line is said"
     for epochs in (None, 1):
         Run(path=str(photos/'names'), **{**QUICK, 'lr': 'auto', **given, 'head': 'linear', 'epochs': epochs}).fit()
         lines = [line for line in capsys.readouterr().out.splitlines() if 'No effect here' in line]
         assert len(lines) == bool(named and not epochs) and all(f': {named}.' in line for line in lines)
+        if not epochs: assert not list(photos.glob('cache/**/*.safetensors')), 'nothing is written that is not read'
+
+
+@pytest.mark.parametrize('own', [False, True])
+def test_a_part_that_is_not_held_out_is_neither_asked_for_nor_counted(own, photos, capsys):
+    "A cross-validation measures all photos, and a folder's own split stays as it is"
+    table = pd.read_csv(photos/'table.csv')
+    if own: table['is_valid'] = [i % 4 == 0 for i in range(len(table))]
+    run = Run(path=str(photos/'names'), labels=table, **{**QUICK, 'epochs': 1 if own else None, 'lr': 'auto', 'head': 'linear', 'valid_pct': .5})
+    m = run.measure()
+    assert (m['n_train'], m['n_valid'], m['n_measured']) == ((12, 4, 4) if own else (16, 0, 16))
+    said = capsys.readouterr().out
+    assert 'No effect here: --valid_pct. ' + ('The photos come with their own split' if own else 'All photos are measured') in said
+    run_pets(photos/'names', **QUICK, valid_pct=.5, out='other')
+    assert 'No effect' not in capsys.readouterr().out
 
 
 # From one run to the next
@@ -606,6 +627,42 @@ def test_each_step_leaves_what_it_made(photos):
 
 def test_steps_take_those_before_them(photos):
     assert Run(path=str(photos/'names'), **QUICK).write().name == 'report'
+
+
+@pytest.mark.parametrize('when', ['before measure', 'before write', 'after write'])
+def test_a_report_describes_the_model_in_it(when, photos):
+    "Also if somebody trains on between two steps"
+    run = Run(path=str(photos/'names'), **{**QUICK, 'valid_pct': .5})
+    for step in (run.fit, run.measure, run.write):
+        if step.__name__ == when.partition(' ')[2] and when != 'after write': training.train(run.learn, 3, 1e-1)
+        step()
+    if when == 'after write':
+        training.train(run.learn, 3, 1e-1)
+        run.write()
+    answers, _ = predict_pets('report', [run.folder/f for f in run.predictions.file])
+    assert np.allclose(answers.prob, run.predictions.prob_1, atol=1e-5)
+    assert json.loads(Path('report/metrics.json').read_text())['error_rate'] == (answers.breed.values != run.predictions.label).mean()
+
+
+def test_what_was_fitted_to_all_photos_is_not_measured_after_more_training(photos):
+    run = Run(path=str(photos/'names'), **{**QUICK, 'epochs': None, 'lr': 'auto', 'head': 'linear'})
+    run.fit()
+    training.train(run.learn, 1)
+    with pytest.raises(ValueError, match='trained after its head was fitted to all photos: make a Run with epochs'): run.write()
+    assert not os.path.exists('report')
+
+
+def test_a_second_fit_begins_anew(photos):
+    "It went on with the trained network, and the report said one epoch"
+    run = Run(path=str(photos/'names'), **{**QUICK, 'balance': True})
+    first = run.fit(), run.measure()['valid_loss'], run.learn
+    second = run.fit(), run.measure()['valid_loss'], run.learn
+    assert first[2] is not second[2] and first[1] == second[1]
+    pd.testing.assert_frame_equal(first[0], second[0])
+
+
+def test_options_beside_a_config_are_refused():
+    with pytest.raises(ValueError, match='epochs, size: put options into the Config'): Run(Config(), epochs=7, size=64)
 
 
 def test_training_starts_from_an_earlier_report(photos):

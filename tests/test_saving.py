@@ -19,7 +19,7 @@ import torch
 from fastai.interpret import ClassificationInterpretation
 from fastai.learner import load_learner
 from fastai.torch_core import set_seed
-from fastai.vision.all import L, Normalize, imagenet_stats
+from fastai.vision.all import CategoryBlock, DataBlock, Normalize, RandomErasing, TensorImage, Transform, aug_transforms, imagenet_stats
 from PIL import Image
 from safetensors.torch import save, save_file
 from torch.testing import assert_close
@@ -27,8 +27,10 @@ from torch.testing import assert_close
 from pet_breeds import model as models
 from pet_breeds import weights
 from pet_breeds import saving
+from pet_breeds.batches import photo_block, photo_dl
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner, make_model
+from pet_breeds.predict import predict_pets
 from pet_breeds.saving import (REPORT_FILES, TABLES, csv_text, foreign_content, is_report, load_model, report_learner,
                                save_model, save_tables)
 from pet_breeds.warp import Prep
@@ -67,8 +69,9 @@ def net(): return make_model('drawnet', 2, size=64)[0]
 
 def stub(net, vocab=('bright', 'dark'), arch='drawnet', stats=imagenet_stats, prep=Prep('stock', 64, 64, 1.)):
     "What `save_model` needs of a Learner"
-    tfms = L(Normalize.from_stats(*stats, cuda=False)) if stats else L()
-    dls = SimpleNamespace(vocab=vocab, after_batch=SimpleNamespace(fs=tfms), prep=prep)
+    valid = photo_dl([np.zeros((64, 64, 3), np.uint8)], prep, *(stats or imagenet_stats))
+    if not stats: valid.after_batch.fs.pop()
+    dls = SimpleNamespace(vocab=vocab, loaders=[valid], prep=prep)
     return SimpleNamespace(head='fastai', model=net, arch=arch, dls=dls)
 
 
@@ -169,6 +172,52 @@ def test_a_normalize_of_the_user_is_written(photos, tmp_path):
     dls.add_tfms([Normalize.from_stats([.1]*3, [.7]*3, cuda=False)], 'after_batch')
     about = load_model(save_model(make_learner(dls, weights='none'), tmp_path))[1]
     assert about['mean'] == pytest.approx([.1]*3) and about['std'] == pytest.approx([.7]*3)
+
+
+class Dark(Transform):
+    "Acts in validation as well"
+    def encodes(self, x:TensorImage): return x/3
+
+
+class Turned(Transform):
+    "Acts on single photos"
+    def encodes(self, x:Image.Image): return x.rotate(90)
+
+
+OTHER_PHOTOS = dict(
+    of_batches=(dict(batch_tfms=[Dark()]), [], 'apply Dark,'),
+    of_items=(dict(presize='stock', item_tfms=[Turned()]), [], 'apply Turned,'),
+    smaller=(dict(presize='stock', batch_tfms=aug_transforms(size=24, max_lighting=0, max_warp=0)), [], 'Flip'),
+    added=({}, [Dark()], 'apply Dark,'),
+    normalized_twice=(dict(batch_tfms=[Normalize.from_stats([.1]*3, [.7]*3, cuda=False)]),
+                      [Normalize.from_stats(*imagenet_stats, cuda=False)], 'apply Normalize,'))
+
+
+@pytest.mark.parametrize('options, added, words', OTHER_PHOTOS.values(), ids=OTHER_PHOTOS)
+def test_photos_that_a_saved_model_would_prepare_otherwise(photos, tmp_path, options, added, words):
+    "Its answers would be others than those that were measured; also after an epoch, which leaves its mark in transforms"
+    learn = make_learner(pets_dls(photos, bs=6, size=48, item=64, num_workers=0, device='cpu', **options), weights='none')
+    if added: learn.dls.add_tfms(added, 'after_batch')
+    for _ in range(2):
+        with pytest.raises(ValueError, match=words): save_model(learn, tmp_path/'model')
+        learn.dls.train.one_batch()
+    assert not (tmp_path/'model').exists()
+
+
+def test_what_acts_in_training_alone_is_no_obstacle(photos, tmp_path):
+    "And loaders of fastai's own block, made again from a pickle, or with one part"
+    files = sorted(photos.iterdir())
+    for presize, aug in (('stock', dict(flip_vert=True)), ('composed', {})):
+        prep = Prep(presize, 64, 48, aug=aug, fit='pad')
+        block = DataBlock((photo_block(prep), CategoryBlock), get_y=lambda f: f.name.partition('_')[0],
+                          batch_tfms=[RandomErasing(p=1.), Dark(split_idx=0)])
+        learn = make_learner(block.dataloaders(files, bs=4, num_workers=0, device='cpu'), weights='none')
+        with learn.no_bar():
+            want = learn.get_preds(dl=learn.dls.test_dl(files[:5]))[0]
+            again = report_learner(save_model(learn, tmp_path/presize))
+            with again.no_bar(): assert_close(again.get_preds(dl=again.dls.test_dl(files[:5]))[0], want)
+        learn.dls.loaders.pop()
+        save_model(learn, tmp_path/presize)
 
 
 @pytest.mark.skipif(os.name != 'posix', reason='permissions of POSIX')
@@ -683,3 +732,33 @@ def test_the_learner_of_a_report_can_be_exported(new, tmp_path, photos):
         again = load_learner(tmp_path/'learner.pkl')
     photo = sorted(photos.iterdir())[0]
     with learn.no_bar(), again.no_bar(): assert_close(again.predict(photo)[2], learn.predict(photo)[2])
+
+
+def test_loaders_that_prepare_photos_otherwise_are_told_of(new, photos, tmp_path):
+    "The loss was 14.8 instead of 0.21, without a word"
+    save_model(new(), tmp_path)
+    dls = pets_dls(photos, bs=6, size=64, item=80, fit='squish', num_workers=0, device='cpu', presize='stock')
+    with pytest.warns(UserWarning, match='presize stock, the report composed; size 64, the report 48; fit squish, the report crop; item 80, the report 64'):
+        report_learner(tmp_path, dls)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        report_learner(tmp_path, new(aug=dict(do_flip=False)).dls)
+
+
+@pytest.mark.parametrize('default', [torch.float64, torch.float16])
+@pytest.mark.parametrize('presize', ['stock', 'composed'])
+def test_in_the_home_folder_and_whatever_the_default_type_is(new, photos, tmp_path, monkeypatch, presize, default):
+    learn, file = new(presize), sorted(photos.iterdir())[0]
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('USERPROFILE', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert save_model(learn, '~/model') == tmp_path/'model' and os.listdir() == ['model']
+    want = predict_pets('~/model', file, top=0)[0]
+    torch.set_default_dtype(default)
+    try:
+        again = report_learner('~/model')
+        with again.no_bar(): probs = again.predict(file)[2]
+        pd.testing.assert_frame_equal(predict_pets('~/model', file, top=0)[0], want)
+    finally: torch.set_default_dtype(torch.float32)
+    assert probs.dtype == torch.float32
+    assert_close(probs.numpy(), want.iloc[0, 3:].to_numpy(np.float32))

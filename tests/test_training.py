@@ -5,6 +5,7 @@ import weakref
 from copy import deepcopy
 from dataclasses import asdict
 from functools import partial
+from hashlib import sha256
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
@@ -131,7 +132,18 @@ def test_the_curve_that_is_drawn(files, monkeypatch):
 
 def test_fewer_photos_than_a_batch(files):
     learn = learner(files, bs=64)
-    with pytest.raises(ValueError, match='24 photos to train on are fewer than a batch of 64'): find_lr(learn)
+    for func in (find_lr, partial(train, epochs=1)):
+        with pytest.raises(ValueError, match='24 photos to train on are fewer than a batch of 64: add photos'): func(learn)
+    probe_head(learn) # takes all photos at once
+
+
+@pytest.mark.parametrize('func', [find_lr, partial(train, epochs=1), probe_head, mixed_precision])
+def test_no_photos(files, func, monkeypatch):
+    "As those of `report_learner`"
+    monkeypatch.setattr('pet_breeds.precision._has_bf16_units', lambda: True)
+    learn = learner(files)
+    learn.dls = learn.dls.new_empty()
+    with pytest.raises(ValueError, match='0 photos to train on are fewer than a batch of 8: add photos'): func(learn)
 
 
 # the fits
@@ -493,10 +505,16 @@ def longer(files):
     return files
 
 
+def edited(files):
+    "As many bytes as before, and no other file has as many"
+    files[3].write_bytes(b'..!')
+    return files
+
+
 def renamed(files): return [*files[:-1], files[-1].rename(files[-1].with_name('99.bin'))]
 
 
-CHANGED = dict(swapped=swapped, longer=longer, renamed=renamed, turned=lambda files: files[::-1],
+CHANGED = dict(swapped=swapped, longer=longer, edited=edited, renamed=renamed, turned=lambda files: files[::-1],
                fewer=lambda files: files[:-1], more=lambda files: [*files, files[0]])
 
 
@@ -517,7 +535,7 @@ def test_the_same_photos_elsewhere_are_the_same(files, tmp_path):
 def test_a_line_for_each_photo(files):
     lines = training._photo_lines(tiny_learner(files).dls)
     assert len(lines) == len(set(lines)) == 36
-    assert lines[3] == 'b/3.bin\ttrain\tb\t3' and lines[-1] == 'b/35.bin\tvalid\tb\t35'
+    assert lines[3] == f"b/3.bin\ttrain\tb\t{sha256(b'...').hexdigest()[:12]}" and lines[-1].startswith('b/35.bin\tvalid\tb\t')
 
 
 def test_what_a_run_is_known_by(files):
