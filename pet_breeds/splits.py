@@ -84,7 +84,7 @@ def stratified_split(
     quota = _quotas(n, least, most, valid_pct, total, partial(_rank, seed))
     valid = {i for l, q in queues.items() for i in _take(q, quota[l])}
     if not valid:
-        raise ValueError(f"{len(files)} photos, and none can be held out for validation: "
+        raise ValueError(f"{count_of(len(files), 'photo')}, and none can be held out for validation: "
                          "expected two different photos of a breed at least, and not all in groups with two labels")
     return [i for i in range(len(files)) if i not in valid], sorted(valid)
 
