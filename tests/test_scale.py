@@ -51,7 +51,10 @@ def watch(log):
     from pet_breeds import batches
     files, seeds = [], []
     read, draw = batches.PhotoReader._kept, batches.draw_augs
-    batches.PhotoReader._kept = lambda self, file: (files.append(Path(file).name), read(self, file))[1]
+    def note(self, photo):
+        if isinstance(photo, (str, Path)): files.append(Path(photo).name)
+        return read(self, photo)
+    batches.PhotoReader._kept = note
     batches.draw_augs = lambda n, seed, *aug, **more: (seeds.append(seed), draw(n, seed, *aug, **more))[1]
     class Watch(Callback):
         def before_train(self): files.clear(), seeds.clear()
