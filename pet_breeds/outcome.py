@@ -133,12 +133,9 @@ def _renamed(was, now, both):
         if name not in new | {*names} and labels.nunique() == 1 and one.casefold() not in known: names[name] = one
     return names
 
-def compare_reports(
-    old, # the folder of a report, or a measured `Run`
-    new, # another one
-)->dict: # as `paired_difference`, or n=0; wrong: two counts; mended, broken, relabeled: files; only_before, only_after
-    "Two runs on the photos that both measured, by the labels of the second. Raises ValueError or OSError for no report"
-    (m, was), (now, preds) = _report(old), _report(new)
+def _compared(old, new):
+    "As `compare_reports`, for what `_report` gives"
+    (m, was), (now, preds) = old, new
     both = was.merge(preds, on=['file', 'digest'], suffixes=('_was', '')).drop_duplicates('file')
     both = both.replace(dict.fromkeys(['label_was', 'predicted_was'], _renamed(was, preds, both)))
     before, after = both.predicted_was != both.label, both.predicted != both.label
@@ -150,6 +147,13 @@ def compare_reports(
             'only_after': come, 'wrong': [int(before.sum()), int(after.sum())],
             **{name: list(both.file[rows]) for name, rows in files.items()}}
 
+def compare_reports(
+    old, # the folder of a report, or a measured `Run`
+    new, # another one
+)->dict: # as `paired_difference`, or n=0; wrong: two counts; mended, broken, relabeled: files; only_before, only_after
+    "Two runs on the photos that both measured, by the labels of the second. Raises ValueError or OSError for no report"
+    return _compared(_report(old), _report(new))
+
 # %% ../nbs/internals/outcome.ipynb #earlier-def
 def set_digest(
     digests, # of photos, as from `photo_digest`
@@ -159,7 +163,7 @@ def set_digest(
 
 def network_report(
     run, # a `Run`
-    digests:list|None=None, # of the photos that it measures; those of its `predictions` unless given
+    digests, # of the photos that it measures, as from `photo_digest`
 )->dict|None: # report: its name; same: how many of them it measured, too, None if unknown; doubt: True or False
     "The report that the network comes from, if some photos trained it, and whether these photos may be among those"
     from pet_breeds.weights import report_arch
@@ -167,7 +171,6 @@ def network_report(
     folder = Path(os.path.abspath(run.weights)).parent
     try: m, preds = _report(folder)
     except (OSError, ValueError): return dict(report=folder.name, same=None, doubt=True)
-    if digests is None: digests = list(run.predictions.digest)
     test = m.get('test') or {}
     if not (tested := test.get('photos') == set_digest(digests)): test = m
     same = len(digests) if tested else int(pd.Series(digests, dtype=str).isin({*preds.digest} - {''}).sum())
@@ -192,12 +195,12 @@ def earlier_report(
     except OSError: beside = []
     photos = option_values(run.metrics.get('command'), 'path')
     named = [*(Path(os.path.abspath(f)).parent for f in run.config.fix if isinstance(f, str)), run.out]
-    best = None
+    best, new = None, _report(run)
     for folder in [*named, *beside]:
         try:
-            m, _ = _report(folder)
+            old = m, _ = _report(folder)
             if folder not in named and photos != option_values(m.get('command'), 'path') or _is_own(m, run): continue
-            found = compare_reports(folder, run)
+            found = _compared(old, new)
         except (OSError, ValueError): continue
         if found['n'] > (best[1]['n'] if best else 0): best = folder, found
         if best and (folder in named or found['n'] == len(run.predictions)): break

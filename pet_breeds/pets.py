@@ -31,7 +31,7 @@ class Config:
     weights:str='auto' # auto (those at hand, if any), download, none, a .safetensors or .pth file, or a report
     head:str='auto' # linear (one layer, fitted in one step), fastai (two), auto (linear on a body that saw real photos)
     epochs:int|None=None # epochs that train the whole network; by default 220 steps or more, 480 without weights
-    freeze_epochs:int|None=None # epochs before those that train only the head; by default 60 steps with weights
+    freeze_epochs:int|None=None # epochs that train only the head, before the others; by default 60 steps with weights
     lr:str='auto' # auto (4e-3; without weights 2e-3; below a fitted head 1e-4), valley (the finder's), or a rate
     finder:bool=False # run the learning-rate finder for its picture in the report, also where its rate is not used
     size:int|None=None # side of the photos that the model sees, in pixels; by default 128 for drawnet, else 224 or 288
@@ -335,7 +335,7 @@ def measure(self:Run):
     self.predictions = outcome.predictions(probs, items, vocab, self.folder)
     self.metrics.update(measure.honest(self, probs, targ, items, folds), n_measured=len(targ),
                         valid_loss=self.learn.loss_func(acts, targ).item(), curve=measure.photo_curve(self, acts),
-                        test=measure.measure_test(self), network=outcome.network_report(self),
+                        test=measure.measure_test(self), network=outcome.network_report(self, self.predictions.digest),
                         seconds=round(time.perf_counter()-self.start, 1))
     self.measured = weights
     return self.metrics

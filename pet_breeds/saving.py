@@ -42,11 +42,13 @@ def digest(
         h.update(t.reshape(-1).view(torch.uint8).numpy())
     return h.hexdigest()
 
+def _weights(learn): return {k: plain(v) for k,v in get_model(learn.model).state_dict().items()}
+
 def weights_digest(
     learn:Learner, # any
 )->str: # as from `digest`
     "A digest of a Learner's weights, to see whether it was trained meanwhile"
-    return digest('', {k: plain(v) for k,v in get_model(learn.model).state_dict().items()})
+    return digest('', _weights(learn))
 
 # %% ../nbs/internals/saving.ipynb #rules-def
 def _number(least, most): return lambda x: type(x) in (int, float) and least <= x <= most
@@ -176,7 +178,7 @@ def save_model(
     about = dict(
         format='pet_breeds 2', arch=learn.arch, head=learn.head, vocab=list(map(str, learn.dls.vocab)),
         mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=asdict(learn.dls.prep))
-    weights, dest = {k: plain(v) for k,v in get_model(learn.model).state_dict().items()}, user_path(dest, 'dest')
+    weights, dest = _weights(learn), user_path(dest, 'dest')
     with refusing('learn', 'is not a model that could be read again'):
         text = json.dumps(about, default=float) # numpy's numbers in `prep.aug` are plain ones, too
         _model_of(_described(text), weights)
@@ -295,9 +297,9 @@ def _check_dls(dls, about):
         for name in ('mean', 'std'):
             if not np.allclose(getattr(norm, name).flatten().cpu(), about[name], atol=1e-4):
                 raise ValueError(f'dls: its Normalize has another {name} than the report: leave it out')
-    said = [(name, getattr(about['prep'], name), getattr(prep, name)) for name in ('presize', 'size', 'fit', 'item')
-            for prep in [getattr(dls, 'prep', about['prep'])]]
-    if diff := [f'{name} {new}, the report {old}' for name, old, new in said if new != old]:
+    own, prep = about['prep'], getattr(dls, 'prep', about['prep'])
+    names = [name for name in ('presize', 'size', 'fit', 'item') if getattr(prep, name) != getattr(own, name)]
+    if diff := [f'{name} {getattr(prep, name)}, the report {getattr(own, name)}' for name in names]:
         warnings.warn(f"dls: its photos are prepared otherwise than those of the report ({'; '.join(diff)}): "
                       f'give the same to measure it')
 

@@ -358,7 +358,7 @@ def test_a_network_that_may_have_been_trained_on_what_is_measured(was, edit, sam
     said = result_line(m)
     assert m['network'] == (None if same is None else dict(report='first', same=same or None, doubt=True)) and ('The network comes' in said) == (same is not None)
     assert ("report 'first', which measured 6 of these 28 photos. If it was trained on others of them, the error is too low." in said) == (same == 6)
-    assert ("report 'first'. If it was trained on these photos, the error is too low." in said) == (same == 0) and network_report(again(later, weights=None)) is None
+    assert ("report 'first'. If it was trained on these photos, the error is too low." in said) == (same == 0) and network_report(again(later, weights=None), later.predictions.digest) is None
 
 
 @pytest.mark.parametrize('first, measures, same, doubt', [
