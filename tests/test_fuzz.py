@@ -61,7 +61,7 @@ def harmless():
     yield
     watching.clear()
     assert seen == []
-    assert peak()-before < 500
+    assert peak()-before < 1000 # a network of 600 MB, the most that is made, while most of one before is still there
 
 
 def fuzz(n, long=20):
