@@ -56,8 +56,8 @@ def test_the_script_still_measures_the_same(file, script):
 def written(tmp_path, rows, **about):
     "A file of an effect with two settings, made up"
     about = dict.fromkeys(effects.ABOUT, 'x') | dict(n_train=10, n_valid=10, seeds=[0, 1, 2], threads=1) | about
-    file = tmp_path/'results'/'ratios.json'
-    file.parent.mkdir(exist_ok=True)
+    file = tmp_path/'nowhere'/'nbs'/'results'/'ratios.json'
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(dict(about=about, rows=rows)))
     return file
 
@@ -70,9 +70,7 @@ def made_up(one, hundred): # errors, a seed each
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
     "A folder whose results are read instead of ours"
-    (tmp_path/'pet_breeds').mkdir()
     monkeypatch.setattr(effects.resources, 'files', lambda name: tmp_path/'nowhere'/'pet_breeds')
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

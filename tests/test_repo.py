@@ -1,6 +1,7 @@
 "The house rules: who imports whom, what must be in step, what a notebook looks like."
 import ast
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import tarfile
 import zipfile
 from functools import cache
+from pathlib import Path
 
 import nbformat
 import navigation
@@ -180,8 +182,16 @@ def test_found_beside_a_clone(tmp_path):
     assert done.returncode == 0 and len(done.stdout) > 100, done.stderr
 
 
-def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
+def measured(folder):
+    "Copy what the scripts measured into `folder`; returns the names of the files that lessons draw"
+    for part in ('nbs/results', 'tests/bench/results'): shutil.copytree(ROOT/part, folder/part, dirs_exist_ok=True)
+    lessons = ' '.join(f.read_text(encoding='utf-8') for f in (ROOT/'nbs').glob('*.ipynb'))
+    return {f'{name}.json' for name in re.findall(r"(?:measured_file|plot_effect)\('(\w+)'\)", lessons)}
+
+
+def test_a_wheel_holds_the_weights_the_answers_and_what_lessons_draw(tmp_path):
     "As `pip install` makes one from a clone or from GitHub, where nothing is editable"
+    drawn = measured(tmp_path)
     for name in ('setup.py', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE', 'NOTICE'): shutil.copy(ROOT/name, tmp_path)
     shutil.copytree(ROOT/'pet_breeds', tmp_path/'pet_breeds')
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', 'wheels', '.'], cwd=tmp_path, check=True, capture_output=True)
@@ -190,7 +200,12 @@ def test_a_wheel_holds_the_weights_and_the_answers(tmp_path):
         packed = {n for n in z.namelist() if n.startswith('pet_breeds/')}
         about = z.read(next(n for n in z.namelist() if n.endswith('/METADATA'))).decode().splitlines()
     assert {f'Provides-Extra: {name}' for name in ('dev', 'fast', 'heic', 'onnx', 'app')} <= set(about)
-    assert packed == {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()}
+    assert {n for n in packed if 'measured/' not in n} == {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()}
+    assert {f'pet_breeds/measured/{name}' for name in drawn} <= packed and len(drawn) > 10
+    with zipfile.ZipFile(wheel) as z: z.extractall(tmp_path/'installed') # a reader without a clone
+    script = 'from pet_breeds.effects import effect_line, measured_file; print(measured_file("recipe"), effect_line("ratios"))'
+    done = subprocess.run([sys.executable, '-c', script], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(tmp_path/'installed')})
+    assert done.returncode == 0 and str(tmp_path/'installed') in done.stdout, done.stderr
 
 
 def test_an_sdist_holds_the_package_and_no_tests(tmp_path):
@@ -199,10 +214,12 @@ def test_an_sdist_holds_the_package_and_no_tests(tmp_path):
         shutil.copy(ROOT/name, tmp_path)
     for name in ('pet_breeds', 'tests'):
         shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns('__pycache__'))
+    drawn = measured(tmp_path)
     subprocess.run([sys.executable, 'setup.py', '-q', 'sdist'], cwd=tmp_path, check=True, capture_output=True)
     [sdist] = (tmp_path/'dist').iterdir()
     with tarfile.open(sdist) as tar: packed = {m.name.partition('/')[2] for m in tar if m.isfile()}
-    assert {n for n in packed if n.startswith('tests/')} == set()
+    assert {n for n in packed if n.startswith('tests/')} == {f'tests/bench/results/{name}.json' for name in ('presize', 'recipe', 'training')}
+    assert drawn <= {Path(n).name for n in packed} # a wheel is made from it
     assert 'NOTICE' in packed
     assert {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()} <= packed
 
