@@ -204,7 +204,7 @@ def test_a_wheel_holds_the_weights_the_answers_and_what_lessons_draw(tmp_path):
     assert {f'pet_breeds/measured/{name}' for name in drawn} <= packed and len(drawn) > 10
     with zipfile.ZipFile(wheel) as z: z.extractall(tmp_path/'installed') # a reader without a clone
     script = 'from pet_breeds.effects import effect_line, measured_file; print(measured_file("recipe"), effect_line("ratios"))'
-    done = subprocess.run([sys.executable, '-c', script], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(tmp_path/'installed')})
+    done = subprocess.run([sys.executable, '-c', script], cwd=tmp_path/'installed', capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(tmp_path/'installed')})
     assert done.returncode == 0 and str(tmp_path/'installed') in done.stdout, done.stderr
 
 
