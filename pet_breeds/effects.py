@@ -78,8 +78,8 @@ EFFECTS = dict(
     presizing=_Plan('size', 'side of what the model sees, pixels', [
         *(_Pair('Presizing', dict(way='presized', size=size), f'changes at the final size of {size} pixels',
                 dict(way='at the final size', size=size)) for size in (128, 224)),
-        *(_Pair(f'One warp at {size} pixels', dict(way='composed', size=size), 'presizing in two steps',
-                dict(way='presized', size=size)) for size in (128, 224))],
+        *(_Pair(f'One warp at {size} pixels', dict(way='composed', size=size), name, dict(way=way, size=size))
+          for size in (128, 224) for way, name in (('presized', 'two steps'), ('at the final size', 'changes at the final size')))],
         'way', ys=(('error', _ERROR), ('ms', 'processor time, ms a photo'))),
     precision=_Plan('precision', '', [
         _Pair('bf16', _BF16, 'fp32', _FP32, y, noun) for y, noun in (
@@ -155,7 +155,7 @@ def _finding(rows, pair):
     sign, way = (-1, 'lower') if mean < 0 else (1, 'higher')
     low, high = sorted((sign*low, sign*high))
     doubt = 'no clear difference, ' if low <= 0 else ''
-    return (f'{pair.words} against {pair.other}{best}: {doubt}{pair.noun} {way} by {sign*mean:.3f} '
+    return (f'{pair.words} compared with {pair.other}{best}: {doubt}{pair.noun} {way} by {sign*mean:.3f} '
             f'(95% interval {low:.3f} to {high:.3f}).')
 
 def effect_finding(
