@@ -326,8 +326,8 @@ def words_given(
 )->list: # of strings
     "The names of an attempt, in its order. Raises `Unreadable` for what holds none"
     plain = _plain(attempt)
-    if isinstance(plain, str): plain = re.split(r'[,;\n]|\band\b', plain)
-    if not hasattr(plain, '__iter__'): raise Unreadable(f'expected a list of names, got {attempt!r:.80}')
+    if isinstance(plain, (str, Path)): plain = re.split(r'[,;\n]|\band\b', str(plain))
+    if not hasattr(plain, '__iter__'): raise Unreadable(f'expected names as text, got {attempt!r:.80}')
     return [name for name in (str(part).strip(' \'"`') for part in plain) if name]
 
 

@@ -45,7 +45,7 @@ WRONG = [
                                         lambda p: -torch.log(torch.as_tensor(p).clamp(min=1e-8)))],
     ('breaks_softmax', torch.tensor([[200., 0.]], dtype=torch.float64)),
     ('minimum_over_10', lambda lrs, losses: lrs[losses.argmin()-10]), ('two_fits', two_fits(slice(4e-3, 4e-3))),
-    ('third_stage', [3, 4, 23, 3]), ('clear_of_a', ['C', 'E']), ('clear_of_a', 7),
+    ('third_stage', [3, 4, 23, 3]), ('clear_of_a', ['C', 'E']),
     ('standard_error', lambda errors: np.std(errors, ddof=1)/len(errors)), ('two_faults', ['Bombay/12', 'Persian/9']),
     ('command_for_signs', COMMAND.replace('pet_breeds', 'pets'))]
 
