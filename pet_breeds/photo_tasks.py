@@ -119,7 +119,7 @@ def sorted_breeds(attempt, files): # a list of names; photos
 def batch_shape(attempt, shape): # numbers; the shape of the batch
     "Whether this is the shape"
     if len(getattr(attempt, 'shape', '')) > 1: return differs('That is a batch. What is its `.shape`?')
-    if isinstance(attempt, str): attempt = re.sub(r'(?<=\d)\s?[x×]\s?(?=\d)', ', ', attempt)
+    if isinstance(attempt, str): attempt = re.sub(r'(?<=\d)\s?[x×]\s?(?=\d)|torch.Size', ', ', attempt)
     got, want = numbers_given(attempt), list(shape)
     if got == want: return right('PyTorch has the colors before height and width.')
     if sorted(got) == sorted(want): return differs('The numbers are right, their order is not.')
@@ -130,12 +130,12 @@ def batch_shape(attempt, shape): # numbers; the shape of the batch
 @task('`item_tfms` is what happens to each item, `batch_tfms` what happens to a batch. Which comes before collating?')
 def missing_argument(attempt): # a name
     "Whether this is the argument that the broken block lacks"
-    if len(said := words_given(attempt)) != 1: return differs('Expected the name of one argument.')
-    name = re.sub(r'^the argument ', '', said[0]).partition('=')[0].strip(' :`')
-    if name == 'item_tfms': return right('With `item_tfms=Resize(112)` all photos have one shape.')
-    if name == 'batch_tfms': return differs('That comes after the batch has been made.')
-    if re.match(r'items?_', name.lower()): return differs('The name is spelled in another way.')
-    if name.startswith('Resize'): return differs('That is a step. What is the argument called that takes it?')
+    said = ' '.join(words_given(attempt))
+    named = {*re.findall(r'\b(?:item|batch)_tfms\b', said)}
+    if named == {'item_tfms'}: return right('With `item_tfms=Resize(112)` all photos have one shape.')
+    if named: return differs('That comes after the batch has been made.' if len(named) == 1 else 'Only one is missing.')
+    if re.search(r'\bitems?_', said.lower()): return differs('The name is spelled in another way.')
+    if 'Resize' in said: return differs('That is a step. What is the argument called that takes it?')
     return differs('Compare it with the plan above, which works.')
 
 @task('The split takes single files. A pug is on both sides if some, but not all, of its files are for validation.')
@@ -238,5 +238,6 @@ def breaks_softmax(
     if not rows.isfinite().all(): return differs('All activations must be finite to start with.')
     exps = rows.exp()
     if not (exps/exps.sum(1, keepdim=True)).isnan().any():
-        return differs(f'Still fine: the powers of e go from {exps.min():.3g} to {exps.max():.3g}.')
+        kind = str(rows.dtype).removeprefix('torch.')
+        return differs(f'Still fine: in {kind} the powers of e go from {exps.min():.3g} to {exps.max():.3g}.')
     return right('Infinity divided by infinity.' if exps.isinf().any() else 'Zero divided by zero.')

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from types import FunctionType
 from fastcore.basics import patch
-from .core import explain, say
+from .core import count_of, explain, say
 from .judge import Failed, Unreadable, Verdict, differs, gives_up, numbers, numbers_said, said, unclear, within
 from .progress import is_solved, read_progress, remember
 from .questions import QUESTIONS, Question
@@ -286,7 +286,7 @@ def task(
     return made
 
 # %% ../nbs/internals/quiz.ipynb #given-def
-_UNITS = r'photos?|pixels?|px|blocks?|times|epochs?|rows?|wrong|mistakes?|names?|verdicts?|pugs?' # they change no number
+_UNITS = r'photos?|pixels?|px|blocks?|times|epochs?|rows?|wrong|mistakes?|verdicts?|pugs?' # they change no number
 _MANY = 10_000 # things that are taken from a generator, at most
 
 def _plain(attempt):
@@ -296,13 +296,14 @@ def _plain(attempt):
     if isinstance(attempt, (str, list, tuple, set, frozenset, dict)) or not hasattr(attempt, '__iter__'): return attempt
     return [*islice(attempt, _MANY)]
 
-def _as_read(text):
-    "A text, or several, as `numbers_said` reads it: infinity is a number, and 65,504 is one number"
+def _as_read(text, n):
+    "A text, or several, as `numbers_said` reads it: infinity is a number, 65,504 is one, and 2,05 is if one is asked"
     if isinstance(text, dict): text = [f'{name} {value}' for name, value in text.items()]
     text = text if isinstance(text, str) else '; '.join(map(str, text))
     if re.search(r'(?<!10)\*\*|\d\s?\*\s?(?!10\b|\*)', text): return '?' # to be computed, not to be read
     text = re.sub(r'(?:\b(?:math\.|np\.|torch\.)?inf(?:inity|inite)?\b|∞)', '1e999', text.lower())
-    return re.sub(r'(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d.,])', lambda m: m[0].replace(',', ''), text)
+    text = re.sub(r'(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d.,])', lambda m: m[0].replace(',', ''), text)
+    return re.sub(r'(?<=\d),(?=\d)', '.', text) if n == 1 else text
 
 def numbers_given(
     attempt, # a number, anything that holds numbers in an order, or a text
@@ -311,15 +312,19 @@ def numbers_given(
 )->list: # of floats; 25% is 0.25, and 1/4 too
     "The numbers of an attempt. Raises `Unreadable` for anything else, and unless there are `n`"
     expected = 'expected ' + ('one number' if n == 1 else f'{n} numbers' if n else 'numbers')
-    plain = _plain(attempt)
-    if isinstance(plain, (set, frozenset)): raise Unreadable(f'{expected} in a list, as a set has no order')
+    plain = dict(attempt.items()) if names and hasattr(attempt, 'items') else _plain(attempt)
+    if isinstance(plain, dict) and not any(isinstance(name, str) for name in plain): plain = [*plain.values()]
+    if isinstance(plain, (set, frozenset)):
+        if len(plain) > 1: raise Unreadable(f'{expected} in a list, as a set has no order')
+        plain = [*plain]
     if callable(plain): raise Unreadable(f'{expected}, got a function: call it')
     if isinstance(plain, bool): raise Unreadable(f'{expected}, got {plain}')
-    try: found = numbers_said(_as_read(plain), _UNITS, names) if said(plain) else numbers(plain)
+    try: found = numbers_said(_as_read(plain, n), _UNITS, names) if said(plain) else numbers(plain)
     except Unreadable: found = None
     if found is None: raise Unreadable(f'{expected}, got {attempt!r:.80}')
-    if n and len(found) != n: raise Unreadable(f'{expected}, got {len(found):,}')
-    return found
+    if any(x != x for x in found): raise Unreadable(f'{expected}, got nan, which is no number')
+    if n in (None, len(found)): return found
+    raise Unreadable(f'{expected}, got {count_of(len(found), "number") if n == 1 else len(found)}')
 
 def words_given(
     attempt, # a list of names, anything that yields them, or a text that lists them
@@ -327,7 +332,7 @@ def words_given(
     "The names of an attempt, in its order. Raises `Unreadable` for what holds none"
     plain = _plain(attempt)
     if isinstance(plain, (str, Path)): plain = re.split(r'[,;\n]|\band\b', str(plain))
-    if not hasattr(plain, '__iter__'): raise Unreadable(f'expected names as text, got {attempt!r:.80}')
+    if not hasattr(plain, '__iter__'): raise Unreadable(f'expected words in quotes, got {attempt!r:.80}')
     return [name for name in (str(part).strip(' \'"`') for part in plain) if name]
 
 

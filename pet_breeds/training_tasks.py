@@ -14,7 +14,6 @@ import re, shlex
 from math import inf
 from pathlib import Path
 from statistics import stdev
-from .core import count_of
 from .judge import call, differs, near, right
 from .quiz import OPEN, numbers_given, task, words_given
 
@@ -92,7 +91,7 @@ def nearest_breed(
     fraction, # the right one
 ):
     "Whether this is the fraction of photos whose nearest photo has the same breed"
-    if len(numbers_given(attempt)) > 1: return differs('One fraction is asked: of how many photos is it true?')
+    if len(attempt := numbers_given(attempt)) > 1: return differs('One fraction is asked, for all photos.')
     same = _fraction(attempt)
     if near(same, fraction): return right(f'{fraction:.0%}, where guessing gives 3%.')
     if near(same, 1-fraction): return differs('That is the fraction of those that differ.')
@@ -104,7 +103,7 @@ def what_moved(
     moved, # {part: whether it moved}
 ):
     "Whether these are the parts that moved"
-    chosen = {part.lower() for part in words_given(attempt)}
+    chosen = {re.sub('batch[_-]?norm', 'batch norm', part.lower()) for part in words_given(attempt)}
     if unknown := sorted(chosen-set(moved)): return differs(f'{unknown[0]!r:.40} is not among {", ".join(moved)}.')
     wrong = [part for part in moved if (part in chosen) != bool(moved[part])]
     if not wrong: return right('The convolutions stay as they are; all that belongs to batch norm moves.')
@@ -125,7 +124,9 @@ def two_fits(
             steps.append('fit')
             fits.append((n_epoch, lr_max))
     try: attempt(Steps(), 5, 4e-3)
-    except Exception as e: return OPEN if 'ellipsis' in str(e) else differs(f'It raises {type(e).__name__}: {e}.')
+    except Exception as e:
+        if isinstance(getattr(e, 'obj', None), Steps): return differs(f'It needs no `{e.name}` besides two fits.')
+        return OPEN if 'ellipsis' in str(e) else differs(f'It raises {type(e).__name__}: {e}.')
     if any(x is ... for n, lr in fits for x in (n, lr, getattr(lr, 'start', 0), getattr(lr, 'stop', 0))): return OPEN
     if steps != ['freeze', 'fit', 'unfreeze', 'fit']: return differs(f'Its steps are {", ".join(steps) or "none"}.')
     if any(not isinstance(lr, slice) for _, lr in fits): return differs('Give both fits their rates as a slice.')
@@ -178,7 +179,8 @@ def lost_numbers(attempt): # three numbers
     "Whether these are 1e-8, 70,000 and 2,048 + 1 in float16"
     expected = zip(('first', 'second', 'third'), numbers_given(attempt, 3), (0, inf, 2048))
     wrong = [name for name, x, y in expected if x != y]
-    return differs(f'look at the {" and the ".join(wrong)} again.') if wrong else right('Zero, infinity, and 2,048.')
+    if not wrong: return right('Zero, infinity, and 2,048.')
+    return differs(f'look at {"all three" if len(wrong) == 3 else "the " + " and the ".join(wrong)} again.')
 
 @task('Just below 1, the numbers of float16 are 0.0005 apart. To which of them is 1 - 0.0001 rounded?')
 def thousand_steps(attempt): # a number
@@ -195,9 +197,9 @@ def scale_the_loss(attempt, grads): # a factor; a tensor of gradients above 0
     if not 0 < scale < inf: return differs('the factor must be a finite number above 0.')
     scaled = (grads.double()*scale).half()
     lost, infinite = int((scaled == 0).sum()), int(scaled.isinf().sum())
-    found = f'of {len(grads):,} gradients {lost:,} become 0, and {infinite:,} become infinite'
+    found = f'{lost:,} of {len(grads):,} would become 0, and {infinite:,} would become infinite'
     if infinite: return differs(f'{found}: the factor is too large.')
-    if lost*1000 >= len(grads): return differs(f'{found}: the factor is too small, as one in a thousand is too many.')
+    if lost*1000 >= len(grads): return differs(f'{found}: the factor is too small, as one in 1,000 is too many.')
     return right(f'{found}.')
 
 # %% ../nbs/internals/training_tasks.ipynb #mistakes-tasks
@@ -206,11 +208,11 @@ def accuracy_of_matrix(attempt, cm): # a number; the confusion matrix
     "Whether a number is the fraction of right predictions"
     counts = cm.to_numpy()
     right_ones = counts.trace()/counts.sum()
-    if len(numbers_given(attempt)) == len(cm): return differs('that is a number for each breed. One is asked, for all.')
+    if len(attempt := numbers_given(attempt)) == len(cm): return differs('that is a number for each breed.')
     share = _fraction(attempt)
     if near(share, right_ones): return right('The diagonal over the sum.')
     if near(share, 1-right_ones): return differs('that is the error rate.')
-    if near(numbers_given(attempt), counts.trace()): return differs('that is how many are right. Of how many?')
+    if near(attempt, counts.trace()): return differs('that is how many are right. Of how many?')
     return differs(f'{share:.3g} is not the fraction of right predictions.')
 
 @task('With an error rate of e, all four are right with probability (1 - e)**4. Which e makes that one in fifteen?')
@@ -240,7 +242,7 @@ def recall_and_precision(attempt, small): # two numbers; a confusion matrix
 def belief_in_labels(attempt, probs, labels): # a number for each photo; (photos, breeds); (photos,)
     "Whether these are the probabilities of the labels"
     got = numbers_given(attempt)
-    if len(got) != len(labels): return differs(f'each of {len(labels):,} photos has one; these are {len(got):,} numbers.')
+    if len(got) != len(labels): return differs(f'each photo has one, which makes {len(labels):,}, not {len(got):,}.')
     if near(got, probs[range(len(labels)), labels], 1e-6): return right()
     if near(got, probs.max(1), 1e-6): return differs('these are the probabilities of the predicted breeds.')
     return differs('some numbers are not the probability of the label.')
@@ -271,7 +273,7 @@ def standard_error(
     attempt, # a function of a list of errors
 ):
     "The standard error of a mean"
-    if not callable(attempt): return differs('It is not a function.')
+    if not callable(attempt): return differs('Expected a function of a list of errors.')
     for errors in ([.1, .2, .6, .3, .3], [.2, .3]):
         n, sd = len(errors), stdev(errors)
         got, expected = numbers_given(call(attempt, errors), 1), sd/n**.5
@@ -286,11 +288,11 @@ def clear_of_a(
     attempt, # letters of tables
 ):
     "Which tables of the book differ from A by more than two standard errors"
-    said = [*attempt] if isinstance(attempt, str) and attempt.isupper() and attempt.isalpha() else words_given(attempt)
+    said = [*attempt] if isinstance(attempt, str) and {*attempt.upper()} <= {*'ABCDEFG'} else words_given(attempt)
     letters = {letter for name in said for letter in re.sub(r'\btables?\b', '', name.lower()).upper().split()}
-    if letters & {'TRUE', 'FALSE'}: return differs('That says it for each table. Give the letters of those that differ.')
+    if letters & {'TRUE', 'FALSE'}: return differs('That says it for each table. Give letters.')
     distance = dict(C=.3, D=.6, E=2.2, F=2.9, G=2.8)
-    if odd := sorted(letters-set(distance)): return differs(f'{odd[0]:.20} is not one of the tables C to G.')
+    if odd := sorted(letters-set(distance)): return differs(f'{odd[0]:.20} is not the letter of a table from C to G.')
     if close := [t for t in sorted(letters) if distance[t] < 2]:
         return differs(f'{close[0]} is only {distance[close[0]]} standard errors from A.')
     missing = {t for t in distance if distance[t] > 2}-letters
@@ -303,7 +305,7 @@ def verdict(
     compared, # what `compare` returned
 ):
     "Which ways are better than the baseline"
-    said = [re.sub("can\\W?t|can ?not", "can't", word.lower()) for word in words_given(attempt)]
+    said = [re.sub("(?:i )?can(?:\\W?t| ?not)", "can't", word.lower()) for word in words_given(attempt)]
     if isinstance(attempt, (set, dict)) or len(said) != len(compared)-1:
         return differs(f'Give a list of {len(compared)-1} words.')
     if other := next((word for word in said if word not in ('better', 'worse', "can't tell")), None):
@@ -348,12 +350,12 @@ def two_faults(
 ):
     "Which photos of the folder are faulty"
     found = {('bombay', '13'), ('persian', '9')}
-    paths = [Path(name.lower().replace('\\', '/')) for name in words_given(attempt)]
+    paths = [Path(part) for name in words_given(attempt) for part in name.lower().replace('\\', '/').split()]
     names = {(path.parent.name, path.stem) for path in paths}
     if names == found: return right()
     if any(not folder for folder, _ in names): return differs("Give folder and name, such as 'Sphynx/3.jpg'.")
-    hits = ('None', 'One', 'Both')[len(names & found)]
-    return differs(f'{hits} of the two {"are" if hits == "Both" else "is"} among your {count_of(len(names), "name")}.')
+    return differs(('Neither of the two is among these.', 'Only one of the two is among these.',
+                    'Both are among these, but no others are faulty.')[len(names & found)])
 
 @task('The interval is in the line that starts with "Error rate". Its upper end is a fraction.')
 def worst_of_100(
@@ -373,7 +375,7 @@ def command_for_signs(
 ):
     "The command that trains on a folder of traffic signs"
     if isinstance(attempt, (list, tuple)): attempt = ' '.join(map(str, attempt))
-    try: first, *rest = shlex.split(attempt.replace('\\\n', ' ').replace('=', ' ').lstrip(' !\n'))
+    try: first, *rest = shlex.split(attempt.replace('\\\n', ' ').replace('=', ' ').strip(' !$`\n'))
     except (ValueError, AttributeError): return differs('Give a command as text.') # AttributeError: it is no text
     given = dict(zip(rest, rest[1:]))
     wanted = {'--path': 'signs', '--labels': 'folder', '--out': 'signs_report'}

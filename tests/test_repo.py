@@ -55,7 +55,7 @@ MAY_IMPORT = {
     'quiz': 'core forms judge progress questions',
     'terminal': 'core judge progress questions quiz',
     'photo_tasks': 'core judge labels quiz',
-    'training_tasks': 'core judge quiz',
+    'training_tasks': 'judge quiz',
     'handout': 'core questions',
     'maps': 'figures warp',
     'outcome': 'core fixes interpret tables weights',
