@@ -18,7 +18,7 @@ from .labels import name_label, try_regex
 from .quiz import numbers_given, task, words_given
 
 # %% ../nbs/internals/photo_tasks.ipynb #start-tasks
-def _whole(attempt, most=inf):
+def _as_whole(attempt, most=inf):
     "A whole number from 0 to `most`, in any form but as a fraction or percent; None for anything else"
     try: [n] = numbers_given(attempt, 1)
     except Unreadable: return None
@@ -38,7 +38,7 @@ def middle_breed(attempt, file): # a name; the photo's file
 @task('A whole number: 0 if you think that all are wrong, as many as there are if all are right.', guess=True)
 def guess_right(attempt, n_valid): # a number; how many there are
     "Whether this is a number of photos; any guess will do"
-    n = _whole(attempt, n_valid)
+    n = _as_whole(attempt, n_valid)
     if n is None: return differs(f'Expected a whole number from 0 to {n_valid}.')
     if n < .26*n_valid: return right('That is less than the colors alone get. Train and see.')
     return right(f'You expect an error rate of {1-n/n_valid:.0%}. Train and see.')
@@ -56,7 +56,7 @@ def count_wrong(attempt, error_rate, n_valid): # a number; a fraction; photos
 @task('The model is right on most photos. What does it say of a photo with a wrong label?')
 def predict_found(attempt, n_found): # a number; what the run found
     "Whether the prediction is at most one off"
-    if (n := _whole(attempt, 8)) is None: return differs('Expected a whole number from 0 to 8.')
+    if (n := _as_whole(attempt, 8)) is None: return differs('Expected a whole number from 0 to 8.')
     near = '' if n == n_found else 'One off is near enough: '
     if abs(n-n_found) <= 1: return right(f'{near}{n_found} of the 8 are among the 16.')
     return differs('It finds more.' if n < n_found else 'It finds fewer.')
@@ -79,7 +79,7 @@ def _judged_pattern(attempt, cases):
 def count_verdicts(attempt, pattern, cases): # a number; as for `try_regex`
     "Whether this many verdicts are right"
     tried = try_regex(pattern, cases)
-    if (n := _whole(attempt, len(tried))) is None: return differs(f'Expected a whole number from 0 to {len(tried)}.')
+    if (n := _as_whole(attempt, len(tried))) is None: return differs(f'Expected a whole number from 0 to {len(tried)}.')
     if n == (tried.verdict == 'right').sum(): return right('Run the next cell to see which.')
     return differs('Go through the names one by one.')
 
@@ -141,7 +141,7 @@ def missing_argument(attempt): # a name
 @task('The split takes single files. A pug is on both sides if some, but not all, of its files are for validation.')
 def predict_parted(attempt, n_parted): # a number; what the split did
     "Whether the prediction is right, or one too low"
-    if (n := _whole(attempt, 6)) is None: return differs('Expected a whole number from 0 to 6.')
+    if (n := _as_whole(attempt, 6)) is None: return differs('Expected a whole number from 0 to 6.')
     near = '' if n == n_parted else 'One off is near enough: '
     if n in (n_parted-1, n_parted): return right(f'{near}{n_parted} of the 6 are on both sides.')
     return differs('It is more of them.' if n < n_parted else 'Four files come from at most four pugs.')
@@ -149,7 +149,7 @@ def predict_parted(attempt, n_parted): # a number; what the split did
 @task('Which photos are incomplete? And for which does nobody know the breed?')
 def count_unusable(attempt, problems): # a number; from `check_photos`
     "Whether this many photos cannot be used"
-    if (n := _whole(attempt)) is None: return differs('Expected a whole number.')
+    if (n := _as_whole(attempt)) is None: return differs('Expected a whole number.')
     unusable = problems[~problems.usable].file.nunique()
     if n == unusable: return right('The next cell lists them.')
     return differs('There are more.' if n < unusable else 'There are fewer.')

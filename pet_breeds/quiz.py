@@ -17,7 +17,8 @@ from pathlib import Path
 from types import FunctionType
 from fastcore.basics import patch
 from .core import count_of, explain, say
-from .judge import Failed, Unreadable, Verdict, differs, gives_up, numbers, numbers_said, said, unclear, within
+from .judge import Failed, Unreadable, Verdict
+from .judge import differs, gives_up, numbers, numbers_said, said, unclear, within
 from .progress import is_solved, read_progress, remember
 from .questions import QUESTIONS, Question
 
@@ -289,7 +290,7 @@ def task(
 _UNITS = r'photos?|pixels?|px|blocks?|times|epochs?|rows?|wrong|mistakes?|verdicts?|pugs?' # they change no number
 _MANY = 10_000 # things that are taken from a generator, at most
 
-def _plain(attempt):
+def _unwrapped(attempt):
     "What a tensor, column or table holds; a list of what a generator yields; anything else as it is"
     for plain in ('detach', 'to_numpy', 'tolist'):
         if hasattr(attempt, plain): attempt = getattr(attempt, plain)()
@@ -312,7 +313,7 @@ def numbers_given(
 )->list: # of floats; 25% is 0.25, and 1/4 too
     "The numbers of an attempt. Raises `Unreadable` for anything else, and unless there are `n`"
     expected = 'expected ' + ('one number' if n == 1 else f'{n} numbers' if n else 'numbers')
-    plain = dict(attempt.items()) if names and hasattr(attempt, 'items') else _plain(attempt)
+    plain = dict(attempt.items()) if names and hasattr(attempt, 'items') else _unwrapped(attempt)
     if isinstance(plain, dict) and not any(isinstance(name, str) for name in plain): plain = [*plain.values()]
     if isinstance(plain, (set, frozenset)):
         if len(plain) > 1: raise Unreadable(f'{expected} in a list, as a set has no order')
@@ -330,7 +331,7 @@ def words_given(
     attempt, # a list of names, anything that yields them, or a text that lists them
 )->list: # of strings
     "The names of an attempt, in its order. Raises `Unreadable` for what holds none"
-    plain = _plain(attempt)
+    plain = _unwrapped(attempt)
     if isinstance(plain, (str, Path)): plain = re.split(r'[,;\n]|\band\b', str(plain))
     if not hasattr(plain, '__iter__'): raise Unreadable(f'expected words in quotes, got {attempt!r:.80}')
     return [name for name in (str(part).strip(' \'"`') for part in plain) if name]
