@@ -47,7 +47,8 @@ def name_label(
     file:str|os.PathLike # such as 'images/great_pyrenees_173.jpg'
 )->str: # the breed, spelled as in the name: 'great_pyrenees'
     "The breed in a file's name. Raises ValueError for another form of name (Q2)"
-    if match := _named.fullmatch(Path(file).name): return tidy_label(match[1])
+    match = _named.fullmatch(Path(file).name)
+    if match and (breed := tidy_label(match[1])): return breed
     raise ValueError(f'no breed in the file name {shown_value(Path(file).name)}: '
                      'expected breed_number.jpg, such as great_pyrenees_173.jpg')
 
@@ -56,8 +57,8 @@ def folder_label(
     file:str|os.PathLike # a photo inside a folder that is named after its breed: 'pets/beagle/0001.jpg'
 )->str: # the folder's name: 'beagle'
     "The name of the folder that holds the file. Raises ValueError if the path has none"
-    label = Path(file).parent.name
-    if label not in ('', '..'): return tidy_label(label)
+    label = tidy_label(Path(file).parent.name)
+    if label not in ('', '..'): return label
     raise ValueError(f'no folder to read the breed from in {shown_value(str(file))}: '
                      'expected breed/photo.jpg, such as beagle/0001.jpg')
 

@@ -10,64 +10,78 @@ __all__ = ['middle_breed', 'guess_right', 'count_wrong', 'predict_found', 'count
 # %% ../nbs/internals/photo_tasks.ipynb #imports
 import re
 from pathlib import Path
-from .judge import call, differs, first_to_work, number_of, numbers, right
+from collections import Counter
+from math import inf
+from .core import count_of
+from .judge import Unreadable, call, differs, first_to_work, right
 from .labels import name_label, try_regex
-from .quiz import task
+from .quiz import numbers_given, task, words_given
 
 # %% ../nbs/internals/photo_tasks.ipynb #start-tasks
-def _photo_count(attempt):
-    "A whole number, given as a number or as its text; None for anything else"
-    n = number_of(attempt)
-    return int(n.real) if n is not None and not n.imag and n.real.is_integer() else None
+def _as_whole(attempt, most=inf):
+    "A whole number from 0 to `most`, in any form but as a fraction or percent; None for anything else"
+    try: [n] = numbers_given(attempt, 1)
+    except Unreadable: return None
+    if isinstance(attempt, str) and re.search('[%/]', attempt): return None
+    return int(n) if n.is_integer() and 0 <= n <= most else None
 
 @task('A very small dog with large upright ears and large eyes, named after a state of Mexico.')
 def middle_breed(attempt, file): # a name; the photo's file
     "Whether this is the breed in the file's name"
-    breed = Path(file).stem.rpartition('_')[0].replace('_', ' ').casefold()
-    named = re.sub(r'(_\d+\.\w+)?$', '', attempt) if isinstance(attempt, str) else ''
-    said = re.sub(r'[\W_]+', ' ', named).strip().casefold()
-    return right('That is the name of the file.') if said == breed else differs('The file has another name.')
+    breed = re.sub(r'[\W_]+', ' ', Path(file).stem.rpartition('_')[0]).casefold()
+    if len(named := words_given(attempt)) != 1: return differs('Expected the name of one breed.')
+    name = re.sub(r'_\d+(\.\w+)?$', '', re.split(r'[/\\]', named[0])[-1])
+    said = re.sub(r'[\W_]+', ' ', name).strip().casefold()
+    if re.fullmatch(rf'(?:an? |the )?{breed}s?(?: dog| cat)?', said): return right('The file is named after it.')
+    return differs('The file has another name.')
 
-@task('A whole number: 0 if you think that all are wrong, as many as there are if all are right.')
+@task('A whole number: 0 if you think that all are wrong, as many as there are if all are right.', guess=True)
 def guess_right(attempt, n_valid): # a number; how many there are
-    "Whether this is a number of photos; any guess is right"
-    n = None if isinstance(attempt, str) and '%' in attempt else _photo_count(attempt)
-    if n is None or not 0 <= n <= n_valid: return differs(f'Expected a whole number from 0 to {n_valid}.')
-    if n < n_valid/4: return right('That is less than the colors alone get. Train and see.')
+    "Whether this is a number of photos; any guess will do"
+    n = _as_whole(attempt, n_valid)
+    if n is None: return differs(f'Expected a whole number from 0 to {n_valid}.')
+    if n < .26*n_valid: return right('That is less than the colors alone get. Train and see.')
     return right(f'You expect an error rate of {1-n/n_valid:.0%}. Train and see.')
 
 @task('The error rate is wrong photos divided by all validation photos.')
 def count_wrong(attempt, error_rate, n_valid): # a number; a fraction; photos
     "Whether this is the number of wrong photos"
-    n, wrong = number_of(attempt), round(error_rate*n_valid)
-    if n is not None and abs(n-wrong) < .01: return right(f'{wrong}/{n_valid} = {error_rate:.3f}.')
-    return differs('These are the right ones.' if n == n_valid-wrong else f'Multiply the error rate by {n_valid}.')
+    [n], wrong = numbers_given(attempt, 1), round(error_rate*n_valid)
+    if abs(n-wrong) < .01: return right(f'{wrong}/{n_valid} = {error_rate:.3f}.')
+    if wrong-.5 < n < wrong+.5: return differs('Photos are whole: round it.')
+    if n == n_valid-wrong: return differs('That is how many are right.')
+    if 0 < n < 1: return differs('That is a fraction. How many photos is it?')
+    return differs(f'Multiply the error rate, with all its digits, by {n_valid}, and round.')
 
 @task('The model is right on most photos. What does it say of a photo with a wrong label?')
 def predict_found(attempt, n_found): # a number; what the run found
     "Whether the prediction is at most one off"
-    n = _photo_count(attempt)
-    if n is None or not 0 <= n <= 8: return differs('Expected a whole number from 0 to 8.')
-    if abs(n-n_found) <= 1: return right(f'{n_found} of the 8 are among the 16.')
+    if (n := _as_whole(attempt, 8)) is None: return differs('Expected a whole number from 0 to 8.')
+    near = '' if n == n_found else 'One off is near enough: '
+    if abs(n-n_found) <= 1: return right(f'{near}{n_found} of the 8 are among the 16.')
     return differs('It finds more.' if n < n_found else 'It finds fewer.')
 
 # %% ../nbs/internals/photo_tasks.ipynb #labels-tasks
 def _judged_pattern(attempt, cases):
     "The first of the cases that a pattern gets wrong"
-    if not isinstance(attempt, str): return differs("Expected a pattern, such as r'(.+)_'.")
+    if not isinstance(getattr(attempt, 'pattern', attempt), str): # it may be compiled
+        return differs("Expected a pattern as text, such as r'(.+)_'.")
     try: tried = try_regex(attempt, cases)
     except ValueError as e: return differs(f'{e}.')
     wrong = tried[tried.verdict != 'right']
     if not len(wrong): return right(f'All {len(tried)} names are right.')
     row = wrong.iloc[0]
-    return differs(f'{row.text!r}: {row.verdict}. It finds {row.got!r} instead of {row.want!r}.')
+    if row.got is None: return differs(f'It finds nothing in {row.text!r}, where {row.want!r} is wanted.')
+    if row.want is None: return differs(f'It finds {row.got!r} in {row.text!r}, which it should refuse.')
+    return differs(f'In {row.text!r} it finds {row.got!r}, which is {row.verdict}: {row.want!r} is wanted.')
 
 @task('The pattern takes everything up to the last underscore. Which names have something wrong after it?')
 def count_verdicts(attempt, pattern, cases): # a number; as for `try_regex`
     "Whether this many verdicts are right"
-    n, tried = _photo_count(attempt), try_regex(pattern, cases)
+    tried = try_regex(pattern, cases)
+    if (n := _as_whole(attempt, len(tried))) is None: return differs(f'Expected a whole number from 0 to {len(tried)}.')
     if n == (tried.verdict == 'right').sum(): return right('Run the next cell to see which.')
-    return differs(f'Expected a number from 0 to {len(tried)}.' if n is None else 'Go through the names one by one.')
+    return differs('Go through the names one by one.')
 
 @task(r'Put `(?i:...)` around the suffix: in it `jpg`, `jpeg`, `png` and bars. Keep `\.` before it and `$` after it.')
 def photo_pattern(attempt): # a regular expression
@@ -75,14 +89,15 @@ def photo_pattern(attempt): # a regular expression
     return _judged_pattern(attempt, {
         'great_pyrenees_173.jpg': 'great_pyrenees', 'Birman_42.jpg': 'Birman', 'pug_7.JPG': 'pug', 'pug_7.jpeg': 'pug',
         'Birman_42.png': 'Birman', 'great_pyrenees.jpg': None, 'beagle_12xjpg': None, 'Abyssinian_100.mat': None,
-        'beagle_12.jpg.part': None, 'my_png_notes.txt': None, 'pug_.jpg': None, 'pug_7.png.zip': None})
+        'beagle_12.jpg.part': None, 'my_png_notes.txt': None, 'pug_.jpg': None, 'pug_7.png.zip': None,
+        'pug_7.PNG': 'pug', 'pug_7.Jpeg': 'pug', 'pug_1234.jpg': 'pug', 'pug_7.gpj': None, 'pug_7.jpxg': None})
 
 @task('`Path(file)` makes a path of a text; its `.parent` is the folder, and `.name` the last part of that.')
 def folder_breed(attempt): # a function of a file
     "Whether it returns the name of the file's folder"
     if not callable(attempt): return differs('Expected a function.')
     for file, want in {'pets/beagle/0001.jpg': 'beagle', 'a/b/great_pyrenees/IMG_7.png': 'great_pyrenees',
-                       'pug/x_1.jpg': 'pug'}.items():
+                       'pets/St.Bernard/pug_1.jpg': 'St.Bernard', 'pug/x_1.jpg': 'pug'}.items():
         got = call(attempt, file)
         if not isinstance(got, str) or got != want: return differs(f'{file!r} gives {got!r:.80}.')
     return right("fastai calls this `parent_label`.")
@@ -90,44 +105,54 @@ def folder_breed(attempt): # a function of a file
 @task('`files.map(name_label)` gives 740 breeds. Two more methods of `L` follow.')
 def sorted_breeds(attempt, files): # a list of names; photos
     "Whether these are the breeds of the files, sorted, each once"
-    try: got = [str(x) for x in attempt]
-    except TypeError: return differs('Expected a list of breeds.')
-    want = sorted({name_label(f) for f in files})
+    if isinstance(attempt, (set, frozenset)): return differs('A set has no order: make a sorted list of it.')
+    got, want = words_given(attempt), sorted({name_label(f) for f in files})
     if got == want: return right()
+    if got == sorted(want, key=str.casefold): return right('Without a key, Python puts capitals first.')
     if sorted(got) == want: return differs('These are the breeds, but they are not sorted.')
+    if other := next((name for name in got if name not in want), None):
+        return differs(f'{other!r:.60} is none of the breeds.')
     return differs(f'There are {len(want)} breeds; this has {len(got)} items.')
 
 # %% ../nbs/internals/photo_tasks.ipynb #data-tasks
 @task('First the photos in a batch, then the colors, the height and the width.')
 def batch_shape(attempt, shape): # numbers; the shape of the batch
     "Whether this is the shape"
-    got, want = numbers(list(attempt) if isinstance(attempt, (tuple, list)) else attempt), list(shape)
+    if len(getattr(attempt, 'shape', '')) > 1: return differs('That is a batch. What is its `.shape`?')
+    if isinstance(attempt, str): attempt = re.sub(r'(?<=\d)\s?[x×]\s?(?=\d)|torch.Size', ', ', attempt)
+    got, want = numbers_given(attempt), list(shape)
     if got == want: return right('PyTorch has the colors before height and width.')
     if sorted(got) == sorted(want): return differs('The numbers are right, their order is not.')
-    return differs(f'It has {len(want)} numbers.' if len(got) != len(want) else 'One of the numbers is wrong.')
+    if len(got) != len(want): return differs(f'It has {len(want)} numbers, not {len(got):,}.')
+    wrong = (Counter(want)-Counter(got)).total()
+    return differs(f'{count_of(wrong, "number")} of the four {"is" if wrong == 1 else "are"} wrong.')
 
 @task('`item_tfms` is what happens to each item, `batch_tfms` what happens to a batch. Which comes before collating?')
 def missing_argument(attempt): # a name
     "Whether this is the argument that the broken block lacks"
-    said = attempt.strip().strip('`').partition('=')[0].strip() if isinstance(attempt, str) else ''
-    if said == 'item_tfms': return right('With `item_tfms=Resize(112)` all photos have one shape.')
-    if said == 'batch_tfms': return differs('That comes after the batch has been made.')
+    said = ' '.join(words_given(attempt))
+    named = {*re.findall(r'\b(?:item|batch)_tfms\b', said)}
+    if named == {'item_tfms'}: return right('With `item_tfms=Resize(112)` all photos have one shape.')
+    if named: return differs('That comes after the batch has been made.' if len(named) == 1 else 'Only one is missing.')
+    if re.search(r'\bitems?_', said.lower()): return differs('The name is spelled in another way.')
+    if 'Resize' in said: return differs('That is a step. What is the argument called that takes it?')
     return differs('Compare it with the plan above, which works.')
 
 @task('The split takes single files. A pug is on both sides if some, but not all, of its files are for validation.')
 def predict_parted(attempt, n_parted): # a number; what the split did
-    "Whether the prediction is at most one off"
-    n = _photo_count(attempt)
-    if n is None or not 0 <= n <= 6: return differs('Expected a whole number from 0 to 6.')
-    if n in (n_parted-1, n_parted): return right(f'{n_parted} of the 6 are on both sides.')
-    return differs('More of them.' if n < n_parted else 'Fewer of them.')
+    "Whether the prediction is right, or one too low"
+    if (n := _as_whole(attempt, 6)) is None: return differs('Expected a whole number from 0 to 6.')
+    near = '' if n == n_parted else 'One off is near enough: '
+    if n in (n_parted-1, n_parted): return right(f'{near}{n_parted} of the 6 are on both sides.')
+    return differs('It is more of them.' if n < n_parted else 'Four files come from at most four pugs.')
 
 @task('Which photos are incomplete? And for which does nobody know the breed?')
 def count_unusable(attempt, problems): # a number; from `check_photos`
     "Whether this many photos cannot be used"
-    n, unusable = _photo_count(attempt), problems[~problems.usable].file.nunique()
+    if (n := _as_whole(attempt)) is None: return differs('Expected a whole number.')
+    unusable = problems[~problems.usable].file.nunique()
     if n == unusable: return right('The next cell lists them.')
-    return differs('Expected a whole number.' if n is None else 'More.' if n < unusable else 'Fewer.')
+    return differs('There are more.' if n < unusable else 'There are fewer.')
 
 # %% ../nbs/internals/photo_tasks.ipynb #presize-tasks
 @task('Draw the turned square on top of the other. The four corners that stick out are small triangles.')
@@ -135,11 +160,11 @@ def empty_corners(
     attempt, # a number between 0 and 1, or a text such as '30%'
 ):
     "The fraction of a square, turned by 45 degrees, for which there are no pixels"
-    value = number_of(attempt)
-    if value is None or value.imag: return differs('Give one number.')
-    value = value.real/100 if isinstance(attempt, str) and '%' in attempt else value.real
+    [value] = numbers_given(attempt, 1)
+    if not 0 <= value <= 1: return differs(f'{value:.3g} is not between 0 and 1.')
     if abs(value-.1716) <= .03: return right('Exactly: 1 - 2(√2 - 1) = 0.1716.')
     if abs(value-.5) < .02: return differs('That is the square in the middle. More than that is left of the photo.')
+    if abs(value-.8284) < .02: return differs('That is the part that has pixels.')
     return differs(f'{value:.3g} is too {"much" if value > .17 else "little"}.')
 
 @task('Solve side/√2 = 224.')
@@ -147,10 +172,10 @@ def margin(
     attempt, # a side in pixels
 ):
     "The square from which 224 pixels can be kept at any angle"
-    value = number_of(attempt)
-    if value is None or value.imag: return differs('Give one number.')
-    kept = value.real/2**.5
-    if not 316.7 <= value.real <= 317: return differs(f'From {value.real:.4g} pixels you could keep {kept:.4g}.')
+    [side] = numbers_given(attempt, 1)
+    if not 0 < side < inf: return differs('A side is a number of pixels above 0.')
+    if side < 316.78: return differs(f'From {side:.5g} pixels you could keep only {side/2**.5:.5g}.')
+    if side > 317: return differs(f'From {side:.5g} pixels you could keep {side/2**.5:.5g}, so fewer are enough.')
     return right('At least 316.8, so 317. The book takes 460, which also leaves room for a crop.')
 
 @task('What must be true of photos before they can be stacked? And what is quicker for 64 photos together?')
@@ -158,8 +183,8 @@ def presizing_order(
     attempt, # a text of three letters
 ):
     "The parts of presizing in their order"
-    parts = attempt if isinstance(attempt, (str, list, tuple)) else []
-    letters = ''.join(part.lower() for part in parts if isinstance(part, str) and part.isalnum())
+    said = ' '.join(words_given(attempt)).lower() if not isinstance(attempt, (set, dict)) else ''
+    letters = re.sub(r'\b(?:first|then|next|last|finally|steps?|parts?)\b|[\W_]', '', said)
     if sorted(letters) != ['a', 'b', 'c']: return differs('Give the letters a, b and c, each once.')
     if letters.index('b') < letters.index('c'): return differs('Before they have one size, photos cannot be stacked.')
     if letters != 'cba': return differs('The GPU works on a whole batch at once.')
@@ -170,13 +195,13 @@ def resamplings(
     attempt, # a whole number
 ):
     "How often presizing resamples a training photo"
-    value = number_of(attempt)
+    [value] = numbers_given(attempt, 1)
     if value == 3: return right('Once in step 1, twice in step 2. Run the next cell to see them.')
     if value == 1: return differs('That is what the book says. It leaves out step 1, and one more.')
     if value == 2: return differs('One is missing.')
-    if value is not None and value.real > 4: return differs('Fewer.')
     if value == 4: return differs('That happens sometimes, when fastai averages a large crop first. What is usual?')
-    return differs('Give a whole number, such as 1.')
+    if not value.is_integer(): return differs('Expected a whole number.')
+    return differs('It finds fewer.' if value > 4 else 'It finds at least one, as photos differ in size.')
 
 # %% ../nbs/internals/photo_tasks.ipynb #loss-tasks
 @task('Which function do you know that is 0 at 1 and falls without a limit towards 0? Turn its sign.')
@@ -186,7 +211,7 @@ def steep_loss(
     "A loss that is 0 at 1 and grows without a limit towards 0"
     if not callable(attempt): return differs('Give a function of one probability, such as `lambda p: 1 - p`.')
     import torch
-    number = lambda p: numbers(call(attempt, p))[0]
+    number = lambda p: numbers_given(call(attempt, p), 1)[0]
     ps = 1., .5, .1, 1e-3, 1e-6, 1e-12, 1e-24
     values = first_to_work(lambda: [number(p) for p in ps], lambda: [number(torch.tensor(p)) for p in ps])
     if not abs(values[0]) < 1e-4: return differs(f'At p = 1 the loss should be 0. Yours is {values[0]:.4g}.')
@@ -204,6 +229,8 @@ def breaks_softmax(
 ):
     "Activations for which softmax without a shift gives nan"
     import torch
+    if isinstance(attempt, str): attempt = numbers_given(attempt)
+    if hasattr(attempt, 'to_numpy'): attempt = attempt.to_numpy()
     try: rows = torch.atleast_2d(torch.as_tensor(attempt))
     except Exception: return differs('Give a tensor of activations, such as `torch.tensor([[1., 2., 3.]])`.')
     if rows.ndim != 2 or not rows.numel(): return differs('Give one row of activations, or several.')
@@ -211,5 +238,6 @@ def breaks_softmax(
     if not rows.isfinite().all(): return differs('All activations must be finite to start with.')
     exps = rows.exp()
     if not (exps/exps.sum(1, keepdim=True)).isnan().any():
-        return differs(f'Still fine: the powers of e go from {exps.min():.3g} to {exps.max():.3g}.')
+        kind = str(rows.dtype).removeprefix('torch.')
+        return differs(f'Still fine: in {kind} the powers of e go from {exps.min():.3g} to {exps.max():.3g}.')
     return right('Infinity divided by infinity.' if exps.isinf().any() else 'Zero divided by zero.')

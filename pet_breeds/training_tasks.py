@@ -14,14 +14,14 @@ import re, shlex
 from math import inf
 from pathlib import Path
 from statistics import stdev
-from .judge import Failed, Verdict, call, differs, known_near, near, numbers, right
-from .quiz import task
+from .judge import call, differs, near, right
+from .quiz import OPEN, numbers_given, task, words_given
 
 # %% ../nbs/internals/training_tasks.ipynb #rates-tasks
-def _one_rate(attempt):
-    "The one number that an attempt is, or NaN"
-    found = numbers(attempt)
-    return found[0] if len(found) == 1 else float('nan')
+def _fraction(attempt):
+    "The one fraction that an attempt is; 2 to 100 are percent"
+    [x] = numbers_given(attempt, 1)
+    return x/100 if 2 <= x <= 100 else x
 
 @task('Go straight down from the bottom of the curve to the axis. Each long tick there is ten times the one before.')
 def lowest_rate(
@@ -30,10 +30,10 @@ def lowest_rate(
     losses, # its losses
 ):
     "Whether a rate is the one with the lowest loss, within a factor of about two"
-    rate, lowest = _one_rate(attempt), float(lrs[losses.argmin()])
+    [rate], lowest = numbers_given(attempt, 1), float(lrs[losses.argmin()])
     if lowest/2.1 < rate < lowest*2.1: return right(f'The lowest loss is at {lowest:.2g}.')
-    if not rate > 0: return differs('A rate is one number above 0.')
-    return differs(f'{attempt} is {"above" if rate > lowest else "below"} it.')
+    if not rate > 0: return differs('A rate is a number above 0.')
+    return differs(f'{rate:.3g} is {"above" if rate > lowest else "below"} the rate with the lowest loss.')
 
 @task('After a step the distance is (1-rc) times what it was. Closer means a factor between -1 and 1.')
 def stable_rate(
@@ -41,10 +41,13 @@ def stable_rate(
     curvature, # the curvature
 ):
     "Whether a rate is 2 over the curvature"
-    rate, limit = _one_rate(attempt), float(2/curvature)
+    [rate], limit = numbers_given(attempt, 1), float(2/curvature)
+    factor = 1-rate*float(curvature)
     if abs(rate-limit) < .02*limit: return right('At 2/c a step lands as far away on the other side.')
     if abs(rate-limit/2) < .02*limit: return differs('At 1/c a step lands on the lowest point. It may go farther.')
-    return differs('Almost: give two decimals.' if abs(rate-limit) < .05*limit else f'{attempt} is not it.')
+    if rate in (round(limit), round(limit, 1)): return differs('Almost: give two decimals.')
+    if abs(factor) < 1: return differs(f'At {rate:.3g} each step still ends closer. So does one at a larger rate.')
+    return differs(f'At {rate:.3g} the distance is multiplied by {factor:.3g}, so a step does not end closer.')
 
 @task('`losses.argmin()` is the place of the lowest loss.')
 def minimum_over_10(
@@ -56,29 +59,30 @@ def minimum_over_10(
     lrs = np.geomspace(1e-6, 10, 88) # 12.4 rates for each factor of ten
     for low in (55, 30):
         losses = 2 + abs(np.arange(88)-low)/50
-        found = call(attempt, lrs, losses)
-        if len(numbers(found)) != 1: return differs('Return one rate.')
-        ratio = _one_rate(found)/lrs[low]
+        [found] = numbers_given(call(attempt, lrs, losses), 1)
+        ratio = found/lrs[low]
         if abs(ratio-1) < .01: return differs('That is the rate at the minimum itself.')
         if abs(ratio-.01) < 1e-4: return differs('That is divided by ten twice.')
-        if abs(ratio-.1) > 1e-3: return differs(f'With the minimum at {lrs[low]:.3g} it gives {_one_rate(found):.3g}.')
+        if abs(ratio-.1) > 1e-3: return differs(f'With the minimum at {lrs[low]:.3g} it gives {found:.3g}.')
     return right()
 
-@task('The middle rate is as many times the first as the last is times the middle one.')
-def slice_rates(
-    attempt, # three rates
-):
+def _three_groups(attempt):
     "Whether these are the rates of three groups for slice(1e-5, 1e-3)"
-    rates = numbers(attempt)
+    rates = numbers_given(attempt)
     if len(rates) != 3: return differs('Three groups have three rates.')
     def near(*expected): return all(abs(a-b) < .02*b for a, b in zip(rates, expected))
     if near(1e-5, 1e-4, 1e-3): return right()
     if near(1e-5, 5.05e-4, 1e-3): return differs('Those are equal differences; the groups are spaced by equal factors.')
-    if near(1e-3, 1e-4, 1e-5): return differs('The start of the slice is for the first group, the earliest layers.')
-    if near(1e-4, 1e-4, 1e-3): return differs('That is what slice(1e-3) gives; this slice has a start.')
+    if near(1e-3, 1e-4, 1e-5): return differs('The lowest rate is for the first group, the earliest layers.')
+    if near(1e-4, 1e-4, 1e-3): return differs('The first group gets less than the second.')
     ends_right = abs(rates[0]-1e-5) < 2e-7 and abs(rates[2]-1e-3) < 2e-5
     return differs('The middle rate is wrong.' if ends_right else
-                   'The ends of the slice are for the first and the last group.')
+                   'They run from 1e-5 for the early layers to 1e-3 for the head.')
+
+@task('The middle rate is as many times the first as the last is times the middle one.')
+def slice_rates(attempt): # three rates
+    "Whether these are the rates of three groups for slice(1e-5, 1e-3)"
+    return _three_groups(attempt)
 
 # %% ../nbs/internals/training_tasks.ipynb #finetune-tasks
 @task('`breed[nearest]` are the breeds of the nearest photos. The mean of True and False is a fraction.')
@@ -87,12 +91,11 @@ def nearest_breed(
     fraction, # the right one
 ):
     "Whether this is the fraction of photos whose nearest photo has the same breed"
-    found = numbers(attempt)
-    if len(found) != 1: return differs(f'One fraction is asked, not {len(found)} numbers.')
-    if min(abs(found[0]-fraction), abs(found[0]/100-fraction)) < .005:
-        return right(f'{fraction:.0%}, where guessing gives 3%.')
-    if abs(found[0]-(1-fraction)) < .001: return differs('That is the fraction of those that differ.')
-    return differs(f'{found[0]:.3g} is not the fraction.')
+    if len(attempt := numbers_given(attempt)) > 1: return differs('One fraction is asked, for all photos.')
+    same = _fraction(attempt)
+    if near(same, fraction): return right(f'{fraction:.0%}, where guessing gives 3%.')
+    if near(same, 1-fraction): return differs('That is the fraction of those that differ.')
+    return differs(f'{same:.3g} is not the fraction.' if same <= 1 else 'A fraction is between 0 and 1.')
 
 @task('fastai makes one exception from freezing. And a running mean is no weight: every training batch changes it.')
 def what_moved(
@@ -100,7 +103,7 @@ def what_moved(
     moved, # {part: whether it moved}
 ):
     "Whether these are the parts that moved"
-    chosen = {str(part).strip().lower() for part in (attempt if isinstance(attempt, (list, tuple, set)) else [attempt])}
+    chosen = {re.sub('batch[_-]?norm', 'batch norm', part.lower()) for part in words_given(attempt)}
     if unknown := sorted(chosen-set(moved)): return differs(f'{unknown[0]!r:.40} is not among {", ".join(moved)}.')
     wrong = [part for part in moved if (part in chosen) != bool(moved[part])]
     if not wrong: return right('The convolutions stay as they are; all that belongs to batch norm moves.')
@@ -121,13 +124,14 @@ def two_fits(
             steps.append('fit')
             fits.append((n_epoch, lr_max))
     try: attempt(Steps(), 5, 4e-3)
-    except Exception as e: return differs(f'It raises {type(e).__name__}: {e}.')
+    except Exception as e:
+        if isinstance(getattr(e, 'obj', None), Steps): return differs(f'It needs no `{e.name}` besides two fits.')
+        return OPEN if 'ellipsis' in str(e) else differs(f'It raises {type(e).__name__}: {e}.')
+    if any(x is ... for n, lr in fits for x in (n, lr, getattr(lr, 'start', 0), getattr(lr, 'stop', 0))): return OPEN
     if steps != ['freeze', 'fit', 'unfreeze', 'fit']: return differs(f'Its steps are {", ".join(steps) or "none"}.')
     if any(not isinstance(lr, slice) for _, lr in fits): return differs('Give both fits their rates as a slice.')
-    if any(part is ... for n, lr in fits for part in (n, lr.start, lr.stop)):
-        return Verdict(None, None, 'A `...` is left: replace each one and run the cell again.')
     if [n for n, _ in fits] != [1, 5]: return differs('The first fit has one epoch, the second as many as asked for.')
-    (first, last), hundredth = [numbers([lr.start or 0, lr.stop]) for _, lr in fits], 2e-5
+    (first, last), hundredth = [numbers_given([lr.start or 0, lr.stop]) for _, lr in fits], 2e-5
     if first != [0, 4e-3]: return differs('The first fit takes `slice(lr)`, which gives earlier layers a tenth of lr.')
     if last[1] == 4e-3: return differs('The rate is not halved before the second fit.')
     if abs(last[0]-hundredth) > 1e-9 or abs(last[1]-2e-3) > 1e-9:
@@ -139,51 +143,49 @@ def left_of_peak(
     attempt, # a fraction, or percent
 ):
     "Whether this is what one cycle has left of its peak after 9 of 12 epochs"
-    found = numbers(attempt)
-    fraction = found[0] if len(found) == 1 else float('nan')
-    if min(abs(fraction-.25), abs(fraction-25)) < .01: return right('A quarter: (1+cos(2π/3))/2.')
-    if abs(fraction-1/3) < .01: return differs('A third would be left on a straight line.')
-    return differs(f'{attempt} is not what is left.')
+    left = _fraction(attempt)
+    if near(left, .25, .01): return right('A quarter: (1+cos(2π/3))/2.')
+    if near(left, 1/3, .01): return differs('A third would be left on a straight line.')
+    if near(left, .75, .01): return differs('That much of the time is over. What has become of the rate?')
+    return differs(f'{left:.3g} is not what is left.')
 
 @task('The names count layers: 101-50 layers are missing, and a block has three.')
 def third_stage(
     attempt, # a number of blocks
 ):
     "Whether resnet101 has so many blocks in its third stage"
-    found = numbers(attempt)
-    if len(found) != 1: return differs('Give one number, that of the third stage.')
-    if found == [23]: return right('17 blocks of three layers more: 51 layers.')
-    if found == [17]: return differs('That is how many more blocks it has.')
-    if found in ([51], [57]): return differs('A block holds three layers.')
-    return differs(f'{attempt} blocks would give another number of layers.')
+    blocks, *more = numbers_given(attempt)
+    if more: return differs('Give one number, that of the third stage.')
+    if blocks == 23: return right('17 blocks of three layers more: 51 layers.')
+    if blocks == 17: return differs('That is how many more blocks it has.')
+    if blocks == 33: return differs('That is all four stages together.')
+    if blocks in (51, 57): return differs('A block holds three layers.')
+    if not blocks.is_integer() or blocks < 1: return differs('Expected a whole number of blocks.')
+    return differs(f'With {blocks:g} blocks there the network would have {32+3*blocks:g} layers.')
 
 # %% ../nbs/internals/training_tasks.ipynb #precision-tasks
-def _exactly(attempt, n):
-    "The numbers of an attempt; raises `Failed` unless there are `n`"
-    found = numbers(attempt)
-    if len(found) != n: raise Failed(f'expected {n} number{"s"[:n-1]}, got {len(found)}')
-    return found
-
 @task('The exponent 10001 is 17, so the power is 2 to the 2. The first bits of the fraction count 512, 256, 128.')
 def read_bits(attempt): # a number
     "Whether the bits 0 10001 1010000000 were read"
-    [number] = _exactly(attempt, 1)
+    [number] = numbers_given(attempt, 1)
     if number == 6.5: return right('(1 + 640/1024) · 4.')
     if number == -6.5: return differs('a first bit of 0 means plus.')
     if number == 2.5: return differs('the 1 in front of the fraction is missing.')
+    if number == 1.625: return differs('the power of 2 is missing.')
     return differs(f'{number:g} has other bits.')
 
 @task('Too small becomes 0, too large becomes infinite, and a sum is rounded to a number that float16 has.')
 def lost_numbers(attempt): # three numbers
     "Whether these are 1e-8, 70,000 and 2,048 + 1 in float16"
-    expected = zip(('first', 'second', 'third'), _exactly(attempt, 3), (0, inf, 2048))
+    expected = zip(('first', 'second', 'third'), numbers_given(attempt, 3), (0, inf, 2048))
     wrong = [name for name, x, y in expected if x != y]
-    return differs(f'look at the {" and the ".join(wrong)} again.') if wrong else right('Zero, infinity, and 2,048.')
+    if not wrong: return right('Zero, infinity, and 2,048.')
+    return differs(f'look at {"all three" if len(wrong) == 3 else "the " + " and the ".join(wrong)} again.')
 
 @task('Just below 1, the numbers of float16 are 0.0005 apart. To which of them is 1 - 0.0001 rounded?')
 def thousand_steps(attempt): # a number
     "Whether this is what remains of 1 in float16"
-    [remaining] = _exactly(attempt, 1)
+    [remaining] = numbers_given(attempt, 1)
     if remaining == 1: return right('Each step is rounded away.')
     if abs(remaining-.9) < .01: return differs('that would be exact arithmetic.')
     return differs(f'{remaining:g} is not what float16 has after the first step.')
@@ -191,10 +193,14 @@ def thousand_steps(attempt): # a number
 @task('Try 1000, then ten times as much. Nearly all must get above 0.00000003, and all must stay below 65,504.')
 def scale_the_loss(attempt, grads): # a factor; a tensor of gradients above 0
     "Whether a factor brings the gradients into the range of float16"
-    scaled = (grads.double()*_exactly(attempt, 1)[0]).half()
-    lost, infinite = (scaled == 0).double().mean().item(), int(scaled.isinf().sum())
-    found = f'{lost:.2%} become 0, and {infinite:,} become infinite.'
-    return differs(found) if not lost < .001 or infinite or not (scaled >= 0).all() else right(found)
+    [scale] = numbers_given(attempt, 1)
+    if not 0 < scale < inf: return differs('the factor must be a finite number above 0.')
+    scaled = (grads.double()*scale).half()
+    lost, infinite = int((scaled == 0).sum()), int(scaled.isinf().sum())
+    found = f'{lost:,} of {len(grads):,} would become 0, and {infinite:,} would become infinite'
+    if infinite: return differs(f'{found}: the factor is too large.')
+    if lost*1000 >= len(grads): return differs(f'{found}: the factor is too small, as one in 1,000 is too many.')
+    return right(f'{found}.')
 
 # %% ../nbs/internals/training_tasks.ipynb #mistakes-tasks
 @task('The diagonal counts the right predictions: `np.diag(cm)`. The sum of all cells is the number of photos.')
@@ -202,15 +208,17 @@ def accuracy_of_matrix(attempt, cm): # a number; the confusion matrix
     "Whether a number is the fraction of right predictions"
     counts = cm.to_numpy()
     right_ones = counts.trace()/counts.sum()
-    [share] = _exactly(attempt, 1)
+    if len(attempt := numbers_given(attempt)) == len(cm): return differs('that is a number for each breed.')
+    share = _fraction(attempt)
     if near(share, right_ones): return right('The diagonal over the sum.')
     if near(share, 1-right_ones): return differs('that is the error rate.')
+    if near(attempt, counts.trace()): return differs('that is how many are right. Of how many?')
     return differs(f'{share:.3g} is not the fraction of right predictions.')
 
 @task('With an error rate of e, all four are right with probability (1 - e)**4. Which e makes that one in fifteen?')
 def four_right(attempt): # an error rate
     "Whether four right answers are nearly, but not quite, too much luck at an error rate"
-    [e] = _exactly(attempt, 1)
+    [e] = numbers_given(attempt, 1)
     if not 0 <= e <= 1: return differs('expected a fraction between 0 and 1.')
     chance = (1-e)**4
     if .02 <= chance <= .15: return right(f'At {e:.2g} four right answers still happen with probability {chance:.2f}.')
@@ -223,7 +231,8 @@ def recall_and_precision(attempt, small): # two numbers; a confusion matrix
     "Whether these are the recall and the precision of the pug"
     n = small.loc['pug', 'pug']
     recall, precision = n/small.loc['pug'].sum(), n/small['pug'].sum()
-    got = _exactly(attempt, 2)
+    got = numbers_given(attempt, 2, ('recall', 'precision'))
+    if min(got) >= 2: got = [percent/100 for percent in got]
     if near(got, [recall, precision]): return right('Recall divides by the row, precision by the column.')
     if near(got, [precision, recall]): return differs('these are the two numbers, in the other order.')
     parts = [name for name, a, b in zip(('recall', 'precision'), got, (recall, precision)) if not near(a, b)]
@@ -232,7 +241,8 @@ def recall_and_precision(attempt, small): # two numbers; a confusion matrix
 @task('One row for each photo, and in it the column of its label: `probs[np.arange(len(probs)), ...]`.')
 def belief_in_labels(attempt, probs, labels): # a number for each photo; (photos, breeds); (photos,)
     "Whether these are the probabilities of the labels"
-    got = _exactly(attempt, len(labels))
+    got = numbers_given(attempt)
+    if len(got) != len(labels): return differs(f'each photo has one, which makes {len(labels):,}, not {len(got):,}.')
     if near(got, probs[range(len(labels)), labels], 1e-6): return right()
     if near(got, probs.max(1), 1e-6): return differs('these are the probabilities of the predicted breeds.')
     return differs('some numbers are not the probability of the label.')
@@ -240,7 +250,7 @@ def belief_in_labels(attempt, probs, labels): # a number for each photo; (photos
 @task('The new labels are the predictions of the model that is measured.')
 def cleaned_validation(attempt): # higher, lower or same
     "Whether this is what becomes of the measured error"
-    said = str(attempt).strip().lower()
+    said = re.sub(r'^the |\W', '', ''.join(words_given(attempt)).lower())
     if said not in ('higher', 'lower', 'same'): return differs("expected 'higher', 'lower' or 'same'.")
     if said == 'lower': return right('The model is measured against its own opinion.')
     return differs('think of a photo where model and label disagree: what is counted there before, and after?')
@@ -254,21 +264,23 @@ def luck(
     "How many photos lie between the luckiest and the unluckiest seed"
     low, high = round(min(wrong)), round(max(wrong))
     found = f'The luckiest seed gets {low} photos wrong, the unluckiest {high}.'
-    return right(found) if near(attempt, high-low, 2) else differs(f'{found} They differ by {high-low}.')
+    [guess] = numbers_given(attempt, 1)
+    if near(guess, high-low, 2): return right(found if guess == high-low else f'Two off is near enough. {found}')
+    return differs(f'{found} They differ by {high-low}.')
 
 @task('Divide the standard deviation by the square root of the number of runs: `len(errors)**.5`.')
 def standard_error(
     attempt, # a function of a list of errors
 ):
     "The standard error of a mean"
-    if not callable(attempt): return differs('It is not a function.')
+    if not callable(attempt): return differs('Expected a function of a list of errors.')
     for errors in ([.1, .2, .6, .3, .3], [.2, .3]):
         n, sd = len(errors), stdev(errors)
-        got, expected = call(attempt, errors), sd/n**.5
+        got, expected = numbers_given(call(attempt, errors), 1), sd/n**.5
         if near(got, expected, 1e-6): continue
         if near(got, sd, 1e-6): return differs('That is how far one run is from the mean, not the mean of n runs.')
         if near(got, expected*((n-1)/n)**.5, 1e-6): return differs('Divide by n-1 inside the deviation: `ddof=1`.')
-        return differs(f'For {errors} it returns {got!s:.40}, not {expected:.4f}.')
+        return differs(f'For {errors} it returns {got[0]:.4g}, not {expected:.4f}.')
     return right('pandas calls it `sem`, for standard error of the mean.')
 
 @task('For E: subtract 119 from 88 and divide by 1,478. Divide that by `np.hypot` of the two standard errors.')
@@ -276,15 +288,16 @@ def clear_of_a(
     attempt, # letters of tables
 ):
     "Which tables of the book differ from A by more than two standard errors"
-    letters = re.split(r'[\s,;]+', attempt.strip()) if isinstance(attempt, str) else attempt
-    if not hasattr(letters, '__iter__'): return differs('Give a list of letters.')
-    letters = {str(letter).upper() for letter in letters}
+    said = [*attempt] if isinstance(attempt, str) and {*attempt.upper()} <= {*'ABCDEFG'} else words_given(attempt)
+    letters = {letter for name in said for letter in re.sub(r'\btables?\b', '', name.lower()).upper().split()}
+    if letters & {'TRUE', 'FALSE'}: return differs('That says it for each table. Give letters.')
     distance = dict(C=.3, D=.6, E=2.2, F=2.9, G=2.8)
-    if odd := sorted(letters-set(distance)): return differs(f'{odd[0]:.20} is not one of the tables C to G.')
+    if odd := sorted(letters-set(distance)): return differs(f'{odd[0]:.20} is not the letter of a table from C to G.')
     if close := [t for t in sorted(letters) if distance[t] < 2]:
         return differs(f'{close[0]} is only {distance[close[0]]} standard errors from A.')
     missing = {t for t in distance if distance[t] > 2}-letters
-    return differs(f'There is more to find: {len(missing)}.') if missing else right('All three are better than A.')
+    if missing: return differs(f'{len(missing)} more {"differs" if len(missing) == 1 else "differ"}.')
+    return right('All three are better than A.')
 
 @task('Is zero between `low` and `high`? If not, is the difference in the error rate below or above zero?')
 def verdict(
@@ -292,11 +305,14 @@ def verdict(
     compared, # what `compare` returned
 ):
     "Which ways are better than the baseline"
-    if not isinstance(attempt, (list, tuple)) or len(attempt) != len(compared)-1:
+    said = [re.sub("(?:i )?can(?:\\W?t| ?not)", "can't", word.lower()) for word in words_given(attempt)]
+    if isinstance(attempt, (set, dict)) or len(said) != len(compared)-1:
         return differs(f'Give a list of {len(compared)-1} words.')
-    for said, (name, way) in zip(attempt, compared.iloc[1:].iterrows()):
+    if other := next((word for word in said if word not in ('better', 'worse', "can't tell")), None):
+        return differs(f"{other!r:.40} is none of 'better', 'worse' and \"can't tell\".")
+    for word, (name, way) in zip(said, compared.iloc[1:].iterrows()):
         expected = "can't tell" if way.low <= 0 <= way.high else 'better' if way.high < 0 else 'worse'
-        if str(said).lower().replace('\u2019', "'").strip() != expected:
+        if word != expected:
             return differs(f'Look at {name} again: its interval goes from {way.low:.3f} to {way.high:.3f}.')
     return right()
 
@@ -305,8 +321,9 @@ def best_of_twelve(
     attempt, # a number of mistakes
 ):
     "How many mistakes the luckiest of twelve equal models shows"
-    if near(attempt, 66.1, 3): return right('14 photos better than it is, by luck alone.')
-    if near(attempt, 80, 3): return differs('That is the mean of each model. The winner is one that was lucky.')
+    [fewest] = numbers_given(attempt, 1)
+    if near(fewest, 66.1, 3): return right('14 photos better than it is, by luck alone.')
+    if near(fewest, 80, 3): return differs('That is the mean of each model. The winner is one that was lucky.')
     return differs('Simulate it: `np.random.default_rng(0).binomial(1478, 80/1478, (10_000, 12))`.')
 
 # %% ../nbs/internals/training_tasks.ipynb #pets-tasks
@@ -315,29 +332,30 @@ def rows_of_g(
     attempt, # a number of rows
 ):
     "How many epochs `fine_tune(6, freeze_epochs=3)` takes"
-    if near(attempt, 9, 0): return right('Three for the head, six for everything.')
-    return differs('That is only one of the two fits.' if near(attempt, 6, 0) or near(attempt, 3, 0) else '')
+    rows = numbers_given(attempt)
+    if rows == [9]: return right('Three for the head, six for everything.')
+    if rows in ([3], [6]): return differs('That is only one of the two fits.')
+    return differs('The two fits have 3 and 6 epochs. How many rows are that in all?')
 
 @task('Each rate is the one before times the same factor.')
 def three_rates(
     attempt, # three rates
 ):
     "The rates of `slice(1e-5, 1e-3)`"
-    if near(attempt, [1e-5, 1e-4, 1e-3], 1e-6): return right('Each is ten times the one before.')
-    if known_near(attempt, dict(equal=[[1e-5, 5.05e-4, 1e-3]]), 1e-6): return differs('Those are equal steps.')
-    return differs('They run from 1e-5 for the early layers to 1e-3 for the head.')
+    return _three_groups(attempt)
 
 @task('Which coat does not fit its row? And which photo has lost its lower third?')
 def two_faults(
     attempt, # names of two files
 ):
     "Which photos of the folder are faulty"
-    if not isinstance(attempt, (list, tuple, set)): return differs('Give a list of two names.')
     found = {('bombay', '13'), ('persian', '9')}
-    paths = [Path(str(name).strip().lower()) for name in attempt]
+    paths = [Path(part) for name in words_given(attempt) for part in name.lower().replace('\\', '/').split()]
     names = {(path.parent.name, path.stem) for path in paths}
     if names == found: return right()
-    return differs(f'{len(names & found)} of {len(names)} right; there are two.')
+    if any(not folder for folder, _ in names): return differs("Give folder and name, such as 'Sphynx/3.jpg'.")
+    return differs(('Neither of the two is among these.', 'Only one of the two is among these.',
+                    'Both are among these, but no others are faulty.')[len(names & found)])
 
 @task('The interval is in the line that starts with "Error rate". Its upper end is a fraction.')
 def worst_of_100(
@@ -345,8 +363,10 @@ def worst_of_100(
     high, # the upper end of the interval, a fraction
 ):
     "How many of 100 photos may be wrong"
-    if near(attempt, 100*high, 1): return right()
-    return differs('Multiply by 100.' if near(attempt, high, .01) else 'Take the upper end of the interval.')
+    [wrong] = numbers_given(attempt, 1)
+    if near(wrong, 100*high, 1): return right()
+    if near(wrong, high, .01): return differs('That is a fraction. How many of 100 photos is it?')
+    return differs('Take the upper end of the interval.')
 
 @task('Four options: where the photos are, where their labels are, that nothing is mirrored, and where the report '
       'goes.')
@@ -354,11 +374,13 @@ def command_for_signs(
     attempt, # a line for a shell
 ):
     "The command that trains on a folder of traffic signs"
-    try: first, *rest = shlex.split(attempt.replace('\\\n', ' ').replace('=', ' ').lstrip(' !\n'))
+    if isinstance(attempt, (list, tuple)): attempt = ' '.join(map(str, attempt))
+    try: first, *rest = shlex.split(attempt.replace('\\\n', ' ').replace('=', ' ').strip(' !$`\n'))
     except (ValueError, AttributeError): return differs('Give a command as text.') # AttributeError: it is no text
     given = dict(zip(rest, rest[1:]))
     wanted = {'--path': 'signs', '--labels': 'folder', '--out': 'signs_report'}
     if first.rpartition('/')[2] != 'pet_breeds': return differs('The command is called `pet_breeds`.')
     if wrong := [name for name, value in wanted.items() if given.get(name, '').removeprefix('./').rstrip('/') != value]:
         return differs(f'`{wrong[0]}` is missing, or has another value.')
-    return right() if '--no-flip' in rest and len(rest) == 7 else differs('Check the other options.')
+    if '--no-flip' not in rest: return differs('Left and right may still be swapped.')
+    return right() if len(rest) == 7 else differs('There is more in it than the four options that are needed.')

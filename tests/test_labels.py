@@ -40,7 +40,7 @@ def test_name_label(name, want): assert name_label(name) == want
 
 @pytest.mark.parametrize('name', [
     'pug.jpg', 'pug_.jpg', '_7.jpg', 'pug_7', 'pug_7.mat', 'pug_7xjpg', 'pug_7.jpg.part', 'pug_7 (1).jpg', 'pug7.jpg',
-    'pug_7.jpg\n', '\x1b[31m.jpg', '\u202egpj.gup', ''])
+    'pug_7.jpg\n', '\x1b[31m.jpg', '\u202egpj.gup', '', ' _7.jpg', '\u200b_7.jpg'])
 def test_name_label_refuses_and_names_the_file(name):
     with pytest.raises(ValueError, match=': expected breed_number.jpg') as e:
         name_label(f'some/folder_1.jpg/{name}' if name else name)
@@ -59,7 +59,7 @@ def test_every_photo_suffix_is_accepted_in_any_case():
 
 def test_folder_label():
     assert folder_label('a/beagle/1.jpg') == 'beagle'
-    for bad in ('1.jpg', '../1.jpg', '/1.jpg'):
+    for bad in ('1.jpg', '../1.jpg', '/1.jpg', 'pets/ /1.jpg', 'pets/\u200b/1.jpg'):
         with pytest.raises(ValueError, match=': expected breed/photo.jpg') as e: folder_label(bad)
         assert repr(bad) in str(e.value)
 

@@ -54,7 +54,7 @@ MAY_IMPORT = {
     'forms': 'progress',
     'quiz': 'core forms judge progress questions',
     'terminal': 'core judge progress questions quiz',
-    'photo_tasks': 'judge labels quiz',
+    'photo_tasks': 'core judge labels quiz',
     'training_tasks': 'judge quiz',
     'handout': 'core questions',
     'maps': 'figures warp',
