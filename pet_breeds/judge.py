@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SHORT', 'GIVE_UP', 'LONGEST', 'NOT', 'SENTENCE', 'ONLY_WORDS', 'ANOTHER_WAY', 'REACH', 'CLAUSES', 'AS_NUMBERS',
-           'NUMBER', 'ABOUT', 'ELSE', 'Verdict', 'right', 'known', 'differs', 'unclear', 'words', 'said', 'gives_up',
-           'denied', 'jumbled', 'found', 'even_denied', 'claims', 'readable', 'read', 'beside', 'follows', 'clauses',
-           'Failed', 'Unreadable', 'call', 'first_to_work', 'within', 'numbers', 'numbers_in', 'numbers_said',
-           'number_of', 'near', 'known_near']
+           'NUMBER', 'ABOUT', 'REASON', 'ELSE', 'Verdict', 'right', 'known', 'differs', 'unclear', 'words', 'said',
+           'gives_up', 'denied', 'jumbled', 'found', 'even_denied', 'claims', 'readable', 'read', 'beside', 'follows',
+           'clauses', 'Failed', 'Unreadable', 'call', 'first_to_work', 'within', 'numbers', 'numbers_in',
+           'numbers_said', 'number_of', 'near', 'known_near']
 
 # %% ../nbs/internals/judge.ipynb #imports
 import ctypes, importlib, io, math, re, threading
@@ -82,30 +82,29 @@ _UNTRUE = r'false|untrue|wrong|incorrect|nonsense|absurd|mistaken|a lie|a myth|n
 _DENIAL = re.compile('|'.join([
     rf"(?:\bnot|n't|\bnever|\bhardly) (?:\w+ ){{0,2}}{_BELIEF}(?: here)?,? that\b",
     rf"\b(?:nobody|no one|no-one|none) (?:\w+ ){{0,3}}{_BELIEF},? that\b",
-    rf"\b(?:{_UNTRUE}|mistake)(?: to (?:\w+ ){{0,2}}{_BELIEF})?(?:,? that\b|:)",
+    rf"\b(?:{_UNTRUE}|mistake)(?: to (?:\w+ ){{0,2}}{_BELIEF})?,? that\b(?! is\b)",
+    rf"(?:^|[.;] )(?:(?:it|that|this)(?:'s| is) )?(?:{_UNTRUE}):(?! ?\d)",
     r"\b(?:doubt|disagree|deny|denies|refuse to \w+|far from (?:true|it)) that\b",
-    r"\b(?:absurd|nonsense|wrongly|falsely|mistakenly|erroneously|misconception|ridiculous)\b",
+    r"\b(?:absurd|nonsense|wrongly|falsely|mistakenly|erroneously|misconception|ridiculous)\b", r'[.;,:] not!$',
     r"^(?:(?:the )?(?:people|those|anyone|whoever|claim|statement|idea|notion)\b.*|"
-    rf".*[.;,:] (?:but )?(?:that|this|it|all of (?:that|this)))(?: is|'s| are| isn't) (?:\w+ )?(?:{_UNTRUE}|true)\W*$",
-    r'[.;,:] not!$']))
+    rf".*[.;,:] (?:but )?(?:(?:all of )?(?:that|this)|it))(?: is|'s| are| isn't) (?:\w+ )?(?:{_UNTRUE}|true)\W*$"]))
 _SMALL = r'(?:a|an|the|its|their|every)' # what a noun must follow
-_PAIRS = re.compile('|'.join([ # of small words that follow each other in no sentence
+_PAIRS = re.compile('|'.join([ # of small words that follow each other in no sentence, or that end none
     rf"\b{_SMALL} (?:{_SMALL[3:-1]}|of|to|for|with|from|in|on|at|by|into|and|or|but|is|are|was|were|has|have|can|will|"
-    r"so|that|this|then|it|they|you|we|which|because)\b", rf"\b(?:{_SMALL}|of|to|and|or|but)(?=[.;:!?]|$)",
-    r"\b(?:of|for|with|from|by|into) (?:of|for|with|by|and|or|but|is|are|was|has|have|can|so|then|they)\b",
-    r"\b(?:is|are|was|were|has|have|be) (?:is|are|was|were|has|have|can|will)\b",
-    r"\b(?:can|will) (?:is|are|was|were|has)\b", r"\b(?:and|or|but|because|while) (?:and|or|but|because)\b",
-    r"\bto (?:is|are|was|were|of|and|or|to|has|for|with|so|then|it is)\b", r"\bso (?:of|and|is)\b",
-    r"\b(?:it (?:it|of|they)|(?<!after )(?<!before )(?<!of )(?<!with )it the|they (?:of|to|is|they|the)|you (?:of|is)|"
-    r"we (?:of|to|is|are the|the|a))\b",
-    r"\b(?:that (?:of a|that|to|and)|which (?:of|and|the of)|no (?:of|to|is|are|and|the)|not (?:of|and|is|are))\b",
-    r"\b(?:then (?:of|a and)|(?:on|in|at) (?:of|is|and|are|was|to))\b",
-    r"\ban [bcdfgjklpqrtvwyz]\w{2,}|\ba [aeio](?!ne|nce|u)\w{2,}"]))
-_DOUBLED = re.compile(r'(?<![\w.])([a-z]+) \1(?![\w.(])')
+    r"so(?!-)|that|this|then|it|they|you|we|which|because)\b", rf"\b(?:{_SMALL}|and|or|but)(?=[.;!?]|$)",
+    r"(?<!have |need |want |used |able )(?<!has |had |how )\bto(?=[.;:!?]|$)", r"(?<!made )(?<!consists )\bof(?=\W*$)",
+    r"\b(?:of|for|with|from|by|into) (?:of|for|with|by|(?:and|or)(?! without)|but|is|are|was|has|have|can|they|"
+    r"so(?! (?:many|much|few|little|long|large|small|far)\b))\b", r"\b(?:(?:of|for|with|into) then|so (?:of|and))\b",
+    r"\b(?:is|are|was|were|has|have|be) (?:is|are|was|were|has|have|can|will)\b", r"\b(?:because|while) because\b",
+    r"\b(?:can|will) (?:is|are|was|were|has)\b", r"\b(?:and|or|but|because|while) (?:and|or|but)\b",
+    r"\bto (?:is|are|was|were|of|and|or|to|has|for|with|so|then|it is)\b", r"\b(?:not|no) (?:of|and|is|are)\b",
+    r"\b(?:it (?:it|of|they)|(?<!after |makes |gives )(?<!before )(?<!of )(?<!with |make |give )it the)\b",
+    r"\b(?:they (?:of|to|is|they|the)|you (?:of|is)|we (?:of|to|is|are the|the|a)|that (?:that|to|and)|no the)\b",
+    r"(?<!zoom )(?<!zooms )\b(?:on|in|at) (?:of|is|and|are|was|to)\b", r"\b(?:which (?:and|the of)|then of)\b",
+    r"\b(?:than|as|if|because|when|while|which)(?=\.*$)", r"(?<![\w.])([a-z]+) \1(?![\w.(])"]))
 _CAPITAL = re.compile( # a small word that begins a sentence, where none begins
     r'[a-z,] (?:The|It|You|If|An?|In|When|Each|Because|They|There|That|This|For|Of|To|With|Every|First|One|By|Then|'
     r'Either|Take|Both|All)\b')
-_LOOSE_END = re.compile(r'\b(?:and|or|but|than|as|if|because|when|while|which)$')
 
 def denied(text:str)->bool: # as `words` makes it
     "Whether an answer denies all that it says"
@@ -115,17 +114,16 @@ def jumbled(
     answer, # as `words` takes it; in a string, capitals count, too
 )->bool: # whether it is no sentence
     "Whether the words of an answer are in no order: one odd place in forty words is too many"
-    text = words(answer)
-    odd = len(_PAIRS.findall(text)) + len(_DOUBLED.findall(text)) + bool(_LOOSE_END.search(text.rstrip('.')))
-    if isinstance(answer, str): odd += len(_CAPITAL.findall(answer))
-    return odd > len(text.split())//40
+    odd = len(_PAIRS.findall(words(answer))) + (len(_CAPITAL.findall(answer)) if isinstance(answer, str) else 0)
+    return odd > len(words(answer).split())//40
 
 # %% ../nbs/internals/judge.ipynb #read-def
 NOT = (r"(?:\b(?:not|never|no|nor|neither|nothing|cannot|without|unlike|instead of|rather than|except|apart from|"
        r"all but)\b(?! only)|n't\b)")
 SENTENCE, ONLY_WORDS = 'a sentence', 'I found key words only: say it in a sentence.' # a point, and without it
 ANOTHER_WAY = 'I recognize the words, but not this way of saying it.'
-REACH = r'(?:(?!\b(?:but|while|whereas)\b)[^.;:,])' # a character of what a denial is about
+_NOT_IT = re.compile(r"[()]* ?(?:is|are|was|were)(?:n't| not) (?:it|right|correct|true|the (?:answer|right|one|method))\b")
+REACH = r'(?:(?!\b(?:but|while|whereas|and (?:they|it|together))\b)[^.;:,])' # a character of what a denial is about
 
 def found(
     text:str, # as `words` makes it
@@ -133,7 +131,7 @@ def found(
 )->list: # of strings
     "What a mark finds in a text, without what is denied"
     not_said = lambda m: re.search(f'{NOT}{REACH}*$', text[max(0, m.start()-50):m.start()])
-    return [m.group() for m in re.finditer(mark, text) if not not_said(m)]
+    return [m.group() for m in re.finditer(mark, text) if not not_said(m) and not _NOT_IT.match(text, m.end())]
 
 def even_denied(mark:str)->str: # a pattern
     "A pattern for the mark with the denial before it, if there is one: then that counts, too"
@@ -334,13 +332,15 @@ def numbers(value)->list: # a number, or anything that holds numbers: list, tens
     except (TypeError, ValueError, OverflowError) as e: raise Unreadable(f'expected numbers, got {value!r:.80}') from e
 
 AS_NUMBERS = { # how numbers may be written, and what stands for them while they are read
-    r'\bper ?cent\b': '%', r'\bzero\b': '0', r'\b(?:an? |one )?quarter\b': '1/4', r'\b(?:an? |one )third\b': '1/3',
-    r'\bseventeen\b': '17', '°': ' degrees', r'\bminus (?=[\d.])': '-', r'(?<![\d.,])0,(?=\d{2,}(?![\d.]|,\d))': '0.',
+    r'\bper ?cent\b': '%', r'\bzero\b|(?<!^)\b(?:none|nothing)(?= (?:for|of|at|with|in) |\W*$)': '0', '°': ' degrees',
+    r'\b(?:an? |one )?quarter\b': '1/4', r'\b(?:an? |one )third\b': '1/3', r'\bseventeen\b': '17',
+    r'\bminus (?=[\d.])': '-', r'(?<![\d.,])0,(?=\d{2,}(?![\d.]|,\d))': '0.',
     r'\s*[*x×·]\s*10\s?(?:\^|\*\*)\s?\(?(?=-?\d)': 'e', r'(?<![\w.])10\s?(?:\^|\*\*)\s?\(?(?=-?\d)': '1e'}
 NUMBER = r'(?<![\w.])([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?)(?:\s?/\s?(\d+(?:\.\d+)?))?(\s?%)?(?!\.?\w)'
 ABOUT = ( # words that change no number
     r'about|approximately|approx|around|roughly|circa|ca|nearly|almost|exactly|and|und|it|is|s|are|be|i|gets?|got|have|'
     r'has|would|say|think|the|an?|of|at|for|in|on|to|by|with|from|over|answers?|numbers?|values?|they|these|that|this')
+REASON = r'\b(?:since|because|as (?=it|the)|so that)\b' # the numbers before it are the answer
 ELSE = r'[^\s.,;:()\[\]=%\'"~≈+-]' # what is left of an answer that says more than numbers
 
 def _as_numbers(answer):
@@ -364,7 +364,7 @@ def numbers_said(
     names:tuple=(), # patterns, one for the name of each number that is asked for
 )->list|None: # in the order of their names, if the answer names them
     "The numbers of an answer that says nothing else, else None; raises `Unreadable` as `words` does"
-    text, named = re.sub(rf'\b(?:{aside})\b', ' ', _as_numbers(answer)), []
+    text, named = re.sub(rf'\b(?:{aside})\b', ' ', re.split(REASON, _as_numbers(answer))[0]), []
     for i, name in enumerate(names):
         named += [(m.start(), i) for m in re.finditer(name, text)]
         text = re.sub(name, lambda m: ' '*len(m.group()), text)
@@ -378,7 +378,7 @@ def number_of(answer)->complex|None: # a number of any kind, real or complex, or
     try:
         if hasattr(answer, 'item'): answer = answer.item() # of a tensor or an array with one number
         if not isinstance(answer, str): return complex(answer)
-        part, _, whole = answer.strip(' %').partition('/') # 1/3 is a number, too
+        part, _, whole = re.sub(r'^([\d.]+) ?\+ ?([\d.]+) ?i$', r'\1+\2j', answer.strip(' %')).partition('/') # 1/3, too
         return complex(part)/complex(whole) if whole else complex(part)
     except Exception: return None
 

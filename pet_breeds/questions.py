@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from fastcore.foundation import L
 from .core import count_of
-from .judge import ABOUT, ANOTHER_WAY, ELSE, SENTENCE, Failed, Unreadable, Verdict, beside, call, claims
+from .judge import ABOUT, ANOTHER_WAY, ELSE, NOT, SENTENCE, Failed, Unreadable, Verdict, beside, call, claims
 from .judge import clauses, differs, even_denied, first_to_work, follows, found, jumbled, known, known_near
 from .judge import near, number_of, numbers, numbers_in, numbers_said, read, readable, right, said
 from .judge import unclear, words
@@ -181,8 +181,9 @@ def _softmax_rows(column):
 _SMALL_NET, _LARGE_NET = [3, 4, 6, 3], [3, 4, 23, 3] # blocks of resnet50 and resnet101
 _HEAD_RATE = r'\b(?:(?:new|last|final) )*head\b|\blast\b|\bfinal\b|\bthird\b'
 NUMBERS:dict = { # {id: {within: how far off a number may be; right: lists of numbers; mistakes: {name: such lists};
-    # otherwise: why any other number is wrong; many: how many there may be, for that; percent: whether numbers above 1
-    # are percent; shares: whether numbers that sum to 100 are; aside: words that change no number; names: of numbers}}
+    # otherwise: why any other number is wrong; many: how many there may be, for that; unless: a pattern of texts that
+    # are read as words; percent: whether numbers above 1 are percent; shares: whether numbers that sum to 100 are;
+    # aside: words that change no number; names: of numbers}}
     'q1': dict(within=.015, percent=True, right=[[TURNED, 0]], aside=r'photos?|pixels?|px|ones?|empty|fraction|share',
         names=[r'\b224(?: ?(?:x|by|×) ?224)?\b|\bsmall\w*', r'\b460(?: ?(?:x|by|×) ?460)?\b|\blarg\w*|\bbig\w*'],
         otherwise='turn a square of ones, with zeros around it, and count the zeros in its old frame'),
@@ -211,18 +212,20 @@ NUMBERS:dict = { # {id: {within: how far off a number may be; right: lists of nu
         mistakes={'straight line': [[1/3], [.34], [33], [33.3], [33.33]]},
         aside=r'its|maximum|max|peak|largest|highest|top|rates?|learning|lr|fraction|share',
         otherwise='the rise takes a quarter of the time, and half a cosine follows'),
-    'q22': dict(within=0, right=[[17], [0, 0, 17, 0], [16, 33], [33, 16], [6, 23], [23, 6], _LARGE_NET,
+    'q22': dict(within=0, right=[[17], [23], [17, 23], [23, 17], [0, 0, 17, 0], [16, 33], [33, 16],
+                                 [6, 23], [23, 6], _LARGE_NET,
                                  _SMALL_NET + _LARGE_NET, _LARGE_NET + _SMALL_NET], mistakes={
         'depth by name': [[51], [50, 101], [101, 50], [50], [101]],
         'twice': [[2], [16], [16, 32], [6, 12], [6, 8, 12, 6], _SMALL_NET + [6, 8, 12, 6]]},
         aside=r'blocks?|more|further|additional|extra|instead|against|versus|vs|stage ?(?:3|three)|third stage',
-        otherwise='the numbers of blocks differ')}
+        unless=r'\b23 (?:\w+ )?(?:more|further|additional|extra)\b', otherwise='these are not the numbers of blocks')}
 
 # %% ../nbs/internals/questions.ipynb #given-def
 def _given(id, answer):
     "The numbers that an answer gives, and nothing else; None for other answers"
     table = NUMBERS[id]
     how = table.get('aside', '$.'), table.get('names', ())
+    if said(answer) and re.search(table.get('unless', '$.'), words(answer)): return None
     try: given = numbers_said(answer, *how) if said(answer) else numbers(answer)
     except Failed: return None
     if given and table.get('percent'): given = [x/100 if x > 1 else x for x in given]
@@ -342,7 +345,7 @@ TWO_OF:dict = { # two of these are asked
 def _two_of(id, answer):
     "The verdict on the words of an answer that has to name two of those in `TWO_OF`, or to claim their parts"
     verdict, named, text = read_words(id, answer), _named_in(id, answer), words(answer)
-    if not verdict.ok or len(named) > 1: return verdict
+    if len(named) > 1 or not (verdict.ok or named and verdict.text.startswith('I found')): return verdict
     slip = next((name for name, mark in _TEXTS[id]['words']['mistakes'].items() if claims(text, mark)), None)
     if slip: return known(slip)
     return unclear(f"I found {'none' if not named else 'one'} that I know{', '.join(['', *named])}; give two.")
@@ -368,14 +371,19 @@ def _judge_q6(answer): # a fraction, or words
 # %% ../nbs/internals/questions.ipynb #q10
 MEAN = 'One for each photo: their mean is the loss of the batch.'
 
-def _gives(func, expected, *args):
-    "Whether a function gives these numbers; False if it raises an error"
-    try: return near(call(func, *args), expected, 1e-4)
-    except Failed: return False
+def _on_large(func):
+    "The verdict on a loss that is right for small activations, when it gets large ones"
+    import torch
+    try: got = numbers(call(func, torch.tensor([[1000., 0., 0.]]), torch.tensor([1])))
+    except Failed as e:
+        if isinstance(e.__cause__, (ArithmeticError, ValueError)): return known('split log') # of math.exp or math.log
+        return differs(f'for acts [[1000, 0, 0]] and targ [1]: {e}')
+    return right() if near(got, 1000, 1e-4) else known('split log')
 
 def _beginning(got):
     "What numbers are like, for a message"
-    return f'{count_of(len(numbers(got)), "number")}, beginning with {numbers(got)[:1]}'
+    values = numbers(got)
+    return f'{count_of(len(values), "number")}{f", beginning with {values[0]:.4g}" if values else ""}'
 
 @question('q10', runs=(Callable,), modules=('torch',))
 def _judge_q10(answer): # a function (acts, targ), or words
@@ -388,8 +396,10 @@ def _judge_q10(answer): # a function (acts, targ), or words
     bce = F.binary_cross_entropy_with_logits(acts, hot)
     each = near(got, F.cross_entropy(acts, targ, reduction='none'), 1e-4)
     if each or near(got, loss, 1e-4):
-        large = _gives(answer, 1000, torch.tensor([[1000., 0., 0.]]), torch.tensor([1]))
-        return right(MEAN if each else '') if large else known('split log')
+        verdict = _on_large(answer)
+        return right(MEAN) if verdict.ok and each else verdict
+    if near(got, F.nll_loss(acts, targ), 1e-4):
+        return differs('these are activations that you pick from: nll_loss needs log probabilities')
     wrong = {'no log': [unlogged, -unlogged], 'softmax twice': [F.cross_entropy(probs, targ)], 'sum': [loss*4],
              'sign dropped': [-loss], 'sigmoid': [bce, bce*3]}
     return known_near(got, wrong) or differs(f'{_beginning(got)}: neither the loss nor a known mistake')
@@ -403,7 +413,8 @@ def _judge_q11(answer): # a function of a tensor, or words
     acts, got = first_to_work(lambda: (acts, call(answer, acts)), lambda: (acts[0], call(answer, acts[0])))
     if near(got, acts.softmax(-1), 1e-4):
         large = acts*1000
-        survives = _gives(answer, large.softmax(-1), large)
+        try: survives = near(call(answer, large), large.softmax(-1), 1e-4)
+        except Failed: survives = False
         return right('' if survives else 'Some finite activations still break it: lesson 05 looks for them.')
     exps = acts.exp()
     wrong = {'wrong dim': [acts.softmax(0), exps/exps.sum(), exps/exps.sum(-1)],
@@ -430,6 +441,7 @@ def _judge_q12(answer): # four losses, or words
 def _judge_q13(answer): # a table, numbers, or a function of a tensor
     exps, [soft, *_], wrong = _exps(BEAR), NUMBERS['q13']['right'], NUMBERS['q13']['mistakes']
     if isinstance(answer, str) and (verdict := readable(words(answer))): return verdict
+    if isinstance(answer, str) and re.search(rf'{NOT}[^a-z]*\d', words(answer)): return unclear(ANOTHER_WAY)
     if isinstance(answer, str) and len(given := _given('q13', answer) or []) in NUMBERS['q13']['many']: answer = given
     if isinstance(answer, str) and jumbled(answer): return unclear(ANOTHER_WAY)
     if callable(answer):
@@ -515,7 +527,7 @@ def _judge_q16(answer): # a function (lrs, losses), or words
     if max(xs) > -.04: return known('at the minimum')
     if all(abs(x+2) < .09 for x in xs): return known('divided twice')
     if all(-1.5 < x < -.04 for x in xs) and len(picks[0]) == len(picks[1]):
-        return right('' if max(xs) < -.1 else 'The fall is slight by then: a rate where it is still clear is safer.')
+        return right('' if max(xs) < -.35 else 'The fall is slight by then: a rate where it is still clear is safer.')
     return differs('where the curve is flat: there a rate is too small to move anything')
 
 # %% ../nbs/internals/questions.ipynb #q17
@@ -526,11 +538,13 @@ def _judge_q17(answer): # the names of what moves in the first fit, or words
     names = [*answer] if isinstance(answer, (list, tuple, set)) else _names_in('q17', answer)
     if names is None: names = re.split(r'[,;]\s*|\s+and\s+', words(answer))
     def part_of(name):
-        return next((MOVED[start] for start in MOVED if re.match(rf'(the )?{start}\w*$', words(name))), None)
+        named = re.sub(r'^the |[- ]norm\w*$', '', words(name))
+        return next((MOVED[start] for start in MOVED if re.match(rf'{start}\w*$', named)), None)
     moved = {*map(part_of, names)}
     if None in moved: return read_words('q17', answer)
     if moved == {'batchnorm', 'head'}: return right('In the second fit all of them move.')
     if moved == {'head'}: return known('BatchNorm')
+    if len(moved) == 3: return differs('not all of them: a part is frozen in the first fit; which?')
     if 'body' in moved: return known('order')
     return differs('not these: compare the parameters before and after the first fit')
 
@@ -544,8 +558,9 @@ def _judge_q19(answer): # three rates, or words
     told = [_parts_in('q19', clause.partition(' than ')[0]) & {'early', 'late', 'low', 'high'}
             for clause in clauses(words(answer))]
     wrong, fit = ({'early', 'high'}, {'late', 'low'}), ({'early', 'low'}, {'late', 'high'})
-    against = sum(parts in wrong for parts in told)
-    if readable(words(answer)) is None and against > sum(parts in fit for parts in told): return known('reversed')
+    against, right_way = (sum(parts in votes for parts in told) for votes in (wrong, fit))
+    if readable(words(answer)) is None and against > right_way: return known('reversed')
+    if against and against == right_way: return unclear('It gives rates of one size to the first part and to the last.')
     return read_words('q19', answer)
 
 # %% ../nbs/internals/questions.ipynb #q20
@@ -592,7 +607,7 @@ def _judge_q22(answer): # one number or several, or words
 # %% ../nbs/internals/questions.ipynb #q23
 @question('q23')
 def _judge_q23(answer): # a dtype, or words
-    text = words(answer)
+    text = words(answer).removeprefix('dtype ')
     if not re.fullmatch(r'(torch\.|np\.)?(float ?(16|32)|half|float|bfloat16|fp ?(16|32)|double|float64)', text):
         return read_words('q23', answer)
     if re.search('32|float$', text): return right()
@@ -609,6 +624,7 @@ def _judge_fr2(answer): # a table of runs, a dict, or words
     import pandas as pd
     try: runs = pd.DataFrame(answer).astype(float)
     except Exception as e: raise Unreadable(f'expected a table of runs, got {type(answer).__name__}') from e
+    if {'mean', 'se'} <= set(runs): return unclear('This is what `compare` makes: give the table of `repeat`.')
     if not runs.size or runs.isna().any(axis=None): return differs('the table has gaps, or is empty')
     if runs.lt(0).any(axis=None) or runs.gt(1).any(axis=None): return differs('expected error rates, from 0 to 1')
     if len(runs) < 2: return known('one run')

@@ -76,6 +76,8 @@ def _typed(exercise, line, state):
     "The reply to a typed line, a letter of the menu or an answer, and whether it solves the question"
     letter = line.lower().strip('().')
     if letter in [choice for choice, *_ in exercise.choices()]: return _chosen(exercise, letter, state)
+    if 'choices' in state and letter in [*'efgh'] and exercise.id != 'q9': # there f is an answer
+        return f'Letters a to {exercise.choices()[-1][0]}.', False
     if gives_up(line): return 'Type hint, choices or answer.', False
     result = exercise.check_typed(line)
     if result.answered: state.add('tried')

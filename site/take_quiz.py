@@ -66,8 +66,8 @@ def data_of(id):
 
 def data():
     "All that is needed, as JSON that may stand in a page"
-    patterns = dict(denial=judge._DENIAL.pattern, pairs=judge._PAIRS.pattern, doubled=judge._DOUBLED.pattern, capital=judge._CAPITAL.pattern,
-                    loose=judge._LOOSE_END.pattern, denied=f'{judge.NOT}{judge.REACH}*$', sentence=r'[.?!:;](?=\s|$)', clauses=judge.CLAUSES,
+    patterns = dict(denial=judge._DENIAL.pattern, pairs=judge._PAIRS.pattern, capital=judge._CAPITAL.pattern,
+                    not_it=judge._NOT_IT.pattern, reason=judge.REASON, denied=f'{judge.NOT}{judge.REACH}*$', sentence=r'[.?!:;](?=\s|$)', clauses=judge.CLAUSES,
                     number=judge.NUMBER, about=judge.ABOUT, give_up=judge.GIVE_UP) | {'else': judge.ELSE}
     says = dict(sentence=judge.SENTENCE, only_words=judge.ONLY_WORDS, another_way=judge.ANOTHER_WAY)
     found = dict(patterns=patterns, says=says, as_numbers=judge.AS_NUMBERS, short=judge.SHORT, longest=judge.LONGEST, gaps=GAPS,

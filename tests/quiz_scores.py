@@ -75,7 +75,7 @@ def main():
         found = [counts[kind, column] for column in columns]
         print(f'{kind:10}' + ''.join(f'{n:12}' for n in (sum(found), *found)))
     for name, value in summary(rows).items(): print(f'{name}: {value:.1f}% {TARGETS[name][0]} (target {TARGETS[name][1]}%)')
-    wanted = {'right': ('right',), 'mistakes': ('named',), 'thin': ("can't tell", 'right')}
+    wanted = {'right': ('right',), 'mistakes': ('named',), 'thin': ("can't tell", 'right'), 'half': ("can't tell",)}
     wanted |= {kind: ("can't tell", 'wrong', 'named', 'misnamed') for kind in ('wrong', 'salad', *ALIKE)}
     wanted |= {kind: ('right', "can't tell") for kind in ('chatbot', 'foreign')}
     for id, kind, answer, name, verdict in rows:

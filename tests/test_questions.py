@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pet_breeds import quiz
+from pet_breeds.compare import compare
 from pet_breeds.judge import Failed, Unreadable, Verdict, claims, denied, gives_up, jumbled, number_of, numbers, numbers_in, numbers_said, words
 from pet_breeds.lrs import suggest
 from pet_breeds.questions import CASES, KEYS, NUMBERS, TURNED, QUESTIONS, question, read_questions, read_words
@@ -373,6 +374,12 @@ def test_almost_all_right_answers_are_recognized():
 # --- wrong ones: (question, answer, the mistake's name or None, where it was met)
 
 WRONG = [
+    ('q23', 'It makes the model less accurate', None, ''), ('q23', 'It makes the model more accurate', None, ''),
+    ('q15', 'undefined since e^x is always negative', 'negative powers', 'a reader'),
+    ('q15', 'undefined because the log of numbers below 1 is undefined', 'below one', 'a reader'),
+    ('q17', 'Head first, then everything with a rate ten times larger', 'rate', 'a teacher'),
+    ('q17', 'It trains the last layer for several epochs and then one epoch for all', 'epochs', 'a reader'),
+    ('q21', 'The rate starts low and ends high, so stopping early misses the large rates.', 'reversed', 'a teacher'),
     ('q1', 'The CPU has finer resampling than a GPU, so the picture is better.', 'CPU quality', 'seed 004'),
     ('q1', 'bicubic interpolation needs the CPU', 'CPU quality', 'seed 004'),
     ('q1', 'To have several crops for TTA.', 'TTA', 'forum 102648'),
@@ -958,13 +965,20 @@ SAID = [
     ('q13', .22, 'one number, 0.22; three are asked'),
     ('q13', 'many', 'I found no numbers in it'),
     ('q13', [.76, .02, .22], 'they sum to 1, as they should; the single values differ, or their order'),
-    ('q22', 3, 'the numbers of blocks differ'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], 'I found one that I know, map; give two.'),
-    ('q5', 'os', 'I found none that I know; give two.'), ('q6', 'blur', 'I found nothing on what happens'), ('q6', 'It makes blurred pictures.', 'one that I know, blur;'),
+    ('q22', 3, 'these are not the numbers of blocks'), ('q20', [1e-4], '1 rate;'), ('q4', ['map'], 'I found one that I know, map; give two.'),
+    ('q5', 'os', 'I found none that I know; give two.'), ('q6', 'blur', 'one that I know, blur; give two'), ('q6', 'corner blur', 'I found nothing on what happens'), ('q6', 'It makes blurred pictures.', 'one that I know, blur;'),
     ('q1', [.17], '1 number; two are asked'), ('q1', [.17, .17], 'the first is right'), ('q1', [.3, .3], 'they differ'),
     ('q1', [.3, 0], 'turn a square of ones'), ('q6', .5, 'draw a square'), ('q12', ['sigmoid']*4, 'case a differs'),
     ('q12', ['softmax']*4, 'case b differs'), ('q17', ['batchnorm'], 'not these'),
     ('q19', [1e-4, 1e-5, 1e-3], 'in the order of the layers'), ('q3', [['a.jpg', 'b.jpg'], 3], 'expected two things'),
-    ('q16', lambda lrs, losses: lrs[losses.argmin()-1], 'The fall is slight by then')]
+    ('q16', lambda lrs, losses: lrs[losses.argmin()-1], 'The fall is slight by then'),
+    ('q16', lambda lrs, losses: lrs[losses.argmin()]/2, 'The fall is slight by then'),
+    ('q10', F.nll_loss, 'nll_loss needs log probabilities'), ('q10', lambda a, t: a.mean(), '1 number, beginning with 0.'),
+    ('q10', lambda a, t: -(F.one_hot(t)*F.log_softmax(a, 1)).sum(1).mean(), 'for acts [[1000, 0, 0]] and targ [1]: '),
+    ('q17', ['body', 'batchnorm', 'head'], 'not all of them'), ('q22', '17 more layers', 'a block has three layers'),
+    ('q23', 'the gradients float16 and the parameters stay float32', 'Gradients of float32 parameters are float32'),
+    ('fr2', compare(pd.DataFrame(dict(base=BASE, other=BASE[::-1]))), 'what `compare` makes'),
+    ('q19', 'The layers at the start get a small rate and the head gets a small rate, too; the middle a large one', 'of one size')]
 
 
 @pytest.mark.parametrize('q, answer, part', SAID, ids=lambda x: x if isinstance(x, str) else type(x).__name__)

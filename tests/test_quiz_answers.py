@@ -18,7 +18,11 @@ def test_targets(rows):
 
 
 def test_a_wrong_answer_without_a_name_is_not_accepted(rows):
-    assert percent(rows, ['wrong'], ['right']) == 0
+    assert [row for row in rows if row[1] == 'wrong' and row[-1] == 'right'] == []
+
+
+def test_half_an_answer_is_neither_accepted_nor_called_wrong(rows):
+    assert [row for row in rows if row[1] == 'half' and row[-1] != "can't tell"] == []
 
 
 def test_most_right_answers_are_recognized(rows):
@@ -38,7 +42,7 @@ def test_the_set_covers_every_question():
     assert len(written) >= 200 and {row[0] for row in written} == set(QUESTIONS)
     assert all(sum(id == row[0] and row[1] in RIGHT for row in written) >= 4 for id in QUESTIONS)
     assert all(name in QUESTIONS[id].mistakes for id, _, _, name in rows if name)
-    assert {kind for _, kind, *_ in written} == {'right', 'chatbot', 'foreign', 'thin', 'wrong', 'mistakes', 'salad'}
+    assert {kind for _, kind, *_ in written} == {'right', 'chatbot', 'foreign', 'thin', 'half', 'wrong', 'mistakes', 'salad'}
     unseen = {repr(row[2]) for row in answers(UNSEEN) if row[1] not in ALIKE and len(str(row[2])) > 30}
     assert not unseen & {repr(row[2]) for row in written}
 

@@ -134,6 +134,32 @@ def test_a_letter_counts_once_and_after_the_choices(visit):
     assert 'The proof in lesson 03_data' in shown(page).inner_text()
 
 
+def test_the_focus_follows_what_a_button_opens(visit):
+    page = visit('#q7')
+    focused = lambda: page.evaluate('document.activeElement.className + document.activeElement.type')
+    def press(text):
+        shown(page).get_by_text(text).focus()
+        page.keyboard.press('Enter')
+        assert shown(page).get_by_text(text).count() == 0
+        return focused()
+    assert press('Hint').startswith('quiz-hint')
+    assert press('Show choices').endswith('button') and page.evaluate('document.activeElement.textContent')[0] == 'a'
+    answer(page, 'display')
+    assert press('Compare with the points').endswith('checkbox') and press('Show our answer').startswith('quiz-answer')
+
+
+@pytest.mark.parametrize('id, text', [
+    ('q2', r'(.+)_(?:\d+)\.jpg\Z'), ('q13', '0.22, 0.02 and 0.76, since the exps are 1.02, 0.08 and 3.49'), ('q17', 'batch norm and head'),
+    ('q22', '23'), ('q1', '0.17 and 0.0 since it has more room'), ('q15', '0.69 + 3.14i')])
+def test_right_here_as_in_python(visit, id, text):
+    assert visit().evaluate('row => judgeAnswer(...row)', [id, text])['ok'] and verdict(id, text)[0]
+
+
+@pytest.mark.parametrize('text', ['blur', 'black corners', 'empty areas'])
+def test_half_an_answer_gets_the_remark_of_python(visit, text):
+    assert visit().evaluate('row => judgeAnswer(...row)', ['q6', text])['text'] == judged('q6', QUESTIONS['q6'].judge, text).text
+
+
 def test_points_are_ticked_where_the_page_cannot_tell(visit):
     page = visit('#q12')
     verdict = answer(page, 'Whenever the sun is shining on the beach.')
@@ -216,7 +242,7 @@ def test_a_number_asks_its_question_and_all_can_be_forgotten(visit):
     assert shown(page).get_attribute('id') == 'fr1' and numbers.nth(23).get_attribute('aria-current') == 'true'
     assert shown(visit(again=True)).get_attribute('id') == 'q1', 'the first that is not solved'
     page.on('dialog', lambda dialog: dialog.accept())
-    page.get_by_text('Forget my answers').click()
+    page.get_by_text('Forget what I solved').click()
     assert kept(page) == {} and '0 of 25 solved' in page.inner_text('#quiz-bar')
 
 

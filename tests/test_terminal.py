@@ -189,6 +189,12 @@ def test_a_question_is_gone_to_by_its_name(terminal):
     assert "no question 'q99'" in done.stdout and quiz.read_progress() == {}
 
 
+def test_a_letter_that_is_no_choice(terminal):
+    done = terminal('choices\ne\n', 'q1')
+    assert 'Letters a to d.' in done.stdout and quiz.read_progress() == {}
+    assert 'Q9 is right' in terminal('choices\nf\n', 'q9').stdout
+
+
 def test_a_letter_counts_once_and_after_the_choices(terminal):
     wrong = [letter for letter, _, ok, _ in quiz.q7.choices() if not ok]
     done = terminal(f'{right_letter(quiz.q7)}\n', 'q7')

@@ -15,8 +15,9 @@ function quizWords(answer) {
 }
 
 function foundIn(text, pattern) { // without what the text denies
-  const denied = new RegExp(QUIZ.patterns.denied)
-  return [...text.matchAll(new RegExp(pattern, 'g'))].filter(m => !denied.test(text.slice(Math.max(0, m.index - 50), m.index))).map(m => m[0])
+  const denied = new RegExp(QUIZ.patterns.denied), notIt = new RegExp(`^${QUIZ.patterns.not_it}`)
+  const isSaid = m => !denied.test(text.slice(Math.max(0, m.index - 50), m.index)) && !notIt.test(text.slice(m.index + m[0].length))
+  return [...text.matchAll(new RegExp(pattern, 'g'))].filter(isSaid).map(m => m[0])
 }
 
 const claimed = (text, pattern, excuse) => foundIn(text, pattern).length > 0 && !(excuse && claimed(text, excuse))
@@ -28,8 +29,7 @@ function namedIn(text, two) { // which of the names a text has, or claims the pa
 
 function isJumbled(answer) {
   const count = (name, text) => [...text.matchAll(new RegExp(QUIZ.patterns[name], 'g'))].length, text = quizWords(answer)
-  const odd = count('pairs', text) + count('doubled', text) + count('capital', answer) + count('loose', text.replace(/\.+$/, ''))
-  return odd > Math.floor(text.split(' ').length / 40)
+  return count('pairs', text) + count('capital', answer) > Math.floor(text.split(' ').length / 40)
 }
 
 function floatsIn(text) {
@@ -38,10 +38,11 @@ function floatsIn(text) {
 
 const saysMore = text => new RegExp(QUIZ.patterns.else).test(text.replace(new RegExp(`${QUIZ.patterns.number}|\\b(?:${QUIZ.patterns.about})\\b`, 'g'), ' '))
 
-function numbersSaid(answer, {aside = '$.', names = []}) { // in the order of their names; null if the answer says anything else
+function numbersSaid(answer, {aside = '$.', names = [], unless = '$.'}) { // in the order of their names; null if the answer says anything else
   let text = answer.toLowerCase()
+  if (new RegExp(unless).test(quizWords(answer))) return null
   for (const [pattern, number] of Object.entries(QUIZ.as_numbers)) text = text.replaceAll(new RegExp(pattern, 'g'), number)
-  text = quizWords(text).replaceAll(new RegExp(`\\b(?:${aside})\\b`, 'g'), ' ')
+  text = quizWords(text).split(new RegExp(QUIZ.patterns.reason))[0].replaceAll(new RegExp(`\\b(?:${aside})\\b`, 'g'), ' ')
   if (text.length > 400) return null
   const named = []
   for (const [i, name] of names.entries()) {
@@ -73,10 +74,10 @@ function listed({names, aside, letters}, answer) { // the names that an answer l
   return given.map(name => name.replace(/[- _]/g, '')).join(', ')
 }
 
-function isAgainst(text, votes) { // more clauses give a part of the model the wrong size of rate than the right one
+function countVotes(text, votes) { // how many clauses give a part of the model the wrong size of rate, and how many the right one
   const told = text.split(new RegExp(QUIZ.patterns.clauses)).map(clause => Object.keys(votes).filter(part => claimed(clause.split(' than ')[0], votes[part])).join())
   const count = (...parts) => told.filter(found => parts.includes(found)).length
-  return count('early,high', 'late,low') > count('early,low', 'late,high')
+  return [count('early,high', 'late,low'), count('early,low', 'late,high')]
 }
 
 function readWords(q, answer) {
@@ -84,17 +85,20 @@ function readWords(q, answer) {
   if (!q.points.length && !q.two) return unclear('') // it has no patterns
   if (text.length > QUIZ.longest) return unclear(`These are more than ${QUIZ.longest} characters.`)
   if (new RegExp(QUIZ.patterns.denial).test(text)) return unclear('This reads as if you deny it: say what is true.')
-  if (q.votes && isAgainst(text, q.votes)) return {ok: false, mistake: 'reversed'}
+  const [against, rightWay] = q.votes ? countVotes(text, q.votes) : [0, 0]
+  if (against > rightWay) return {ok: false, mistake: 'reversed'}
+  if (against && against === rightWay) return unclear('It gives rates of one size to the first part and to the last.')
   const sentences = text.split(new RegExp(QUIZ.patterns.sentence)).map(s => s.trim()).filter(Boolean)
   if (text.length > 20 && sentences.every(s => q.asked.includes(s))) return unclear('These are the words of the question or its hint.')
   const missing = q.points.filter(([, ...mark]) => !claimed(text, ...mark)).map(([subject]) => subject)
   const mistake = q.mistakes.find(([, ...mark]) => claimed(text, ...mark))
+  const named = q.two && namedIn(text, q.two), giveTwo = unclear(`I found ${named?.length ? `one that I know, ${named[0]}` : 'none that I know'}; give two.`)
   if (missing.length && mistake) return {ok: false, mistake: mistake[0]}
+  if (missing.length && named?.length === 1) return giveTwo
   if (missing.join() === QUIZ.says.sentence) return unclear(QUIZ.says.only_words)
   if (missing.length) return unclear(`I found nothing on ${missing.filter(subject => subject !== QUIZ.says.sentence).join(' or on ')}.`)
   if (isJumbled(answer)) return unclear(QUIZ.says.another_way)
-  const named = q.two && namedIn(text, q.two)
-  if (named?.length < 2) return mistake ? {ok: false, mistake: mistake[0]} : unclear(`I found ${named.length ? `one that I know, ${named[0]}` : 'none that I know'}; give two.`)
+  if (named?.length < 2) return mistake ? {ok: false, mistake: mistake[0]} : giveTwo
   return {ok: true, text: q.remarks.filter(([, ...mark]) => claimed(text, ...mark)).map(([remark]) => remark).join(' '), mistake: mistake && mistake[0]}
 }
 
@@ -109,7 +113,7 @@ function judgePattern(answer) { // of question 2, on the names of its files
   if (!pattern.includes('(')) return {ok: null, text: 'I found no parentheses: one pair is asked, for the breed.'}
   if (/[+*}]\)+[+*{]/.test(pattern)) return unclear // it may take forever
   let regex
-  try { regex = new RegExp(pattern) } catch { return unclear }
+  try { regex = new RegExp(pattern.replaceAll('\\Z', '$').replaceAll('\\A', '^')) } catch { return unclear }
   const got = Object.keys(files).map(name => name.match(regex)?.[1]), want = Object.values(files)
   const same = (...places) => places.every(i => got[i] === want[i])
   const ends = same(0, 1, 2) && endless.find(name => regex.test(name))
@@ -211,9 +215,11 @@ class QuizQuestion {
     return copy
   }
 
-  open(part, event, place) {
+  open(part, event, place) { // the focus follows, so that it is read out and the keyboard goes on from there
+    const text = this.text(part)
+    place.append(text)
+    Object.assign(text, {tabIndex: -1}).focus()
     event.target.remove()
-    place.append(this.text(part))
   }
 
   attempted(ok) { // from now on our answer may be seen
@@ -247,7 +253,7 @@ class QuizQuestion {
     }
     if (found.ok === null) found.text = `${found.text} Say it in another way, take a hint, or compare it yourself.`
     this.say(this.id, found)
-    if (found.ok === null) this.verdict.append(makeButton('Compare with the points', event => { event.target.remove(); this.tick() }))
+    if (found.ok === null) this.verdict.append(makeButton('Compare with the points', event => { this.tick(); event.target.remove() }))
     this.attempted(found.ok)
   }
 
@@ -265,10 +271,10 @@ class QuizQuestion {
     const least = QUIZ.questions[this.id].enough
     points.onchange = () => { enough.disabled = points.querySelectorAll('input:checked').length < least }
     this.verdict.append(make('p', {}, `These are the points of a full answer. Tick what you said, at least ${least}:`), points, enough)
+    points.querySelector('input').focus()
   }
 
   choices(event) {
-    event.target.remove()
     const list = this.text('choices')
     this.letters = [...list.querySelectorAll('li')].map((item, i) => {
       const why = item.querySelector('details'), text = make('span', {}, ...item.querySelector('p').childNodes), right = item.dataset.right === '1'
@@ -280,6 +286,8 @@ class QuizQuestion {
       return letter
     })
     this.more.append(list)
+    this.letters[0].focus()
+    event.target.remove()
   }
 
   choose(item, right, why) { // one try each time
@@ -315,7 +323,7 @@ function makeBar() {
   Object.assign(BAR, {meter: make('progress', {max: QUESTIONS.length, ariaLabel: 'Solved'}), count: make('span'), note: make('p', {ariaLive: 'polite'}),
     back: makeButton('Back', () => turnTo(at - 1)), place: make('span'), next: makeButton('Next', () => turnTo(at + 1))})
   BAR.numbers = make('div', {className: 'quiz-numbers'}, ...QUESTIONS.map(q => makeButton(q.id.replace('q', '').toUpperCase(), () => { location.hash = q.id; followLink() }, {ariaLabel: `Question ${q.id.replace('q', '').toUpperCase()}`})))
-  BAR.forget = makeButton('Forget my answers', forgetAll)
+  BAR.forget = makeButton('Forget what I solved', forgetAll)
   BAR.turn = make('div', {className: 'quiz-buttons'}, BAR.back, BAR.place, BAR.next)
   document.getElementById('quiz-bar').append(make('div', {className: 'quiz-buttons'}, ...labels), BAR.numbers, make('div', {className: 'quiz-buttons'}, BAR.meter, BAR.count), BAR.note)
   BAR.keys = make('p', {className: 'quiz-keys'}, 'Keys: Enter checks an answer, Shift and Enter begins a line, the arrows go back and on, and a letter chooses, once the choices are shown.')
@@ -338,7 +346,7 @@ function showProgress() {
 }
 
 function forgetAll() {
-  if (!confirm('Forget all answers that this browser keeps, and begin anew?')) return
+  if (!confirm('Forget all that this browser keeps of your answers, and begin anew?')) return
   localStorage.removeItem(STORE)
   for (const q of QUESTIONS) q.begin()
   selectQuestions()
