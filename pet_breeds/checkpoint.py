@@ -153,9 +153,9 @@ def refuse_another_run(
                          'start again without resume, or give the same')
 
 # %% ../nbs/internals/checkpoint.ipynb #saved-rules
-def _cell(value):
+def _metric_value(value):
     "What a metric gave, as JSON can hold it"
-    if isinstance(value, (list, tuple, L)): return list(map(_cell, value))
+    if isinstance(value, (list, tuple, L)): return list(map(_metric_value, value))
     if hasattr(value, 'tolist'): return value.tolist()
     return value if value is None or isinstance(value, (int, float)) else str(value)
 
@@ -239,7 +239,7 @@ class Checkpoint(Callback):
         elif self.epoch == self.done-1 and self.this is self.fits[-1]: self._go_on()
 
     def _keep(self):
-        self.this['rows'] = [_cell(row) for row in self.recorder.values]
+        self.this['rows'] = [_metric_value(row) for row in self.recorder.values]
         if rank_distrib(): return # the first process of a distributed run writes
         _write_checkpoint(self.file, run=self.about, fits=self.fits, bs=[dl.bs for dl in self.dls.loaders],
                           state=training_state(self.learn))

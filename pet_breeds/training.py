@@ -289,7 +289,8 @@ def _made_with(kind, x):
     own = {} if isinstance(x, type) else getattr(x, '__dict__', {})
     given = {**own, **own.get('_buffers', {}), 'args': getattr(x, 'args', ()), **getattr(x, 'keywords', {})}
     plain = {k: _setting(v) for k, v in given.items() if k[:1] != '_' and k not in ('func', 'training')}
-    return {**plain, **(_made_with(kind, x.func) if hasattr(x, 'func') else {kind: getattr(x, '__name__', type(x).__name__)})}
+    inner = _made_with(kind, x.func) if hasattr(x, 'func') else {kind: getattr(x, '__name__', type(x).__name__)}
+    return {**plain, **inner}
 
 def _drawing(dl):
     "How a loader draws its photos, and its transforms"
