@@ -10,7 +10,7 @@ __all__ = ['training_state', 'restore', 'is_checkpoint', 'remove_checkpoint', 'r
 import json, reprlib
 from collections import Counter
 from pathlib import Path
-from .core import count_of, one_line, refuse_foreign, refusing, say, write_whole
+from .core import count_of, one_line, refuse_foreign, refusing, say, user_path, write_whole
 from .model import random_states, restore_random
 from .saving import check_entries, digest, plain
 from .weights import read_tensors
@@ -96,14 +96,14 @@ def is_checkpoint(
 )->bool: # True for a checkpoint of any version
     "Whether a file is a checkpoint of ours, by its content"
     try:
-        with safe_open(file, 'pt') as f: return f.metadata()['format'].startswith('pet_breeds checkpoint')
+        with safe_open(user_path(file), 'pt') as f: return f.metadata()['format'].startswith('pet_breeds checkpoint')
     except Exception: return False
 
 def remove_checkpoint(
     file:str|Path, # any path
 ):
     "Remove a checkpoint of ours; anything else stays"
-    if is_checkpoint(file): Path(file).unlink()
+    if is_checkpoint(file): user_path(file).unlink()
 
 def _write_checkpoint(file, **saved):
     tensors = {}
@@ -153,7 +153,13 @@ def refuse_another_run(
                          'start again without resume, or give the same')
 
 # %% ../nbs/internals/checkpoint.ipynb #saved-rules
-def _is_row(x): return isinstance(x, list) and all(o is None or type(o) in (int, float) for o in x)
+def _metric_value(value):
+    "What a metric gave, as JSON can hold it"
+    if isinstance(value, (list, tuple, L)): return list(map(_metric_value, value))
+    if hasattr(value, 'tolist'): return value.tolist()
+    return value if value is None or isinstance(value, (int, float)) else str(value)
+
+def _is_cell(x): return all(map(_is_cell, x)) if isinstance(x, list) else x is None or isinstance(x, (int, float, str))
 
 def _numeric(x):
     "Numbers, tensors, and lists and dictionaries of them"
@@ -165,7 +171,7 @@ def _is_state(x):
 
 def _is_fit(x):
     return (isinstance(x, dict) and set(x) == {'epochs', 'rows'} and type(x['epochs']) is int
-            and isinstance(x['rows'], list) and all(map(_is_row, x['rows']))
+            and isinstance(x['rows'], list) and all(isinstance(row, list) and _is_cell(row) for row in x['rows'])
             and len(x['rows']) <= x['epochs'])
 
 _SAVED = dict(
@@ -175,7 +181,8 @@ _SAVED = dict(
     state=(_is_state, f"a dictionary of numbers: {', '.join(_GET)}"))
 
 def _read_checkpoint(file):
-    if not Path(file).is_file(): raise FileNotFoundError(f'no checkpoint {one_line(file, 300)}: start without resume')
+    file = user_path(file, 'checkpoint')
+    if not file.is_file(): raise FileNotFoundError(f'no checkpoint {one_line(file, 300)}: start without resume')
     with refusing(file, 'is not a whole checkpoint of ours'):
         tensors, meta = read_tensors(file)
         if meta.get('format') != _FORMAT: raise ValueError('it is of another kind')
@@ -208,7 +215,7 @@ class Checkpoint(Callback):
         run:dict, # what must be the same when it resumes: options, a line for each photo (path, tab, more), ...
         resume:bool=False, # go on from `file`; errors as from `read_checkpoint`
     ):
-        self.file, self.about, self.n_fit = Path(file), _json(run), -1
+        self.file, self.about, self.n_fit = user_path(file, 'checkpoint'), _json(run), -1
         if not resume: refuse_foreign(self.file, is_checkpoint)
         self.saved = read_checkpoint(file, run) if resume else dict(fits=[])
         self.fits = self.saved['fits']
@@ -217,7 +224,7 @@ class Checkpoint(Callback):
     def before_fit(self):
         if isinstance(self.opt, OptimWrapper): raise ValueError("opt_func: expected one of fastai's optimizers")
         self.n_fit += 1
-        if self.n_fit == len(self.fits): self.fits.append(dict(epochs=self.n_epoch, rows=[]))
+        if self.n_fit == len(self.fits): self.fits.append(dict(epochs=int(self.n_epoch), rows=[]))
         self.this = self.fits[self.n_fit]
         self.done = len(self.this['rows'])
         refuse_another_run(self.file, {'epochs': self.this['epochs']}, {'epochs': self.n_epoch})
@@ -232,7 +239,7 @@ class Checkpoint(Callback):
         elif self.epoch == self.done-1 and self.this is self.fits[-1]: self._go_on()
 
     def _keep(self):
-        self.this['rows'] = [list(row) for row in self.recorder.values]
+        self.this['rows'] = [_metric_value(row) for row in self.recorder.values]
         if rank_distrib(): return # the first process of a distributed run writes
         _write_checkpoint(self.file, run=self.about, fits=self.fits, bs=[dl.bs for dl in self.dls.loaders],
                           state=training_state(self.learn))

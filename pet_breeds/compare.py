@@ -25,7 +25,7 @@ def repeat(
 )->pd.DataFrame: # one row a seed, one column a way; for `compare`
     "Results of one or more ways to train, with each seed in turn. Raises ValueError unless two or more seeds differ"
     ways = train if isinstance(train, dict) else {'result': train}
-    seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
+    seeds = list(range(seeds) if isinstance(seeds, (int, np.integer)) else seeds)
     if len(set(seeds)) < max(2, len(seeds)):
         raise ValueError(f'seeds={seeds}: expected two or more, each once, or there is no spread to see')
     bar = progress_bar(seeds, leave=False) if progress else seeds
@@ -47,7 +47,7 @@ def compare(
 )->pd.DataFrame: # a row a way: mean, and its difference with a 95% interval
     "Each way less a baseline, seed by seed. Raises ValueError if one is missing"
     ways = list(runs)
-    baseline = ways[0] if baseline is None else baseline
+    baseline = next(iter(ways), None) if baseline is None else baseline
     if baseline not in ways: raise ValueError(f'{baseline=}: not one of {ways}')
     _refuse_odd_runs(runs)
     table = dict(n=len(runs), mean=runs.mean(), std=runs.std(), se=runs.sem())

@@ -23,18 +23,23 @@ def photo_hash(
 
 # %% ../nbs/internals/copies.ipynb #groups-def
 def equal_pairs(
-    values, # one a photo; None, '', NaN and pd.NA are equal to nothing
+    values, # one a photo, also as a tensor; None, '', NaN and pd.NA are equal to nothing
 )->np.ndarray: # (pairs, 2): each later position with the first one of the same value
     "The positions of equal values"
     first:dict = {}
-    pairs = [(first.setdefault(v, i), i) for i, v in enumerate(values) if not pd.isna(v) and v != '']
+    known = [(i, v.item() if hasattr(v, 'item') else v) for i, v in enumerate(values) if not pd.isna(v)]
+    pairs = [(first.setdefault(v, i), i) for i, v in known if v != '']
     return np.array([p for p in pairs if p[0] != p[1]], int).reshape(-1, 2)
 
 def group_numbers(
     n:int, # photos
     *pairs:np.ndarray, # each (pairs, 2): positions of photos that belong together
+    groups=None, # a value for each photo, equal for those that belong together, as for `equal_pairs`
 )->np.ndarray: # (n,): a number for each photo, equal for photos that a chain of pairs joins
-    "The group of each photo"
+    "The group of each photo. Raises ValueError unless there are as many `groups` as photos"
+    if groups is not None:
+        if len(groups) != n: raise ValueError(f'groups: {len(groups)} for {n} photos: expected one for each')
+        pairs = *pairs, equal_pairs(groups)
     rows, cols = np.concatenate([np.empty((0, 2), int), *pairs]).T
     return connected_components(coo_array((np.ones(len(rows)), (rows, cols)), shape=(n, n)), directed=False)[1]
 

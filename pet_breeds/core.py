@@ -96,7 +96,8 @@ def check_number(
     kinds = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
         top = f' to {most:,}' if most < math.inf else ' or more'
-        raise ValueError(f"{name} {one_line(value, 50)}: expected {'a whole' if whole else 'a'} number, {least:,}{top}")
+        given = one_line(value, 50) + (f' of type {type(value).__name__}' if type(value) not in (int, float) else '')
+        raise ValueError(f"{name} {given}: expected {'a whole' if whole else 'a'} number, {least:,}{top}")
 
 def check_choice(
     name:str, # of the option, as a user types it

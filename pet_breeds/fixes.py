@@ -15,7 +15,7 @@ from typing import NamedTuple
 from .core import check_number, count_of, explain, nearest, one_line, option_values, refusing, user_path
 from .core import writing
 from .photos import photo_bytes, photos_in
-from .tables import cell_text, csv_text, file_names, filled_column, from_cell, place_of_column, read_table
+from .tables import cell_text, csv_bytes, file_names, filled_column, from_cell, place_of_column, read_table
 from .tables import text_cells, tidy_label
 import pandas as pd
 
@@ -264,9 +264,9 @@ def _write_fixes(fixes, dest):
     "Write decisions as a new table, whole or not at all; returns its path"
     if not fixes: raise ValueError('nothing is decided yet: choose keep, relabel or drop for a photo')
     columns = dict(decision='fix', label='new_label')
-    text = csv_text(pd.DataFrame(fixes)[['file', 'decision', 'label', 'digest']].rename(columns=columns))
+    data = csv_bytes(pd.DataFrame(fixes)[['file', 'decision', 'label', 'digest']].rename(columns=columns))
     with writing(dest := _free_name(dest)), open(dest, 'xb') as f: # which fails where somebody was faster
-        try: f.write(text.encode('utf-8', 'backslashreplace'))
+        try: f.write(data)
         except OSError:
             dest.unlink()
             raise

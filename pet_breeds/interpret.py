@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy.stats import norm
-from .copies import equal_pairs, group_numbers
+from .copies import group_numbers
 from .figures import COLORS, in_style
 from .loss import cross_entropy, softmax
 from .photos import read_photo
@@ -53,6 +53,7 @@ def plot_photos(
     side:float=2.4, # width and height of each, in inches
 )->Figure: # a row for each `cols` photos
     "Photos in a grid, each under its title"
+    if len(titles) != len(files): raise ValueError(f'{len(titles)} titles for {len(files)} photos: expected as many')
     shown = [_thumbnail(file) for file in files]
     rows = [shown[i:i+cols] for i in range(0, len(shown), cols)]
     heights = [side*max(photo.height for photo in row)/240 + .4 for row in rows] or [side]
@@ -157,7 +158,7 @@ def photo_weights(
     groups=None, # a value for each, the same for copies of one photo; None, '' and NaN equal nothing
 )->np.ndarray: # (n,)
     "How much each photo counts in an error rate: all copies of one photo count as one"
-    numbers = group_numbers(n, equal_pairs([] if groups is None else groups))
+    numbers = group_numbers(n, groups=groups)
     return 1/np.bincount(numbers)[numbers]
 
 def honest_error(

@@ -11,11 +11,11 @@ import json, os, shlex
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from .core import one_line, option_values
+from .core import one_line, option_values, user_path
 from .fixes import photo_digest
 from .interpret import error_interval, photo_weights
-from .tables import csv_text, from_cell
-import pandas as pd
+from .tables import csv_bytes, from_cell
+import numpy as np, pandas as pd
 
 # %% ../nbs/internals/outcome.ipynb #predictions-def
 def predictions(
@@ -26,6 +26,7 @@ def predictions(
     k:int=5, # breeds of which the probability is kept
 )->pd.DataFrame: # file, label, predicted, prob_label, then breed_1, prob_1, ...; digest; group; ordered as `items`
     "What a model predicts for each photo, and how sure it is"
+    probs = np.asarray(probs)
     index, best = {name: i for i, name in enumerate(vocab)}, (-probs).argsort(axis=1, kind='stable')[:, :k]
     table = pd.DataFrame(dict(file=[os.path.relpath(f, top) for f in items.file], label=list(items.label)))
     table['predicted'] = [vocab[i] for i in best[:, 0]]
@@ -92,7 +93,7 @@ def paired_difference(
     "How much higher the second of two error rates on the same photos is. Raises ValueError without a photo"
     before, after = (pd.Series(list(wrong), dtype=float) for wrong in (before, after))
     if len(before) != len(after) or not len(before): raise ValueError('expected one or more photos, the same in both')
-    weight = pd.Series(weight, before.index)
+    weight = pd.Series(np.broadcast_to(np.asarray(weight, float), len(before)))
     worse, better, n = weight[after > before].sum() + .5, weight[before > after].sum() + .5, weight.sum() + 2
     mean, half = (worse-better)/n, 1.96*(worse + better - (worse-better)**2/n)**.5/n
     ends = dict(low=float(max(-1, mean-half)), high=float(min(1, mean+half)))
@@ -100,15 +101,14 @@ def paired_difference(
              for name, wrong in dict(before=before, after=after, difference=after-before).items()}
     return dict(n=len(before), **rates, **ends)
 
-def _table_bytes(run): return csv_text(run.predictions).encode('utf-8', 'backslashreplace')
-
 def _report(run):
     "The metrics and the predictions of a report's folder or of a measured run, as text. Raises ValueError or OSError"
-    if hasattr(run, 'predictions'): m, data = run.metrics, _table_bytes(run)
+    if hasattr(run, 'predictions'): m, data = run.metrics, csv_bytes(run.predictions)
     else:
-        try: m = dict(json.loads((Path(run)/'metrics.json').read_text(encoding='utf-8')))
+        folder = user_path(run, 'report')
+        try: m = dict(json.loads((folder/'metrics.json').read_text(encoding='utf-8')))
         except (ValueError, TypeError): m = {}
-        data = (Path(run)/'predictions.csv').read_bytes()
+        data = (folder/'predictions.csv').read_bytes()
         tables = m.get('tables')
         if not isinstance(tables, dict) or tables.get('predictions.csv') != sha256(data).hexdigest():
             raise ValueError(f'{one_line(run)}: its predictions.csv is not as a run wrote it; give a report')
@@ -182,7 +182,7 @@ def network_report(
 def _is_own(m, run):
     "Whether the metrics of a report are of this run, which was written before"
     if m.get('model_sha256') != run.metrics.get('model_sha256', 'not written'): return False
-    return m['tables']['predictions.csv'] == sha256(_table_bytes(run)).hexdigest()
+    return m['tables']['predictions.csv'] == sha256(csv_bytes(run.predictions)).hexdigest()
 
 def earlier_report(
     run, # a measured `Run`

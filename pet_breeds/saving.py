@@ -13,7 +13,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from .core import one_line, refuse_foreign, refusing, user_path, write_whole
-from .tables import csv_text
+from .tables import csv_bytes
 from .model import MOST_BYTES, check_item, learner_for, make_model, random_kept, undrawn
 from .weights import read_tensors
 from .batches import PhotoBlock, photo_block, photo_dl
@@ -226,7 +226,7 @@ def save_tables(
     dest:Path, # a folder
 )->dict: # {name: SHA-256 of the file}
     "Write the tables of a report; returns their digests"
-    texts = {name: csv_text(table).encode('utf-8', 'backslashreplace') for name, table in tables.items()}
+    texts = {name: csv_bytes(table) for name, table in tables.items()}
     for name, data in texts.items(): (dest/name).write_bytes(data)
     return {name: sha256(data).hexdigest() for name, data in texts.items()}
 
@@ -254,13 +254,21 @@ def edited_files(
     return edited + ['model.json']*(sha != metrics.get('model_sha256', sha))
 
 # %% ../nbs/internals/saving.ipynb #is-report
+def _is_trace(file):
+    "Whether a system or Jupyter has left this in a folder that somebody looked at"
+    if file.is_symlink(): return False
+    if file.name == '.ipynb_checkpoints': return file.is_dir() and not any(file.iterdir())
+    return file.name in ('.DS_Store', 'Thumbs.db', 'desktop.ini') and file.is_file()
+
+def _content(folder): return [f for f in folder.iterdir() if not _is_trace(f)]
+
 def is_report(
     folder:str|Path, # any path
 )->bool: # False also for a link, an empty folder, and a report that somebody changed, or added a file to
     "Whether a folder holds a report of ours and nothing else"
     folder = Path(folder)
     if folder.is_symlink() or not folder.is_dir(): return False
-    files = list(folder.iterdir())
+    files = _content(folder)
     models = [f for f in files if f.stem == 'model']
     return (all(f.name in REPORT_FILES and f.is_file() and not f.is_symlink() for f in files)
             and bool(models) and all(map(_is_ours, models)) and bool(_own_metrics(folder)) and not edited_files(folder))
@@ -270,8 +278,8 @@ def foreign_content(
 )->str|None: # ' (it contains NAME)' or such; None for an empty folder and for a report
     "What keeps a place from being replaced by a report, as the end of a message"
     if not path.is_dir(): return ''
-    if not any(path.iterdir()) or is_report(path): return None
-    names = sorted(f.name for f in path.iterdir() if f.name not in REPORT_FILES)
+    if not _content(path) or is_report(path): return None
+    names = sorted(f.name for f in _content(path) if f.name not in REPORT_FILES)
     if names: return f' (it contains {one_line(names[0], 60)})'
     if not (metrics := _own_metrics(path)) or not (edited := edited_files(path)): return ''
     if edited[0] in (*_kept_digests(metrics), 'model.json'): return f' any more (somebody edited {edited[0]})'

@@ -42,7 +42,7 @@ def _digests(files):
 
 def _joined(files, groups):
     "A number for each photo, equal for equal bytes and for equal values in `groups`, which may be None"
-    return group_numbers(len(files), equal_pairs(_digests(files)), equal_pairs([] if groups is None else groups))
+    return group_numbers(len(files), equal_pairs(_digests(files)), groups=groups)
 
 def _queues(files, labels, seed, given):
     "For each label, its groups of photos in the order in which they are taken for validation"
@@ -55,7 +55,7 @@ def _queues(files, labels, seed, given):
 
 # %% ../nbs/internals/splits.ipynb #take-def
 def _check_fraction(valid_pct):
-    check_number('valid_pct', valid_pct, whole=False)
+    check_number('valid_pct', valid_pct, 0, 1, whole=False)
     if not 0 < valid_pct < 1: raise ValueError(f'valid_pct {valid_pct}: expected a fraction between 0 and 1, like 0.2')
 
 def _take(groups, quota):
@@ -75,8 +75,8 @@ def stratified_split(
 )->tuple: # positions for training and for validation, ascending; a group with two labels is for training
     "Split each breed alike, groups and copies on one side. Raises ValueError for a bad fraction or no photo to spare"
     _check_fraction(valid_pct)
-    if groups is not None and len(groups) != len(files):
-        raise ValueError(f'groups: {len(groups)} for {len(files)} photos: expected one for each')
+    if len(labels) != len(files):
+        raise ValueError(f'labels: {len(labels)} for {len(files)} photos: expected one for each')
     queues = _queues([Path(f) for f in files], [str(l) for l in labels], seed, groups)
     most = {l: sum(map(len, q[:-1])) for l, q in queues.items()}
     least = {l: min(1, k) for l, k in most.items()}
@@ -118,7 +118,7 @@ def StratifiedSplitter(
     _check_fraction(valid_pct)
     def split(items):
         table = items if isinstance(items, pd.DataFrame) else {}
-        rows = list(items) if items is not table else items.to_dict('records')
+        rows = list(items) if items is not table else [row for _, row in items.iterrows()]
         files, labels, groups = [Path(get_x(r)) for r in rows], [str(get_y(r)) for r in rows], table.get('group')
         if 'is_valid' in table: return _given_split(files, labels, table.is_valid, groups)
         return stratified_split(files, labels, valid_pct, seed, groups)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'split_names', 'part_names', 'tidy_label', 'one_spelling',
-           'shown_value', 'cell_text', 'from_cell', 'plain_cells', 'csv_text', 'read_table', 'place_of_column',
-           'text_cells', 'filled_column', 'own_split', 'whole_rows', 'table_labels']
+           'shown_value', 'cell_text', 'from_cell', 'plain_cells', 'csv_text', 'csv_bytes', 'read_table',
+           'place_of_column', 'text_cells', 'filled_column', 'own_split', 'whole_rows', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
 import os, unicodedata
@@ -69,6 +69,12 @@ def csv_text(
     "A table as CSV, in which no text is a formula for a spreadsheet"
     end = '\r\0\n' # a cell with one of these characters is put into quotes, and no cell has all three
     return plain_cells(table).to_csv(index=False, float_format='%.6g', lineterminator=end).replace(end, '\n')
+
+def csv_bytes(
+    table, # a DataFrame
+)->bytes: # a half of a character, which a name can hold, is written as its code
+    "A table as the bytes of a CSV file, as from `csv_text`"
+    return csv_text(table).encode('utf-8', 'backslashreplace')
 
 def read_table(
     table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, a header row) or a DataFrame

@@ -7,7 +7,7 @@ __all__ = ['find_lr', 'balance_breeds', 'probe_head', 'cross_validate', 'keep_be
            'memory_kept', 'Meter', 'train']
 
 # %% ../nbs/07_finetune.ipynb #imports
-import ctypes, gc, os, sys, warnings
+import ctypes, gc, os, re, sys, warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from copy import deepcopy
@@ -17,8 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from .checkpoint import Checkpoint, restore, training_state
+from .copies import group_numbers
 from .core import is_out_of_memory, say
-from .features import body_features, refuse_few
+from .features import body_features, let_go, refuse_few
 from .lrs import plot_suggest, suggest
 import numpy as np, pandas as pd, torch
 from fastai.callback import progress, schedule # both add methods to `Learner`
@@ -33,18 +34,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 # %% ../nbs/07_finetune.ipynb #as-it-was
-def _let_go(learn):
-    "Free what an unfinished step holds: photos, predictions, losses, gradients"
-    learn.dl = learn.pred = learn.loss = learn.loss_grad = None
-    learn.xb = learn.yb = (None,)
-    for p in learn.model.parameters(): p.grad = None
-
 def _keep(learn):
     "A function that puts weights, batch norm statistics and random generators back to what they are now"
     state = {**deepcopy(to_cpu(training_state(learn, 'model'))), **training_state(learn, 'random')}
     trainable = [p.requires_grad for p in learn.model.parameters()]
     def put_back():
-        _let_go(learn)
+        let_go(learn)
         restore(learn, state)
         for p, yes in zip(learn.model.parameters(), trainable): p.requires_grad_(yes)
     return put_back
@@ -57,7 +52,7 @@ def find_lr(
     stop_div:bool=True, # end when the smoothed loss is four times its lowest
     show_plot:bool=True, # draw the curve and the four suggestions
 )->tuple: # `lrs`, `losses` (smoothed), both arrays, and the four suggestions: see `lrs.suggest`
-    "fastai's finder, judged by `suggest`; leaves `learn` as it was. Section \"The Learning Rate Finder\", question 16"
+    "fastai's finder, judged by `suggest`; the weights stay as they were. Section \"The Learning Rate Finder\", Q16"
     refuse_few(learn.dls.train)
     put_back, path, opt = _keep(learn), learn.path, learn.opt
     with TemporaryDirectory() as tmp, learn.no_bar():
@@ -103,6 +98,8 @@ def probe_head(
     probe, linear = _regression(feats, targ, balance), learn.model[1][-1]
     weight, bias = _as_linear(probe)
     with torch.no_grad():
+        linear.weight.zero_()
+        linear.bias.fill_(-30.) # of a breed without a photo
         linear.weight[probe.classes_] = torch.tensor(weight).to(linear.weight)
         linear.bias[probe.classes_] = torch.tensor(bias).to(linear.bias)
     return learn
@@ -116,7 +113,7 @@ def _share_of(train, targ, share, seed):
 
 def cross_validate(
     features:tuple, # from `body_features`
-    groups, # a value for each photo, equal for copies of one photo: they stay together
+    groups, # a value for each photo, equal for copies of one photo: they stay together; None, NaN, '' join nothing
     n_classes:int, # breeds
     folds:int=5, # parts; each is predicted by a head that was fitted to the others
     seed:int=42, # another seed, other parts
@@ -125,7 +122,8 @@ def cross_validate(
     keep:list|None=None, # gets for each part its photos (numbers), and the weights of its head, (n_classes, features)
 )->torch.Tensor: # (n, n_classes): log probabilities of each photo, by a head that was not fitted to it
     "Measure a fitted head on all photos. Raises ValueError if no breed has as many photos as there are folds"
-    (feats, targ), turn = features, np.eye(features[0].shape[1])
+    (feats, targ), turn = map(np.asarray, features), np.eye(features[0].shape[1])
+    if groups is None or any(pd.isna(g) or g == '' for g in groups): groups = group_numbers(len(targ), groups=groups)
     if len(feats) < feats.shape[1]: # few photos fill few directions: the same regression with fewer numbers
         u, s, turn = np.linalg.svd(feats, full_matrices=False)
         feats = u*s
@@ -156,10 +154,12 @@ def keep_better(
     learn:Learner, # with a head that `probe_head` fitted
     func:Callable, # trains it further; takes no arguments
 )->tuple: # what `func` returns, and whether what was trained is kept
-    "Train, and put the model back as it was if that is no better on the validation photos; says which one is kept"
+    "Train; put the model back if that fails, or is no better on the validation photos; says which one is kept"
     put_back, before = _keep(learn), _error_and_loss(learn)
-    result = func()
-    after = _error_and_loss(learn)
+    try: result, after = func(), _error_and_loss(learn)
+    except BaseException:
+        put_back()
+        raise
     better = after < before
     if not better: put_back()
     say(f'error on the validation photos: {before[0]:.3f} with the fitted head, {after[0]:.3f} after training on; the '
@@ -204,7 +204,7 @@ def fit_in_memory(
         except BaseException as e:
             # fastai makes an IndexError of an error without a text in a callback
             full = is_out_of_memory(e.__context__ if isinstance(e, IndexError) else e) and num_distrib() < 2
-            _let_go(learn)
+            let_go(learn)
             if not full: raise
         bs, where = learn.dls.train.bs, f'the memory of {learn.dls.device}'
         if bs <= 2: raise MemoryError(f'{where} is too small for {bs} photos: try smaller ones, or a smaller network')
@@ -276,16 +276,42 @@ def _photo_lines(dls):
     return ['\t'.join([f.relative_to(top).as_posix(), part, str(label), sha256(f.read_bytes()).hexdigest()[:12]])
             for part, f, label in rows]
 
+def _digest_of(x): return sha256(str(x).encode()).hexdigest()[:12]
+
+def _setting(x):
+    "A setting as JSON can hold it, the same in each process and on each device"
+    if isinstance(x, (torch.Tensor, np.ndarray)): return _digest_of(x.tolist())
+    if x is None or isinstance(x, (int, float)): return x
+    return getattr(x, '__name__', None) or re.sub(r" at 0x\w+|, device='[\w:]+'", '', str(x))
+
+def _made_with(kind, x):
+    "The name of a loss or an optimizer as `kind`, and its settings; also those around the function in a `partial`"
+    own = {} if isinstance(x, type) else getattr(x, '__dict__', {})
+    given = {**own, **own.get('_buffers', {}), 'args': getattr(x, 'args', ()), **getattr(x, 'keywords', {})}
+    plain = {k: _setting(v) for k, v in given.items() if k[:1] != '_' and k not in ('func', 'training')}
+    inner = _made_with(kind, x.func) if hasattr(x, 'func') else {kind: getattr(x, '__name__', type(x).__name__)}
+    return {**plain, **inner}
+
+def _drawing(dl):
+    "How a loader draws its photos, and its transforms"
+    steps = [getattr(dl, name, None) for name in ('after_item', 'before_batch', 'after_batch')]
+    drawn = {name: _setting(getattr(dl, name, None)) for name in ('n', 'shuffle', 'drop_last', 'wgts', 'partial_n')}
+    return dict(drawn, transforms=[_setting(f) for step in steps for f in getattr(step, 'fs', [])])
+
+_SHAPING = 'fastai.callback.mixup', 'fastai.callback.tracker', 'fastai.callback.training', 'pet_breeds.model'
+
 def _facts(learn):
     "What a Learner and its loaders say of a run"
     own, dls = vars(learn), learn.dls
-    # the function inside of a `partial` or of one of fastai's losses
-    loss, opt = (getattr(f, '__name__', type(f).__name__) for f in
-                 (getattr(f, 'func', f) for f in (learn.loss_func, learn.opt_func)))
+    cbs = {cb.name: {k: _setting(v) for k, v in getattr(cb, '__stored_args__', {}).items()} for cb in learn.cbs
+           if type(cb).__module__ in _SHAPING}
+    more = {name: _setting(own.get(name)) for name in ('wd', 'wd_bn_bias', 'train_bn', 'moms', 'splitter')}
     half = [cb.amp_mode.value for cb in learn.cbs if isinstance(cb, MixedPrecision)]
     prep, bs = getattr(dls, 'prep', None), vars(dls.train).setdefault('bs_asked', dls.train.bs)
-    return dict(arch=own.get('arch', type(learn.model).__name__), head=own.get('head'), loss=loss, opt=opt,
-                wd=str(learn.wd), bs=bs, precision=half[0] if half else 'fp32', prep=prep and asdict(prep),
+    return dict(arch=own.get('arch', type(learn.model).__name__), head=own.get('head'),
+                layers=_digest_of(_setting(learn.model)), metrics=[m.name for m in learn.metrics], cbs=cbs, **more,
+                loss=_made_with('loss', learn.loss_func), opt=_made_with('opt', learn.opt_func), bs=bs,
+                precision=half[0] if half else 'fp32', prep=prep and asdict(prep), drawing=_drawing(dls.train),
                 vocab=list(map(str, getattr(dls, 'vocab', []))), photos=_photo_lines(dls))
 
 def train(
@@ -295,19 +321,20 @@ def train(
     freeze_epochs:int=0, # epochs before them in which only the head learns; 0 for a body without pretrained weights
     checkpoint:str|Path|None=None, # file to keep the run in, replaced after each epoch
     resume:bool=False, # go on from `checkpoint`, which must be of the same run
-    run:dict|None=None, # more facts that must be the same then, such as a seed; they win over those of the Learner
+    run:dict|None=None, # more facts that must be the same: a seed, what callbacks of yours do; they replace others
 )->pd.DataFrame: # one row an epoch: phase, epoch, train_loss, valid_loss and the metrics
     "`fine_tune` by its parts, or one fit; stops as `StopOnNaN`. Section \"Unfreezing and Transfer Learning\", Q17"
     if freeze_epochs and isinstance(lr, slice):
         raise ValueError(f'lr={lr}: with freeze_epochs={freeze_epochs} expected one rate, from which the others follow')
+    if resume and not checkpoint: raise ValueError('resume: give the checkpoint to go on from')
+    if isinstance(lr, np.number): lr = lr.item() # fastai would look for several rates in it
     refuse_few(learn.dls.train)
     if checkpoint:
-        run = {**_facts(learn), **dict(epochs=epochs, lr=str(lr), freeze_epochs=freeze_epochs), **(run or {})}
+        plan = dict(epochs=int(epochs), lr=str(lr), freeze_epochs=int(freeze_epochs))
+        run = {**_facts(learn), **plan, **(run or {})}
     def fits():
-        nonlocal resume
         cbs = [StopOnNaN()]
         if checkpoint: cbs.append(Checkpoint(checkpoint, run, resume))
-        resume = False # with other batches it is another run
         if not freeze_epochs:
             learn.unfreeze()
             return _one_fit(learn, 'all', epochs, lr, cbs=cbs)

@@ -5,10 +5,11 @@ import sys
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from fastai.callback.channelslast import ChannelsLast
-from fastai.vision.all import SGD, Adam, Callback, OptimWrapper, ranger, set_seed
+from fastai.vision.all import SGD, Adam, Callback, Metric, OptimWrapper, ranger, set_seed
 from safetensors.torch import save_file
 from test_saving import hostile, new, photos  # noqa: F401 (fixtures)
 from torch.testing import assert_close
@@ -257,6 +258,17 @@ with hidden_beside(Path({str(file)!r})) as work:
     assert os.listdir(tmp_path) == ['run.safetensors']
 
 
+def test_a_file_in_the_home_folder(new, tmp_path, monkeypatch):
+    for name in ('HOME', 'USERPROFILE'): monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    learn = new()
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=Checkpoint('~/run', RUN))
+    assert os.listdir(tmp_path) == ['run'] and is_checkpoint('~/run') and read_run('~/run') == RUN
+    assert len(Checkpoint('~/run', RUN, resume=True).fits) == 1
+    remove_checkpoint('~/run')
+    assert os.listdir(tmp_path) == []
+
+
 # a run that goes on
 
 @pytest.mark.parametrize('n, presize', [(1, 'composed'), (2, 'stock'), (2, 'composed'), (3, 'stock')])
@@ -326,6 +338,31 @@ def test_nothing_is_trained_when_all_is_done(new, tmp_path):
     again = new(seed=9)
     assert fine_tune(again, Checkpoint(tmp_path/'run', RUN, resume=True), NoBatch()) == rows
     same(dict(again.model.state_dict()), dict(whole.model.state_dict()))
+
+
+class Odd:
+    def __str__(self): return 'odd'
+
+
+METRICS = dict(yes=(True, True), text=('x', 'x'), vector=(torch.tensor([.5, 1]), [.5, 1]), array=(np.array([1, 2]), [1, 2]),
+               number=(np.float32(.5), .5), several=((np.int64(1), None), [1, None]), other=(Odd(), 'odd'))
+
+
+@pytest.mark.parametrize('value, kept', METRICS.values(), ids=METRICS)
+def test_whatever_a_metric_gives_can_be_read_again(new, tmp_path, value, kept):
+    class Given(Metric):
+        def reset(self): pass
+        def accumulate(self, learn): pass
+        value = name = None
+    Given.value, Given.name = value, 'given'
+    with pytest.raises(Stopped): fine_tune(new(metrics=Given()), StopAfter(2, tmp_path/'run', RUN))
+    assert [row[-1] for row in fine_tune(new(metrics=Given()), Checkpoint(tmp_path/'run', RUN, resume=True))][:2] == [kept]*2
+
+
+def test_epochs_may_be_a_number_of_numpy(new, tmp_path):
+    learn = new()
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(np.int64(1), cbs=Checkpoint(tmp_path/'run', RUN))
+    assert read_checkpoint(tmp_path/'run', RUN)['fits'][0]['epochs'] == 1
 
 
 def test_the_table_begins_with_the_rows_of_before(new, tmp_path):

@@ -28,12 +28,13 @@ def test_compare_is_the_paired_t_test():
 
 def test_repeat_with_one_way_and_five_seeds():
     assert repeat(lambda seed: seed/2, progress=False).result.to_dict() == {i: i/2 for i in range(5)}
-    assert list(repeat(float, seeds=2).index) == [0, 1]
+    assert list(repeat(float, seeds=2).index) == list(repeat(float, seeds=np.int64(2)).index) == [0, 1]
 
 
 def test_compare_and_repeat_refuse():
     with pytest.raises(ValueError, match='two or more'): repeat(float, seeds=[1], progress=False)
     with pytest.raises(ValueError, match="baseline='z'"): compare(pd.DataFrame(dict(a=[1, 2])), 'z')
+    with pytest.raises(ValueError, match='not one of'): compare(pd.DataFrame(index=[0, 1]))
 
 
 def test_a_run_without_a_number_is_refused():

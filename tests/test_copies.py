@@ -6,12 +6,14 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from allpairspy import AllPairs
 from fastai.data.transforms import ColReader
 from PIL import Image, ImageEnhance, ImageOps
 
 from pet_breeds.copies import equal_pairs, group_numbers, near_copies, photo_hash
 from pet_breeds.data import StratifiedSplitter, pets_dls, table_block
+from pet_breeds.interpret import photo_weights
 from pet_breeds.photos import check_photos, find_photos, look_at, read_photo
 from pet_breeds.splits import stratified_split
 
@@ -229,6 +231,21 @@ def test_many_copies_of_one_photo_do_not_fill_the_memory(labels):
     groups = group_numbers(4003, pairs)
     assert len(set(groups)) == 3 and groups[7] == groups[2000] and len(pairs) < 3_000_000
     assert len(sides) == (4002 if labels == 'ab' else 0)
+
+
+@pytest.mark.parametrize('form', [torch.tensor, np.array, pd.Series, tuple, lambda g: [torch.tensor(v) for v in g]])
+def test_groups_of_any_form_are_the_same(form, photos):
+    "Numbers of a tensor are not equal to each other for Python"
+    files, groups = sorted(photos.glob('[ab]_*.png')), [i//4 for i in range(12)]
+    for give in (groups, form(groups)):
+        assert group_numbers(12, groups=give).tolist() == groups and photo_weights(12, give).tolist() == [.25]*12
+    assert stratified_split(files, ['a']*12, groups=form(groups)) == stratified_split(files, ['a']*12, groups=groups)
+
+
+def test_each_photo_needs_a_label_and_a_group(photos):
+    for short in (dict(labels=['a']), dict(labels=['a', 'a'], groups=[1])):
+        with pytest.raises(ValueError, match='1 for 2 photos: expected one for each'): stratified_split(sorted(photos.glob('b_*.png'))[:2], **short)
+    with pytest.raises(ValueError, match='3 for 2 photos'): photo_weights(2, [1, 2, 3])
 
 
 def test_pairs_of_any_values_become_groups():

@@ -77,7 +77,7 @@ def test_the_engine_reports_to_nobody():
 def test_the_first_way_that_agrees(n, monkeypatch):
     "The first batch comes from the network itself; a way that differs, or that fails, is not taken"
     net, x = network('drawnet'), photos(8)
-    def wrong(net, x): return lambda x: net(x)+1
+    def wrong(net, x): return features._that_agrees(lambda x: net(x)+1, x, net(x))
     def broken(net, x): raise RuntimeError('cannot take it')
     for ways, taken in (((wrong, fold), nn.Sequential), ((broken, fold), nn.Sequential), ((broken, wrong), None)):
         monkeypatch.setattr(features, 'engine', ways[0])
@@ -87,6 +87,39 @@ def test_the_first_way_that_agrees(n, monkeypatch):
             assert torch.equal(quick(x), net(x))
             close(quick(x), net(x))
         assert (quick.way is net) == (taken is None)
+
+
+class Odd(nn.Module):
+    "Networks in which more than a batch norm uses what a convolution gives"
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.conv, self.relu = kind, nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(inplace=True)
+        self.bn, self.again = (nn.BatchNorm2d(3) for _ in range(2))
+        for p in (*self.bn.parameters(), *self.again.parameters()): nn.init.uniform_(p, .5, 2)
+
+    def forward(self, x):
+        y = self.conv(x)
+        if self.kind == 'in place': return self.bn(self.relu(y))
+        return self.bn(y)+y if self.kind == 'around' else self.again(self.conv(self.bn(y)))
+
+
+@pytest.mark.parametrize('kind', ['in place', 'around', 'twice'])
+def test_a_network_that_cannot_be_folded(kind):
+    net, x = Odd(kind).eval(), photos(8, 16)
+    with pytest.raises(ValueError, match='something else for this network'): fold(net, x)
+    with torch.no_grad():
+        quick = QuickNet(net, 9).eval()
+        assert torch.equal(quick(x), net(x)) and torch.equal(quick(x), net(x)) and quick.way is net
+
+
+def test_an_engine_takes_photos_of_another_size():
+    pytest.importorskip('openvino')
+    net, other = network('drawnet'), photos(3, 48)
+    with torch.no_grad(): close(engine(net, photos(4))(other), net(other))
+
+
+def test_no_photos_have_no_features(learn):
+    with pytest.raises(ValueError, match='one photo or more'): body_features(learn, learn.dls.train.items[:0])
 
 
 def test_an_engine_only_for_many(monkeypatch):

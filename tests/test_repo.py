@@ -46,7 +46,7 @@ MAY_IMPORT = {
     'model': 'core warp weights',
     'saving': 'batches core model tables warp weights',
     'checkpoint': 'core model saving weights',
-    'training': 'checkpoint core features lrs',
+    'training': 'checkpoint copies core features lrs',
     'interpret': 'copies figures loss photos',
     'plan': 'core weights',
     'questions': 'core judge',

@@ -53,7 +53,9 @@ def test_pairs_count_both_directions():
 
 def test_the_first_five_of_many_breeds():
     probs = np.eye(7)[[3]]*.9 + .1/7
-    row = predictions(probs, pd.DataFrame(dict(file=['a/b/c.jpg'], label=['x3'])), [f'x{i}' for i in range(7)], 'a')
+    more = pd.DataFrame(dict(file=['a/b/c.jpg'], label=['x3'])), [f'x{i}' for i in range(7)], 'a'
+    row = predictions(probs, *more)
+    assert row.equals(predictions(torch.tensor(probs), *more))
     assert row.file[0] == 'b/c.jpg' and row.breed_1[0] == 'x3' and 'breed_5' in row and 'breed_6' not in row
 
 
@@ -204,6 +206,20 @@ def test_a_breed_that_has_only_another_name_is_no_gain(names, relabeled):
     found = compare_reports(run(PREDS), run(renamed))
     assert len(found['relabeled']) == relabeled
     if not relabeled: assert (found['mended'], found['broken'], found['before'], found['difference']) == ([], [], .6, 0)
+
+
+def test_a_report_in_the_home_folder_is_compared(folder, monkeypatch):
+    for name in ('HOME', 'USERPROFILE'): monkeypatch.setenv(name, str(folder.parent))
+    assert compare_reports(f'~/{folder.name}', folder)['difference'] == 0
+
+
+def test_a_difference_goes_by_the_order_of_photos():
+    "Whatever numbers the rows of a table have"
+    before, after, weight = [True, False, True], [False]*3, [1, 1, .5]
+    want = paired_difference(before, after, weight)
+    assert want['before'] == pytest.approx(.6) and want == paired_difference(
+        *(pd.Series(x, index=index) for x, index in ((before, [7, 6, 5]), (after, [1, 2, 3]), (weight, [4, 5, 6]))))
+    assert want == paired_difference(*map(torch.tensor, (before, after, weight)))
 
 
 def test_a_table_that_somebody_edited_is_not_compared(folder, tmp_path):

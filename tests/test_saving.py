@@ -31,8 +31,9 @@ from pet_breeds.batches import photo_block, photo_dl
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner, make_model
 from pet_breeds.predict import predict_pets
-from pet_breeds.saving import (REPORT_FILES, TABLES, csv_text, foreign_content, is_report, load_model, report_learner,
+from pet_breeds.saving import (REPORT_FILES, TABLES, foreign_content, is_report, load_model, report_learner,
                                save_model, save_tables)
+from pet_breeds.tables import csv_bytes, csv_text
 from pet_breeds.warp import Prep
 
 MODEL = 'model.safetensors'
@@ -640,6 +641,17 @@ def test_a_report_that_somebody_may_have_changed_is_never_replaced(report, spoil
     assert not is_report(report) and (said in found if said else found == '')
 
 
+def test_what_a_system_leaves_in_a_report_is_no_content(report, tmp_path):
+    "The Finder, the Explorer and JupyterLab leave traces in a folder that somebody looks at"
+    (tmp_path/'new').mkdir()
+    for folder in (report, tmp_path/'new'):
+        for name in ('.DS_Store', 'Thumbs.db', 'desktop.ini'): (folder/name).write_bytes(b'traces')
+        (folder/'.ipynb_checkpoints').mkdir()
+        assert foreign_content(folder) is None and is_report(folder) is (folder == report)
+        (folder/'.ipynb_checkpoints'/'notes-checkpoint.ipynb').touch()
+        assert foreign_content(folder) == ' (it contains .ipynb_checkpoints)' and not is_report(folder)
+
+
 def test_a_report_of_an_earlier_version_is_one(report):
     "Which kept the digests of its tables, and of nothing else"
     change_metrics(report, lambda m: dict(error_rate=.1, n_classes=2, versions={}, tables={k: m['tables'][k] for k in TABLES}))
@@ -648,7 +660,9 @@ def test_a_report_of_an_earlier_version_is_one(report):
 
 def test_a_table_holds_no_formula_and_comes_back_whole():
     odd = ['=1+1', '+a', '-b', '@c', '\td', 'é,"f"', '\udce4.jpg', 'g\rh', 'i\nj', 'k\r\nl']
-    text = csv_text(pd.DataFrame(dict(file=odd, prob=[.5]*10)))
+    table = pd.DataFrame(dict(file=odd, prob=[.5]*10))
+    text = csv_text(table)
+    assert csv_bytes(table).decode() == text.replace('\udce4', '\\udce4')
     _, *rows = [row[0] for row in csv.reader(io.StringIO(text, newline=''))]
     assert [r[0] for r in rows[:5]] == ["'"]*5 and list(rows[5:]) == odd[5:] and [r[1:] for r in rows[:5]] == odd[:5]
 

@@ -1,5 +1,6 @@
 "Training: looking changes nothing, errors leave nothing behind, and a full memory gets half the batch."
 import ctypes
+import json
 import os
 import re
 import resource
@@ -19,12 +20,15 @@ import pytest
 import torch
 from allpairspy import AllPairs
 from fastai.callback.core import Callback
+from fastai.callback.mixup import MixUp
+from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
-from fastai.losses import LabelSmoothingCrossEntropy
-from fastai.metrics import accuracy, error_rate
-from fastai.optimizer import OptimWrapper
-from fastai.torch_core import set_seed
+from fastai.losses import CrossEntropyLossFlat, LabelSmoothingCrossEntropy
+from fastai.metrics import F1Score, accuracy, error_rate
+from fastai.optimizer import Adam, OptimWrapper
+from fastai.torch_core import set_seed, trainable_params
+from fastai.vision.augment import Flip
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 from tiny import FULL, Raise, assert_clean, assert_let_go, random_states, tiny_files, tiny_learner, weights
@@ -35,7 +39,7 @@ from pet_breeds.compare import repeat
 from pet_breeds.data import pets_dls
 from pet_breeds.interpret import plot_training
 from pet_breeds.lrs import suggest
-from pet_breeds.model import make_learner
+from pet_breeds.model import FixedStats, make_learner
 from pet_breeds.precision import mixed_precision
 from pet_breeds.training import Meter, find_lr, fit_in_memory, keep_better, probe_head, train
 from pet_breeds.warp import Prep
@@ -370,10 +374,10 @@ def test_a_halved_run_can_be_resumed(files, tmp_path, where, after, precision):
     assert second.dls.train.bs == 4
 
 
-def test_memory_that_is_full_only_when_resumed(files, tmp_path):
-    "The run starts again with half, as one that was not interrupted would"
-    whole, first, second = learner(files), learner(files), learner(files)
-    for learn in (whole, second): limit(learn, 'body')
+def test_memory_that_is_full_only_when_resumed(files, tmp_path, capsys):
+    "The epochs that are done stay, those to come have half the batch, and so has who resumes again"
+    whole, first, second, third = (learner(files) for _ in range(4))
+    limit(second, 'body')
     table = seeded(train, whole, 2, 1e-2, 1)
     class Stop(Callback):
         def before_epoch(self):
@@ -381,8 +385,13 @@ def test_memory_that_is_full_only_when_resumed(files, tmp_path):
     with pytest.raises(KeyboardInterrupt), first.added_cbs(Stop()):
         seeded(train, first, 2, 1e-2, 1, checkpoint=tmp_path/'run')
     resumed = seeded(train, second, 2, 1e-2, 1, checkpoint=tmp_path/'run', resume=True)
-    pd.testing.assert_frame_equal(resumed, table)
-    same(weights(second), weights(whole))
+    pd.testing.assert_frame_equal(resumed[:2], table[:2])
+    assert len(resumed) == 3 and resumed.notna().all(axis=None) and second.dls.train.bs == 4
+    said = ['resuming after 2 epochs', '8 photos a batch are too many for the memory of cpu: starting again with 4']
+    assert capsys.readouterr().out.splitlines() == [*said, said[0]]
+    pd.testing.assert_frame_equal(train(third, 2, 1e-2, 1, checkpoint=tmp_path/'run', resume=True), resumed)
+    same(weights(third), weights(second))
+    assert third.dls.train.bs == 4
 
 
 @pytest.mark.parametrize('precision, error', pairs(PRECISIONS, FULL))
@@ -458,7 +467,13 @@ def test_loaders_that_are_one_are_halved_once(files):
 
 CHANGES = dict(epochs=dict(epochs=3), freeze_epochs=dict(freeze_epochs=2), lr=dict(lr=2e-2), run=dict(run=dict(seed=1)))
 LEARNERS = dict(bs=dict(bs=4), wd=dict(wd=.1), loss=dict(loss_func=LabelSmoothingCrossEntropy()),
-                opt=dict(opt_func=partial(OptimWrapper, opt=torch.optim.SGD)))
+                opt=dict(opt_func=partial(OptimWrapper, opt=torch.optim.SGD)),
+                label_smoothing=dict(loss_func=CrossEntropyLossFlat(label_smoothing=.9)),
+                weight=dict(loss_func=CrossEntropyLossFlat(weight=torch.tensor([1., 9.]))),
+                p=dict(loss_func=partial(nn.functional.cross_entropy, label_smoothing=.1)),
+                mom=dict(opt_func=partial(Adam, mom=.1)), moms=dict(moms=(.1, .1, .1)), metrics=dict(metrics=accuracy),
+                train_bn=dict(train_bn=False), wd_bn_bias=dict(wd_bn_bias=True), splitter=dict(splitter=trainable_params),
+                mix_up=dict(cbs=MixUp()), max_norm=dict(cbs=GradientClip(.5)))
 
 
 def interrupted(files, tmp_path, **kwargs):
@@ -494,6 +509,48 @@ def test_another_precision_or_head_is_refused(files, tmp_path):
     learn = learner(files)
     learn.head = 'fastai'
     with pytest.raises(ValueError, match='head'): go(learn, tmp_path)
+
+
+def more_dropout(learn): learn.model[1][2].p = .9
+def balanced(learn): training.balance_breeds(learn.dls)
+def another_order(learn): learn.dls.train.shuffle = False
+def turning(learn): learn.dls.train.after_batch.add(Flip(p=.1))
+def fixed(learn): learn.add_cb(FixedStats())
+
+
+@pytest.mark.parametrize('change, name', [(more_dropout, 'layers'), (balanced, 'wgts'), (another_order, 'shuffle'),
+                                          (turning, 'transforms'), (fixed, 'fixed_stats')])
+def test_what_was_changed_later_is_refused_by_name(files, tmp_path, change, name):
+    interrupted(files, tmp_path)
+    learn = learner(files)
+    change(learn)
+    with pytest.raises(ValueError, match=f'{name} .*, not '): go(learn, tmp_path)
+
+
+def test_resuming_needs_a_file(files):
+    with pytest.raises(ValueError, match='resume: give the checkpoint'): train(learner(files), 1, resume=True)
+
+
+def test_numbers_of_numpy(files, tmp_path):
+    "As a rate that is taken from an array of the finder is one"
+    one, other = learner(files), learner(files)
+    table = seeded(train, one, np.int64(2), np.float64(1e-2), checkpoint=tmp_path/'run')
+    pd.testing.assert_frame_equal(table, seeded(train, other, 2, 1e-2))
+    assert len(train(learner(files), 2, 1e-2, checkpoint=tmp_path/'run', resume=True)) == 2
+
+
+@pytest.mark.parametrize('presize', ['stock', 'composed'])
+def test_training_does_not_change_what_a_run_is_known_by(drawn, presize):
+    "Nor does another process: there are no addresses"
+    def new(): return make_learner(pets_dls(drawn, bs=8, size=32, item=40, presize=presize, num_workers=0, batch_tfms=[Flip()]),
+                                   metrics=[error_rate, F1Score(average='macro')], opt_func=partial(Adam, mom=.8),
+                                   loss_func=partial(lambda p, y, k: nn.functional.cross_entropy(p, y)*k, k=2.),
+                                   cbs=[GradientAccumulation(16), GradientClip(.5)])
+    learn = new()
+    facts = training._facts(learn)
+    with learn.no_logging(), learn.no_bar(): train(learn, 1)
+    assert facts == training._facts(learn) == training._facts(new()) == json.loads(json.dumps(facts))
+    assert ' at 0x' not in str(facts) and facts['cbs'] == dict(gradient_accumulation=dict(n_acc=16), gradient_clip=dict(max_norm=.5, norm_type=2.0))
 
 
 def swapped(files):
@@ -543,13 +600,15 @@ def test_a_line_for_each_photo(files):
 
 def test_what_a_run_is_known_by(files):
     facts = training._facts(learner(files))
-    del facts['photos']
-    assert facts == dict(arch='Sequential', head='linear', loss='CrossEntropyLoss', opt='Adam', wd='None', bs=8,
-                         precision='fp32', prep=None, vocab=['a', 'b'])
+    for name in ('photos', 'layers', 'loss'): assert facts.pop(name)
+    assert facts == dict(arch='Sequential', head='linear', opt=dict(opt='Adam', args='()'), wd=None, bs=8, cbs={},
+                         precision='fp32', prep=None, vocab=['a', 'b'], metrics=['error_rate'], wd_bn_bias=False,
+                         train_bn=True, moms='(0.95, 0.85, 0.95)', splitter='<lambda>', drawing=dict(
+                             n=24, shuffle=True, drop_last=True, wgts=None, partial_n=None, transforms=[]))
     learn = learner(files, 'bf16', opt_func=partial(OptimWrapper, opt=torch.optim.SGD))
     learn.arch, learn.dls.train.prep = 'tiny', Prep(size=64)
     facts = training._facts(learn)
-    assert (facts['arch'], facts['precision'], facts['opt']) == ('tiny', 'bf16', 'OptimWrapper')
+    assert (facts['arch'], facts['precision'], facts['opt']) == ('tiny', 'bf16', dict(opt='OptimWrapper', args='()'))
     assert facts['prep'] == asdict(Prep(size=64))
 
 
@@ -572,6 +631,19 @@ def test_the_probe_is_scikit_learns(tmp_path, classes, precision):
     atol = 2e-3 if precision == 'fp32' else .05
     np.testing.assert_allclose(probs.numpy(), theirs.predict_proba(feats(learn.dls.valid).numpy()), atol=atol)
     same(dict(body.state_dict()), dict(was))
+
+
+def test_a_breed_without_photos_gets_no_probability(files):
+    "Also where an earlier training had made it likely"
+    learn = learner(files)
+    feats, targ = seeded(training.body_features, learn, learn.dls.train.items)
+    learn.model[1][-1] = nn.Linear(4, 5)
+    learn.model[1][-1].bias.data += 9
+    probe_head(learn, (feats, targ+2))
+    probs = learn.model[1][-1](torch.tensor(feats)).softmax(1)
+    assert probs[:, [0, 1, 4]].max() < 1e-9
+    theirs = LogisticRegression(max_iter=1000).fit(feats, targ).predict_proba(feats)
+    np.testing.assert_allclose(probs[:, 2:4].detach().numpy(), theirs, atol=1e-3)
 
 
 def test_the_probe_needs_one_layer(files):
@@ -609,6 +681,17 @@ def test_the_better_of_two_is_kept(files, change, better, full, precision, capsy
     assert all(torch.equal(before[k], after[k]) for k in before) is not better
     said = [line for line in capsys.readouterr().out.splitlines() if 'is kept' in line]
     assert len(said) == 1 and ('trained network' if better else 'fitted head') + ' is kept' in said[0]
+
+
+def test_what_was_interrupted_is_not_kept(files):
+    learn = probe_head(learner(files))
+    before = weights(learn)
+    def func():
+        learn.fit(1)
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): keep_better(learn, func)
+    same(weights(learn), before)
+    assert_let_go(learn)
 
 
 def test_the_shipped_body_transfers(drawn):
@@ -672,6 +755,18 @@ def test_few_photos_are_cross_validated_in_few_numbers():
         want = LogisticRegression(max_iter=1000).fit(feats[train], targ[train])
         assert list(photos) == list(valid) and np.allclose(acts[valid, :3].exp(), want.predict_proba(feats[valid]), atol=.01)
         assert np.allclose(weight[:3], want.coef_, atol=.01) and not weight[3].any() and (acts[valid, 3] == -30).all()
+
+
+def test_groups_of_a_cross_validation_are_those_of_a_split():
+    "Whatever form they have; and None, NaN or '' joins nothing"
+    rng, targ = np.random.default_rng(0), np.arange(24) % 3
+    feats = (rng.normal(size=(24, 9)) + np.eye(3, 9)[targ]).astype(np.float32)
+    pairs = np.arange(24)//2
+    def cross(groups, features=(feats, targ), **kwargs): return training.cross_validate(features, groups, 3, 3, **kwargs)
+    for groups in (torch.tensor(pairs), pd.Series(pairs), list(map(torch.tensor, pairs)), [f'{i:02}' for i in pairs]): same(cross(groups), cross(pairs))
+    same(cross(pairs, (torch.tensor(feats), torch.tensor(targ)), share=.5), cross(pairs, share=.5))
+    for groups in (None, ['']*24, [None]*24, [np.nan]*24): same(cross(groups), cross(range(24)))
+    same(cross(['', 'a', None, 'a', *range(20)]), cross([0, 1, 2, 1, *range(3, 23)]))
 
 
 def test_a_head_is_fitted_on_one_thread(monkeypatch):
