@@ -355,6 +355,13 @@ def test_an_error_on_photos_that_training_knew_is_called_too_small(tmp_path, par
     assert (said in capsys.readouterr().out) == (said in (tmp_path/'report'/'index.html').read_text()) == bool(known)
 
 
+def test_a_test_is_counted_before_training(tmp_path, capsys):
+    photos(tmp_path/'train', *numbered('pug/{}.png', 4), *numbered('beagle/{}.png', 4))
+    photos(tmp_path/'test', *numbered('pug/{}.png', 3))
+    Run(path=str(tmp_path), labels='folder', out=str(tmp_path.parent/'report')).check()
+    assert '8 photos of 2 breeds, 4 of each: beagle, pug; 3 more for a test' in capsys.readouterr().out
+
+
 def test_a_test_of_strange_breeds_is_not_forgotten(tmp_path, capsys):
     from pet_breeds.pets import run_pets
     photos(tmp_path/'pets'/'train', *numbered('pug/{}.png', 5), *numbered('beagle/{}.png', 5))
