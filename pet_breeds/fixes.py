@@ -160,7 +160,8 @@ def fix_labels(
                   _taken_in(table, test, {f: parts.get(f, 'train') for f in skipped if f in label}))
     if both.label.nunique() < 2: raise ValueError('after --fix fewer than two breeds are left: drop fewer photos')
     both.attrs = {**table.attrs, 'skipped': [f for f in skipped if f not in label and f not in dropped], 'fixed': dict(
-        kept=sorted(name.get(f, fix.file) for f, fix in decided.items() if fix.decision == 'keep'), dropped=sorted(name[f] for f in dropped),
+        kept=sorted(name.get(f, fix.file) for f, fix in decided.items() if fix.decision == 'keep'),
+        dropped=sorted(name[f] for f in dropped),
         relabeled=sorted([name[f], was[f] or '', now] for f, now in label.items()), new_labels=new)}
     if 'test' in table.attrs or len(test): both.attrs['test'] = test.to_dict('list')
     return both

@@ -117,11 +117,12 @@ def check_out(
 
 def _checkpoint_of(out): return out.with_name(f'.{out.name}-run.safetensors')
 
-# %% ../nbs/internals/pets.ipynb #run-def
+# %% ../nbs/internals/pets.ipynb #left-def
 _LEFT = dict(check='folder table test findings photos plan', data='dls', learner='learn precision fresh',
              fit='finder features epochs kept metrics fitted', measure='heads confusion predictions measured',
              write='report earlier') # what a step leaves
 
+# %% ../nbs/internals/pets.ipynb #run-def
 class Run:
     "A run of the pipeline: `check`, `data`, `learner`, `fit`, `measure`, `write`. Raises ValueError or OSError"
     check:Callable; data:Callable; learner:Callable; fit:Callable; measure:Callable; write:Callable # below, one by one
@@ -163,7 +164,7 @@ class Run:
         if self.resumed: refuse_another_run(self.checkpoint, self.resumed['options'], self.options())
 
     def _begin(self, step):
-        "Forget what this step and those after it have left, so that no two of them speak of different photos or weights"
+        "Forget what this step and those after it have left: they would speak of other photos or weights"
         steps = [*_LEFT]
         for name in ' '.join(_LEFT[s] for s in steps[steps.index(step):]).split(): vars(self).pop(name, None)
 
@@ -329,7 +330,8 @@ def measure(self:Run):
     self.confusion = interpret.confusion(targ, probs.argmax(1), vocab)
     self.predictions = outcome.predictions(probs, items, vocab, self.folder)
     self.metrics.update(measure.honest(self, probs, targ, items, folds), n_measured=len(targ),
-                        valid_loss=self.learn.loss_func(acts, targ).item(), kept='trained by hand' if by_hand else self.kept,
+                        valid_loss=self.learn.loss_func(acts, targ).item(),
+                        kept='trained by hand' if by_hand else self.kept,
                         curve=None if by_hand else measure.photo_curve(self, acts),
                         test=measure.measure_test(self), network=outcome.network_report(self, self.predictions.digest),
                         seconds=round(time.perf_counter()-self.start, 1))

@@ -319,6 +319,17 @@ def test_what_the_page_says_of_a_run_whose_training_was_thrown_away(odd):
     assert typed == [['pet_breeds_predict', "results/Anna's run", 'new_photo.jpg'], ['pet_breeds_app', "results/Anna's run"]]
 
 
+def test_no_map_lies_across_a_photo_that_the_model_saw_as_it_lies(odd, monkeypatch):
+    "The page shows it upright"
+    monkeypatch.setattr('pet_breeds.report.looked_at', lambda run, rows: [np.ones((2, 2))]*len(rows))
+    preds = odd.predictions.assign(predicted='another')
+    turned = pd.DataFrame(dict(file=mistakes(preds).file[1:2], problem='turned'))
+    def shown(presize):
+        run = again(odd, predictions=preds, findings=turned, prep=SimpleNamespace(presize=presize, fit='crop'))
+        return [bool(p['over']) for p in SECTIONS['Mistakes'](run)[-1]['photos']][:3]
+    assert (shown('stock'), shown('composed')) == ([True, False, True], [True]*3)
+
+
 def test_the_page_names_the_folder_that_was_written(odd):
     "Another one, where somebody has put something into the place of the report"
     (taken := odd.out.with_name('taken')).mkdir()
