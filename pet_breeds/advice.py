@@ -106,6 +106,7 @@ def _curve_advice(c):
 def _length_advice(run):
     table = run.epochs
     if curve := run.metrics.get('curve'): return _curve_advice(curve)
+    if run.metrics.get('kept') == 'trained by hand': return 'More photos of each breed usually lower the error.'
     if table is None:
         return 'More photos of each breed usually lower the error; a longer training does not apply to a fitted head.'
     if len(table) < 2: return 'One epoch shows no trend: train for longer before you collect more photos.'

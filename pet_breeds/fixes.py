@@ -160,7 +160,8 @@ def fix_labels(
                   _taken_in(table, test, {f: parts.get(f, 'train') for f in skipped if f in label}))
     if both.label.nunique() < 2: raise ValueError('after --fix fewer than two breeds are left: drop fewer photos')
     both.attrs = {**table.attrs, 'skipped': [f for f in skipped if f not in label and f not in dropped], 'fixed': dict(
-        kept=sum(fix.decision == 'keep' for fix in decided.values()), dropped=sorted(name[f] for f in dropped),
+        kept=sorted(name.get(f, fix.file) for f, fix in decided.items() if fix.decision == 'keep'),
+        dropped=sorted(name[f] for f in dropped),
         relabeled=sorted([name[f], was[f] or '', now] for f, now in label.items()), new_labels=new)}
     if 'test' in table.attrs or len(test): both.attrs['test'] = test.to_dict('list')
     return both
@@ -174,7 +175,7 @@ def fix_lines(
     if not fixed: return []
     dropped, changed = count_of(len(fixed['dropped']), 'photo'), count_of(len(fixed['relabeled']), 'label')
     said = [f'{dropped} left out and {changed} changed, as --fix says; the photos themselves are as they were.']
-    if fixed['kept']: said.append(f"{count_of(fixed['kept'], 'label')} kept after a look.")
+    if kept := fixed['kept']: said.append(f"{count_of(len(kept), 'label')} kept after a look, and no more doubted.")
     for label in fixed['new_labels']:
         near = nearest(label, [known for known in labels if known != label])
         said.append(f'{one_line(label, 60)} is a new label: no other photo had it{near}.')

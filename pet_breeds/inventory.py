@@ -6,14 +6,14 @@
 __all__ = ['LABEL_RULES', 'labeled_photos', 'photo_table', 'usable_photos']
 
 # %% ../nbs/internals/inventory.ipynb #imports
-import os, re, shlex
+import os, re, shlex, unicodedata
 from collections import defaultdict
 from pathlib import Path
 from .core import count_of, nearest, one_line, user_path
 from .fixes import fix_labels
 from .labels import folder_label, label_or_none, name_label, regex_label
 from .photos import find_photos, left_out, look_at, photo_top, photos_in
-from .tables import one_spelling, own_split, part_names, read_table, split_names, table_labels, tidy_label
+from .tables import one_spelling, own_split, part_of, read_table, split_names, table_labels, tidy_label
 import pandas as pd
 
 # %% ../nbs/internals/inventory.ipynb #by-rule-def
@@ -27,23 +27,36 @@ def _rule_of(labels):
     name = labels if isinstance(labels, str) else ''
     return regex_label(name[3:]) if name.startswith('re:') else LABEL_RULES.get(name, [None])[0]
 
-_GUESSES = 'folder', 'name', r're:^(.+?)[\s_-]*\(?\d+\)?\.', r're:^([^\W\d_]+)'
+_GUESSES = 'folder', 'name', r're:^(.+?)[\s._-]*\(?\d+\)?\.', r're:^([^\W\d_]+)'
 
-def _advice(places):
-    "What to do about photos without a label: a rule that gives nearly all a label, with the breeds that it finds"
-    for guess in _GUESSES:
-        found = [label for place in places if (label := label_or_none(_rule_of(guess), place)) is not None]
-        breeds = list(dict.fromkeys(one_spelling(found)))
-        if len(found) >= .95*len(places) and 1 < len(breeds) <= len(found)/2:
-            some = ', '.join(one_line(b, 40) for b in breeds[:3])
-            return f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}, ...'
+def _advice(files, places, labels):
+    """What to do about photos without a label: a rule that gives nearly all a label, with the breeds that it finds; not
+    counting a part of a split, such as a test, where it gives none"""
+    parts = [f.parents[len(place.parts)-1] for f, place in zip(files, places)] # or the folder of all photos
+    for guess in (*([labels] if isinstance(labels, str) else []), *_GUESSES):
+        found = {i: label_or_none(_rule_of(guess), place) for i, place in enumerate(places)}
+        found = {i: label for i, label in found.items() if label is not None}
+        known = {parts[i] for i in found}
+        breeds, bare = list(dict.fromkeys(one_spelling([*found.values()]))), sorted({*parts} - known)
+        if len(found) < .95*sum(p in known for p in parts) or not 1 < len(breeds) <= len(found)/2: continue
+        where = f'give --path {one_line(min(known))}' if len(known) == 1 else 'move it away'
+        none = f'none in {one_line(bare[0])} has a label: {where}' if bare else ''
+        if guess == labels: return none
+        some = ', '.join(one_line(b, 40) for b in breeds[:3])
+        said = f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}, ...'
+        return said + (f'; {none}' if none else '')
+    if labels == 'folder' and all(len(place.parts) == 1 for place in places):
+        return f'if they are of one breed, give the folder above: {one_line(os.path.normpath(min(parts).parent))}'
     return "rename them, or give a rule of your own (--labels 're:PATTERN') or a CSV file"
 
 def _own_parts(places, split=True):
     "For each place 'train', 'valid' or 'test' by its first folder, and the place without that. Raises ValueError"
-    tops = [place.parts[0] if len(place.parts) > 1 else '' for place in places]
-    parts = {t: part_names[t.casefold()] for t in tops if t.casefold() in part_names}
-    if not parts: return None, places
+    given = places
+    while len(tops := [place.parts[0] if len(place.parts) > 1 else '' for place in places]) and len({*tops}) == 1:
+        if not tops[0] or part_of(tops[0]): break
+        places = [place.relative_to(tops[0]) for place in places] # all are in one folder, as an archive unpacks them
+    parts = {t: part for t in tops if (part := part_of(t))}
+    if not parts: return None, given
     others = [one_line(t, 40) or 'photos without a folder' for t in sorted(set(tops) - set(parts))]
     if others or split and 'train' not in parts.values():
         raise ValueError(f"the folder {one_line(min(parts))!r} looks like a part of a split, and beside it "
@@ -69,7 +82,7 @@ def _by_rule(path, labels, split):
         form = f' (expected {LABEL_RULES[name][1]})' if name in LABEL_RULES else ''
         raise ValueError(f"{one_line(top)}: {len(left)} of {len(files)} photos have no label by "
                          f"{'--labels ' + one_line(labels) if isinstance(labels, str) else 'labels()'}{form}: "
-                         f"{', '.join(one_line(f.name, 60) for f in list(left)[:3])}; {_advice(places)}")
+                         f"{', '.join(one_line(f.name, 60) for f in list(left)[:3])}; {_advice(files, places, labels)}")
     written = {'folder': lambda p: p.parent.name, 'name': lambda p: p.name.rpartition('_')[0]}.get(name)
     table = pd.DataFrame(dict(file=files, label=found))
     table['written'] = [written(p) for p in places] if written else table.label
@@ -88,7 +101,7 @@ _NO_BREEDS = set('result results output outputs out tests temp tmp backup misc o
 def _spellings(table):
     "Labels that count as another one, as rows of file, problem, detail and whether the photo is used"
     for (label, was), some in table.groupby(['label', 'written'], sort=False):
-        if was != label:
+        if unicodedata.normalize('NFC', was) != label: # macOS writes an accented letter as two code points
             detail = f'{count_of(len(some), "photo")} of {was!r} count as {label!r}'
             yield some.file.iloc[0], 'other spelling', detail, True
 
@@ -110,10 +123,16 @@ def _odd_folders(table, top):
     parents, places = defaultdict(dict), _own_parts([f.relative_to(top) for f in table.file])[1]
     for label, file, place in zip(table.label, table.file, places): parents[label].setdefault(place.parent.parent, file)
     folders = {place.parent for place in places} - {Path()}
+    split = {p for above in parents.values() for p in above if part_of(p.name)}
+    if split:
+        names, file = ', '.join(repr(p.name) for p in sorted(split)[:3]), next(iter(table.file))
+        yield file, 'odd folder', (f'{names} may be parts of a split, which counts only if they are the outermost '
+                                   f'folders: give --path {one_line(top/min(split).parent)}'), True
     for label, above in parents.items():
         file = next(iter(above.values()))
         if label.casefold() in _NO_BREEDS:
             yield file, 'odd folder', f'the folder {label!r} counts as a breed: move it away if it is not one', True
+        if split & {*above}: continue
         if len(above) > 1 or next(iter(above)) in folders:
             where = ', '.join(p.name or top.name for p in list(above)[:3])
             yield file, 'odd folder', (f'{label!r} in {where} counts as a breed: if the folder above is the breed, '
@@ -160,6 +179,9 @@ def photo_table(
     "Photos and their labels. Raises ValueError for no photos, no labels or one breed, FileNotFoundError for no file"
     table, in_folders = labeled_photos(path, labels, fixes), isinstance(labels, str) and labels == 'folder'
     test = table.attrs.get('test') or dict(file=[], label=[], written=[])
+    if 'is_valid' in table and (unseen := {*table.label[table.is_valid]} - {*table.label[~table.is_valid]}):
+        raise ValueError(f'no photo of {one_line(min(unseen))!r} is for training, and some are for validation: move '
+                         'some, or leave them out')
     table.attrs['findings'] += [*_spellings(pd.concat([table, pd.DataFrame(test)])), *_odd_breeds(table),
                                 *(_odd_folders(table, photo_top(path)) if in_folders else [])]
     del test['written']

@@ -55,8 +55,9 @@ def doubtful(
 def judged(
     run, # a measured `Run`
 )->pd.DataFrame: # some of its `predictions`
-    "The predictions of models that had seen the breed in the label, so that they may doubt it"
-    return run.predictions[~run.predictions.label.isin([*run.metrics.get('unseen', ())])]
+    "The predictions that may doubt a label: the model had seen that breed, and nobody has decided to keep the label"
+    preds, kept = run.predictions, (run.metrics.get('fix') or {}).get('kept', ())
+    return preds[~preds.label.isin([*run.metrics.get('unseen', ())]) & ~preds.file.isin(kept)]
 
 def confused_pairs(
     preds:pd.DataFrame, # from `predictions`
@@ -89,11 +90,13 @@ def paired_difference(
     before, # whether the first run is wrong, for each photo
     after, # the same for the second run
     weight=1., # how much each photo counts, as from `photo_weights`
+    folds:int=0, # parts of a cross-validation that may have parted the photos in another way; 0 for none
 )->dict: # n, before and after (error rates), difference, low and high (its 95% interval)
     "How much higher the second of two error rates on the same photos is. Raises ValueError without a photo"
     before, after = (pd.Series(list(wrong), dtype=float) for wrong in (before, after))
     if len(before) != len(after) or not len(before): raise ValueError('expected one or more photos, the same in both')
     weight = pd.Series(np.broadcast_to(np.asarray(weight, float), len(before)))
+    weight = weight/(1 + folds/(folds-1) if folds else 1) # as in `honest_error`
     worse, better, n = weight[after > before].sum() + .5, weight[before > after].sum() + .5, weight.sum() + 2
     mean, half = (worse-better)/n, 1.96*(worse + better - (worse-better)**2/n)**.5/n
     ends = dict(low=float(max(-1, mean-half)), high=float(min(1, mean+half)))
@@ -143,7 +146,8 @@ def _compared(old, new):
     gone, come = ([o for o in a if o not in b] if None not in options else None for a, b in (options, options[::-1]))
     files = dict(mended=before & ~after, broken=after & ~before, relabeled=both.label != both.label_was)
     weight = photo_weights(len(both), both.get('group'))
-    return {**(paired_difference(before, after, weight) if len(both) else dict(n=0)), 'only_before': gone,
+    folds = min((metrics['folds'] for metrics in (m, now) if metrics.get('folds')), default=0)
+    return {**(paired_difference(before, after, weight, folds) if len(both) else dict(n=0)), 'only_before': gone,
             'only_after': come, 'wrong': [int(before.sum()), int(after.sum())],
             **{name: list(both.file[rows]) for name, rows in files.items()}}
 
@@ -174,7 +178,8 @@ def network_report(
     test = m.get('test') or {}
     if not (tested := test.get('photos') == set_digest(digests)): test = m
     same = len(digests) if tested else int(pd.Series(digests, dtype=str).isin({*preds.digest} - {''}).sum())
-    origin, fitted = test.get('network'), m.get('epochs') == 0 or m.get('kept') == 'fitted head'
+    origin, kept = test.get('network'), m.get('kept')
+    fitted = kept == 'fitted head' or not kept and m.get('epochs') == 0
     if fitted and not origin: return None
     doubt = same < len(digests) or bool(origin and origin.get('doubt', True))
     return dict(report=folder.name, same=same, doubt=doubt)

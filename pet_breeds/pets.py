@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from .core import check_choice, check_number, cores, hidden_beside, one_line, put_in_place, refuse_unknown
 from .core import say, shell_line, short_path, tidy_up, user_path, write_whole, writing
-from .distributed import as_one, distributed, is_main, on_main
+from .distributed import as_one, is_main, on_main
 from .fixes import fix_lines, read_fixes
-from .plan import body_line, check_batch, choose_arch, plan_folds, plan_rate, plan_run, unused_line
+from .plan import body_line, check_batch, choose_arch, fit_as_planned, plan_folds, plan_run, unused_line
 from fastcore.basics import patch
 
 # %% ../nbs/internals/pets.ipynb #config-def
@@ -117,10 +117,37 @@ def check_out(
 
 def _checkpoint_of(out): return out.with_name(f'.{out.name}-run.safetensors')
 
+# %% ../nbs/internals/pets.ipynb #left-def
+_LEFT = dict(check='folder table test findings photos plan', data='dls', learner='learn precision fresh',
+             fit='finder features epochs kept metrics fitted', measure='heads confusion predictions measured',
+             write='report earlier') # what a step leaves
+
 # %% ../nbs/internals/pets.ipynb #run-def
 class Run:
     "A run of the pipeline: `check`, `data`, `learner`, `fit`, `measure`, `write`. Raises ValueError or OSError"
     check:Callable; data:Callable; learner:Callable; fit:Callable; measure:Callable; write:Callable # below, one by one
+    folder:Any = None # where the photos are
+    table:Any = None # file and label of each photo
+    test:Any = None # the same of the photos that are only measured at the end
+    findings:Any = None # a DataFrame of what looks wrong: file, problem, detail, usable
+    photos = '' # 'drawn' or 'real'
+    plan:dict = {} # as `plan_run` returns it
+    dls:Any = None
+    learn:Any = None
+    precision:Any = None # a `PrecisionChoice`
+    fresh:Any = None # the Learner and a digest of its weights as `learner` left them; None once `fit` has begun
+    finder:Any = None # what `find_lr` returned
+    features:Any = None # of the photos that a head was fitted to, as `body_features` returns them
+    epochs:Any = None # a DataFrame, a row an epoch
+    kept = '' # 'fitted head' or 'trained network', where there was a choice
+    metrics:dict = {} # what is known of the run
+    fitted:Any = None # the Learner and a digest of its weights as `fit` left them
+    heads:list = [] # of a cross-validation: photos (numbers), and the weights of the head that judged them
+    confusion:Any = None # counts, as a DataFrame
+    predictions:Any = None # a DataFrame, a row for each measured photo
+    measured:Any = None # the Learner and a digest of its weights as `measure` found them
+    report:Any = None # the folder
+    earlier:Any = None # the folder of an earlier report on the same photos, and what `compare_reports` says
     def __init__(self,
         config:Config|None=None, # the options; those in `options` unless given
         **options, # the fields of a `Config`
@@ -130,32 +157,21 @@ class Run:
         if config and options: raise ValueError(f"{', '.join(options)}: put options into the Config, not beside it")
         self.config = c = config or Config(**options)
         self.start, self.out, self.fixes = time.perf_counter(), check_out(c.out), read_fixes(c.fix)
-        self.table:Any = None # file and label of each photo
-        self.test:Any = None # the same of the photos that are only measured at the end
-        self.findings:Any = None # a DataFrame of what looks wrong: file, problem, detail, usable
-        self.photos = '' # 'drawn' or 'real'
-        self.dls:Any = None
-        self.learn:Any = None
         self.prep:Any = None # a `Prep`
         self.weights:Any = None # the file of the body's weights
-        self.precision:Any = None # a `PrecisionChoice`
-        self.finder:Any = None # what `find_lr` returned
-        self.features:Any = None # of the photos that a head was fitted to, as `body_features` returns them
-        self.heads:list = [] # of a cross-validation: photos (numbers), and the weights of the head that judged them
-        self.epochs:Any = None # a DataFrame, a row an epoch
-        self.kept = '' # 'fitted head' or 'trained network', where there was a choice
-        self.report:Any = None # the folder
-        self.plan:dict = {} # as `plan_run` returns it
-        self.confusion:Any = None # counts, as a DataFrame
-        self.predictions:Any = None # a DataFrame, a row for each measured photo
-        self.earlier:Any = None # the folder of an earlier report on the same photos, and what `compare_reports` says
-        self.folder:Any = None # where the photos are
-        self.metrics:dict = {}
-        self.fitted:Any = None # a digest of the weights as `fit` left them; '' while it trains
-        self.measured:Any = None # the same as `measure` found them
         self.resumed = read_run(self.checkpoint) if c.resume else None
         self._check_model()
         if self.resumed: refuse_another_run(self.checkpoint, self.resumed['options'], self.options())
+
+    def _begin(self, step):
+        "Forget what this step and those after it have left: they would speak of other photos or weights"
+        steps = [*_LEFT]
+        for name in ' '.join(_LEFT[s] for s in steps[steps.index(step):]).split(): vars(self).pop(name, None)
+
+    def _network(self):
+        "The Learner and a digest of its weights, to see whether anything else was done to it between two steps"
+        from pet_breeds.saving import weights_digest
+        return self.learn, weights_digest(self.learn)
 
     def __repr__(self): return f'Run({self.config})'
 
@@ -203,6 +219,8 @@ def _photos_of(c, fixes):
     top = sources.get_pets(c.path)
     learned, test, found = inventory.usable_photos(top, c.labels, fixes)
     found['file'] = [os.path.relpath(f, top) for f in found.file]
+    kept = (learned.attrs['fixed'] or {}).get('kept', ())
+    found = found[~((found.problem == 'two labels') & found.file.isin(kept))].reset_index(drop=True)
     if c.fit != 'crop': found = found[found.problem != 'cut off'].reset_index(drop=True)
     if c.presize == 'stock': found['detail'] = found.detail.str.replace('will be read upright', 'is read as it lies')
     return top, learned, test, found, 'drawn' if sources.is_drawn(top) else 'real'
@@ -211,12 +229,13 @@ def _photos_of(c, fixes):
 def check(self:Run):
     "Find, label and open the photos; returns what looks wrong as a DataFrame: file, problem, detail, usable"
     from pet_breeds import report
+    self._begin('check')
     c = self.config
     self.folder, self.table, self.test, self.findings, self.photos = on_main(lambda: _photos_of(c, self.fixes))
     if c.path == 'auto': self.config = replace(c, path='drawn' if self.photos == 'drawn' else 'full') # as it was chosen
     self._check_model()
     fixed = fix_lines(self.table.attrs['fixed'], self.table.label.unique())
-    for line in [*fixed, *report.data_lines(self.table, self.findings)]: say(line)
+    for line in [*fixed, *report.data_lines(self.table, self.findings, self.test)]: say(line)
     n, own = len(self.table), self.table.get('is_valid')
     n_valid = max(1, round(n*c.valid_pct)) if own is None else int(own.sum())
     self.plan = plan_run(self.config, n-n_valid, self.table.label.nunique(), bool(self.weights))
@@ -240,6 +259,7 @@ def data(self:Run):
     from fastai.torch_core import set_seed
     from pet_breeds.data import pets_dls
     if self.table is None: self.check()
+    self._begin('data')
     c, cache = self.config, self.config.cache and bool(self.plan['epochs'])
     def batches(): return pets_dls(self.table, self.plan['bs'], prep=self.prep, valid_pct=c.valid_pct, seed=c.seed,
                                    cache=cache, num_workers=_n_workers(c.presize))
@@ -255,8 +275,9 @@ def learner(self:Run):
     "The model with its data, ready to train; returns the Learner"
     import torch
     from pet_breeds import model, precision, training
-    if self.dls is None: self.data()
-    c, self.fitted = self.config, None
+    if self.dls is None or self.learn is not None: self.data() # a new Learner, new batches
+    self._begin('learner')
+    c = self.config
     if c.balance and self.plan['epochs']: training.balance_breeds(self.dls) # better than weights: bench/balance.py
     self.learn = model.make_learner(self.dls, c.arch, self.weights or 'none', self.plan['head'])
     asked = self.resumed['precision'] if self.resumed else c.precision
@@ -265,47 +286,19 @@ def learner(self:Run):
     if not is_main(): precision.mixed_precision(self.learn, chosen.name)
     self.precision = chosen._replace(why='a head that is fitted in one step needs no trial') if fitted else chosen
     self.learn.model.to(memory_format=torch.channels_last) # as fits do: 1.3 to 1.7 times as fast on a CPU
+    self.fresh = self._network()
     return self.learn
 
 # %% ../nbs/internals/pets.ipynb #fit-def
-def _base_rate(run):
-    "The base learning rate; runs the finder if its answer is used or asked for"
-    from pet_breeds import training
-    lr = run.resumed['lr'] if run.resumed else run.plan['lr']
-    if run.config.finder or lr == 'valley':
-        say('finding a learning rate: 60 batches')
-        run.finder = on_main(lambda: training.find_lr(run.learn, num_it=60, show_plot=False))
-    if lr != 'valley': return float(lr)
-    return run.finder[-1].valley or float(plan_rate(run.plan['head'], bool(run.weights)))
-
-def _fit_as_planned(run):
-    "Fit the head in one step or train; returns the rate and the epochs as a table"
-    from pet_breeds import features, measure, training
-    learn, plan = run.learn, run.plan
-    fitted = bool(run.weights) and plan['head'] == 'linear'
-    if fitted:
-        run.features = features.body_features(learn, measure.fitted_items(run))
-        training.probe_head(learn, run.features, run.config.balance)
-    if not plan['epochs']: return 0., None
-    rate = _base_rate(run)
-    facts = dict(options=run.options(), precision=run.precision.name, lr=rate)
-    lrs = slice(rate/10, rate) if fitted else rate
-    def train():
-        with distributed(learn):
-            return training.train(learn, plan['epochs'], lrs, plan['freeze_epochs'], checkpoint=run.checkpoint,
-                                  resume=run.config.resume, run=facts)
-    if not fitted: return rate, train()
-    epochs, better = training.keep_better(learn, train)
-    run.kept = 'trained network' if better else 'fitted head'
-    return rate, epochs
-
 @patch
 def fit(self:Run):
     "Train, from the beginning each time; returns the epochs as a DataFrame, or None if the head was fitted in one step"
-    from pet_breeds import report, saving, training
-    if self.fitted is not None: self.dls = self.learn = None # it began with this Learner
-    if self.learn is None: self.learner()
-    self.fitted = self.measured = ''
+    from pet_breeds import report, training
+    if self.learn is None or self.fresh != self._network():
+        if self.learn is not None: say('fit begins with a new Learner, because this one was trained before')
+        self.learner()
+    self._begin('fit')
+    self.fresh = None
     say(report.plan_line(report.entries(self)))
     unused = unused_line(self.config, self.plan, 'is_valid' in self.table)
     for line in (body_line(self.config, self.photos, self.weights), unused):
@@ -313,31 +306,36 @@ def fit(self:Run):
     if not self.config.resume and self.plan['epochs'] and self.checkpoint.exists():
         say(f'a run into {self.config.out} was not finished: --resume goes on with it; this run starts anew')
     with training.Meter(self.learn) as meter:
-        rate, self.epochs = training.fit_in_memory(self.learn, lambda: _fit_as_planned(self))
+        rate, self.epochs = training.fit_in_memory(self.learn, lambda: fit_as_planned(self))
     self.metrics = {**report.entries(self), 'lr': rate, 'kept': self.kept, **meter.speed()}
     if self.plan['folds']: self.metrics.update(n_train=len(self.table), n_valid=0) # the head was fitted to all
-    self.fitted = saving.weights_digest(self.learn)
+    self.fitted = self._network()
     return self.epochs
 
 # %% ../nbs/internals/pets.ipynb #measure-def
 @patch
 def measure(self:Run):
     "Measure the model on the validation set, and on a test set if there is one; returns all that is known of the run"
-    from pet_breeds import interpret, measure, outcome, saving
+    from pet_breeds import interpret, measure, outcome
     from pet_breeds.loss import softmax
     if not self.metrics: self.fit()
-    vocab, folds, weights = list(self.learn.dls.vocab), self.plan['folds'], saving.weights_digest(self.learn)
-    if folds and weights != self.fitted:
+    self._begin('measure')
+    vocab, folds, network = list(self.dls.vocab), self.plan['folds'], self._network()
+    if self.learn is not self.fitted[0]:
+        raise ValueError('learn: this is not the Learner that was fitted; weights=REPORT begins with that of a report')
+    if (by_hand := network != self.fitted) and folds:
         raise ValueError('the network was trained after its head was fitted to all photos: make a Run with epochs=3')
     acts, targ, items = measure.measured(self)
     probs = softmax(acts, dim=1).numpy() # of equal ones, the first is the answer, everywhere
     self.confusion = interpret.confusion(targ, probs.argmax(1), vocab)
     self.predictions = outcome.predictions(probs, items, vocab, self.folder)
     self.metrics.update(measure.honest(self, probs, targ, items, folds), n_measured=len(targ),
-                        valid_loss=self.learn.loss_func(acts, targ).item(), curve=measure.photo_curve(self, acts),
+                        valid_loss=self.learn.loss_func(acts, targ).item(),
+                        kept='trained by hand' if by_hand else self.kept,
+                        curve=None if by_hand else measure.photo_curve(self, acts),
                         test=measure.measure_test(self), network=outcome.network_report(self, self.predictions.digest),
                         seconds=round(time.perf_counter()-self.start, 1))
-    self.measured = weights
+    self.measured = network
     return self.metrics
 
 # %% ../nbs/internals/pets.ipynb #write-def
@@ -346,7 +344,8 @@ def write(self:Run)->Path: # the folder
     "Write the report: index.html, metrics.json and the model; returns where it is"
     from pet_breeds import outcome, report, saving
     from pet_breeds.checkpoint import remove_checkpoint
-    if not self.measured or self.measured != saving.weights_digest(self.learn): self.measure() # or trained on
+    if not self.measured or self.measured != self._network(): self.measure() # or trained on
+    self._begin('write')
     if is_main():
         self.earlier, self.report = outcome.earlier_report(self), self.out
         def describe(folder, write): # the page names the folder, and metrics.json knows the page
@@ -395,4 +394,4 @@ def left_behind(
 )->str: # the end of a message
     "What an interrupted run leaves"
     kept = _checkpoint_of(Path(os.path.abspath(out))).exists()
-    return '; no report was written' + (', but --resume goes on after the last epoch' if kept else '')
+    return '; no report was written' + (', but --resume with its options goes on after the last epoch' if kept else '')

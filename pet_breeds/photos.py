@@ -320,7 +320,7 @@ def _sources(photos):
         files = find_photos(photos)
         return files, [label_or_none(name_label, f) or '' for f in files], [], left_out(photos).values.tolist()
     if not isinstance(photos, pd.DataFrame): return [Path(f) for f in photos], None, [], []
-    skipped = [(f, 'mislabeled', 'no label by the rule of this table', False) for f in photos.attrs.get('skipped', [])]
+    skipped = [(f, 'mislabeled', 'no label by --labels', False) for f in photos.attrs.get('skipped', [])]
     return list(photos.file), list(photos.label), list(photos.get('group', [])), skipped
 
 def _looks(files, min_side, n_workers, progress):

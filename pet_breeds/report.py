@@ -10,6 +10,7 @@ __all__ = ['SECTIONS', 'result_line', 'test_line', 'data_lines', 'entries', 'ear
 import os, platform, shlex, warnings
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from . import interpret
 from .advice import doubts, of_100, some_of, suggestions
 from .core import count_of, explain, one_line, short_path
@@ -60,6 +61,7 @@ def _by_problem(findings):
 def data_lines(
     table:pd.DataFrame, # file and label of each photo that is used
     findings:pd.DataFrame, # file, problem, detail, usable
+    test=(), # photos that are kept for a test
     most:int=8, # problems of which an example is shown
 )->list: # of texts, one for each line
     "What is in a folder, what is left out, and what is doubtful"
@@ -67,7 +69,8 @@ def data_lines(
     alike = counts.iloc[0] == counts.iloc[-1]
     each = f'{counts.iloc[0]}' if alike else f'{counts.iloc[-1]} to {counts.iloc[0]}'
     some = some_of(list(counts.index) if alike else [f'{label} {n}' for label, n in counts.items()], 4)
-    lines = [f'{count_of(len(table), "photo")} of {count_of(len(counts), "breed")}, {each} of each: {some}']
+    more = f'; {len(test):,} more for a test' if len(test) else ''
+    lines = [f'{count_of(len(table), "photo")} of {count_of(len(counts), "breed")}, {each} of each: {some}{more}']
     for usable, what in ((False, 'skipped'), (True, 'doubtful')):
         part = findings[findings.usable == usable]
         if not len(part): continue
@@ -75,6 +78,11 @@ def data_lines(
         rows = part.drop_duplicates('problem').head(most)
         lines += [f'  {one_line(r.file, 60)}: {one_line(r.detail, 150)}' for r in rows.itertuples()]
     return lines
+
+def _weights_name(file):
+    "How weights are named: a report by its folder, anything else by its file"
+    if not file: return 'none'
+    return '/'.join(Path(os.path.abspath(file)).parts[-2:]) if file.name == 'model.safetensors' else file.name
 
 def entries(
     run, # a `Run` with its Learner
@@ -88,7 +96,7 @@ def entries(
     return {**options, **run.plan, 'photos': run.photos, 'n_train': run.dls.train.n, 'n_valid': run.dls.valid.n,
             'n_classes': run.dls.c, 'skipped': run.findings.file[~run.findings.usable].nunique(),
             'bs': learn.dls.train.bs, 'size': run.prep.size, 'fix': run.table.attrs['fixed'],
-            'weights': run.weights.name if run.weights else 'none', 'precision': run.precision.name,
+            'weights': _weights_name(run.weights), 'precision': run.precision.name,
             'why': run.precision.why, 'device': str(run.dls.device), 'processes': num_distrib() or 1,
             'versions': {'python': platform.python_version(), **{p: version(p) for p in packages}},
             'command': run.command}
@@ -139,7 +147,7 @@ def section(
 
 def _headline(m, preds):
     n, wrong = len(preds), len(mistakes(preds))
-    new = 'photos' if m['folds'] else 'new photos'
+    new = 'photos' if m['folds'] else 'validation photos' if m.get('test') else 'new photos'
     return f'{wrong} of {n} {new} wrong' if wrong else f'All {n} {new} right'
 
 def _strip(preds, top, most=4):
@@ -182,10 +190,11 @@ def _mistakes_section(run, most=15):
     if not len(wrong): return ['The model made no mistake on these photos.']
     n = count_of(len(wrong), 'mistake')
     some = f'The {most} surest of {n}.' if len(wrong) > most else f'{n}, the surest first.'
-    said = [f'{some} The percentages are the probabilities that the model gave. predictions.csv lists every photo.']
+    said = [f'{some} The percentages are probabilities. predictions.csv lists every photo, but none of a test.']
+    lying = {*run.findings.file[run.findings.problem == 'turned']} if run.prep.presize == 'stock' else {}
     try:
         maps = looked_at(run, wrong[:most])
-        over = [None if m is None else heat(read_photo(run.folder/f, 200), m, run.prep.fit)
+        over = [None if m is None or f in lying else heat(read_photo(run.folder/f, 200), m, run.prep.fit)
                 for f, m in zip(wrong.file, maps)]
     except (OSError, ValueError): over = [None]*len(wrong[:most]) # a photo that is not there any more
     photos = [_captioned(r, run.folder, o) for r, o in zip(wrong[:most].itertuples(), over)]
@@ -322,12 +331,14 @@ def _training_section(run):
     rate = m['images_per_second'] # 0 if a resumed run had nothing left to train
     speed = f"{m['seconds']} seconds in all" + (f', {rate} photos a second in training.' if rate else '.')
     batch = details('Ten photos of the training set, as the model sees them', _batch_blocks(run))
-    if run.epochs is None:
-        return [plan_line(m), speed, 'Only the last layer of the network was trained.', batch]
-    kept = {'fitted head': ['The model is the head that was fitted in one step: the training described here, on top '
+    kept = {'trained by hand': ['After the fit of this run somebody trained the network on. That is not described '
+                                'here, and the command below does not repeat it.'],
+            'fitted head': ['The model is the head that was fitted in one step: the training described here, on top '
                             'of it, was no better on the validation photos, so its network was not kept.'],
             'trained network': ['The head was fitted in one step first; training on was better on the validation '
                                 'photos, so the trained network is the model.']}.get(m['kept'], [])
+    if run.epochs is None:
+        return [*(kept or ['Only the last layer of the network was trained.']), plan_line(m), speed, batch]
     plot = _with_words(interpret.plot_training(run.epochs), 'Loss and error by epoch; the table below has the numbers')
     return [*kept, plan_line(m), f"{speed} Precision: {m['why']}.", plot, run.epochs, *_rate_blocks(run), batch]
 

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'split_names', 'part_names', 'tidy_label', 'one_spelling',
-           'shown_value', 'cell_text', 'from_cell', 'plain_cells', 'csv_text', 'csv_bytes', 'read_table',
+           'shown_value', 'cell_text', 'from_cell', 'plain_cells', 'csv_text', 'csv_bytes', 'read_table', 'part_of',
            'place_of_column', 'text_cells', 'filled_column', 'own_split', 'whole_rows', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
-import os, unicodedata
+import os, re, unicodedata
 from collections import Counter
 from pathlib import Path
 import pandas as pd
@@ -103,9 +103,15 @@ file_names = 'file', 'filename', 'fname', 'path', 'filepath', 'image', 'photo', 
 label_names = 'label', 'breed', 'category', 'class'
 split_names = 'is_valid', 'split', 'fold'
 part_names = dict(train='train', training='train', valid='valid', validation='valid', val='valid', test='test',
-                  testing='test') # of folders, too
+                  testing='test')
 _PART_CELLS = {**part_names, **dict.fromkeys(('false', '0', 'no'), 'train'),
                **dict.fromkeys(('true', '1', 'yes'), 'valid')}
+
+def part_of(
+    name:str, # of a folder
+)->str|None: # 'train', 'valid' or 'test'; None for a folder that is no part of a split
+    "Which part of a split a folder such as `train`, `Test` or `training_set` is"
+    return part_names.get(re.sub(r'[\s_-]*(set|data|images|photos)?$', '', name.casefold()))
 
 def place_of_column(
     df:pd.DataFrame, # from `read_table`
@@ -215,13 +221,23 @@ def whole_rows(
     _refuse_two_rows(pets[['file', 'label']].drop_duplicates())
     return pets
 
+def _begins_at(file, root):
+    "Where a path in a table begins, if that is a folder inside `root` or one of two above it, as a remedy"
+    inside = sorted(entry.path for entry in os.scandir(root) if entry.is_dir()) if os.path.isdir(root) else []
+    above = (os.path.normpath(os.path.join(root, *up)) for up in (['..'], ['..', '..']))
+    for folder in (*inside, *above):
+        found = os.path.join(folder, _with_suffix(file, folder))
+        if os.path.isfile(found): return f'; {one_line(file)} is in {one_line(folder)}: give --path {one_line(folder)}'
+    return ''
+
 def _checked(pets, root):
     "The rows with whole paths. Raises as `_refuse_two_rows`, and FileNotFoundError if a file is missing"
     _refuse_two_rows(pets)
     missing = [f for f in pets.file if not os.path.isfile(os.path.join(root, f))]
     if missing:
+        more = _begins_at(missing[0], root) if len(missing) == len(pets) else ''
         raise FileNotFoundError(f'{len(missing)} of {len(pets)} photos in the table are missing under '
-                                f"{shown_value(str(root))}: {', '.join(map(one_line, missing[:3]))}")
+                                f"{shown_value(str(root))}: {', '.join(map(one_line, missing[:3]))}{more}")
     return pets.assign(file=pets.file.map(Path(root).joinpath))
 
 def table_labels(

@@ -89,7 +89,7 @@ def test_all_decisions_together_come_back_through_fix(here):
     fixes = read_fixes(['fixes.csv'])
     done = fix_labels(labeled_photos('pets', 'folder'), fixes, 'pets').attrs['fixed']
     assert done['relabeled'] == [['=pug/blue.png', '=pug', NEW], ['beagle/red.png', 'beagle', '=pug']]
-    assert (done['dropped'], done['kept'], done['new_labels']) == (['beagle/broken.png'], 1, [NEW])
+    assert (done['dropped'], done['kept'], done['new_labels']) == (['beagle/broken.png'], [f'<b>&"\'/{ODD}'], [NEW])
     before = (here/'fixes.csv').read_bytes()
     page.decide('beagle/red.png', 'keep')
     page.decide('=pug/blue.png', '')

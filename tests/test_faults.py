@@ -185,7 +185,7 @@ def test_sigterm(drawn, here, capsys):
     while not (here/'.report-run.safetensors').exists() and run.poll() is None: time.sleep(.01)
     run.terminate()
     out, err = run.communicate(timeout=60)
-    assert run.returncode == 143 and 'Traceback' not in err and err.strip().endswith('pet_breeds: interrupted; no report was written, but --resume goes on after the last epoch'), err
+    assert run.returncode == 143 and 'Traceback' not in err and err.strip().endswith('pet_breeds: interrupted; no report was written, but --resume with its options goes on after the last epoch'), err
     assert contents(here/'report') == before and sorted(os.listdir(here)) == ['.report-run.safetensors', 'report']
     again = command('--path', drawn, *OPTIONS, '--epochs', 40, '--resume')
     for line in again.stdout:

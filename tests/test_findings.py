@@ -2,6 +2,7 @@
 import contextlib
 import io
 import shutil
+import unicodedata
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,6 +55,69 @@ def test_a_split_that_is_there_is_honored(tmp_path, train, valid, test, labels):
     assert ('is_valid' in table) == bool(valid)
     if valid: assert [f.parts[-3] == valid for f in table.file] == table.is_valid.tolist()
     assert len(table.attrs['test']['file']) == 4*bool(test)
+
+
+@pytest.mark.parametrize('top, names', [('pets-dataset', 'train valid test'), ('a/b', 'Training validation testing'), ('', 'training_set val-set test_set'), ('pets', 'train_images valset TestData')])
+@pytest.mark.parametrize('labels', ['folder', 're:^([^/]+)/'])
+def test_a_split_that_an_archive_unpacked_is_honored(tmp_path, top, names, labels):
+    "It lies one folder deeper; the photos of the test were trained on"
+    for part in names.split(): photos(tmp_path/top/part, *numbered('pug/{}.png', 3), *numbered('beagle/{}.png', 3))
+    table = photo_table(tmp_path, labels)
+    assert (len(table), table.is_valid.sum(), len(table.attrs['test']['file']), problems(table)) == (12, 6, 6, set())
+    assert set(table.label) == {'pug', 'beagle'} == {f.parent.name for f in table.file}
+
+
+def test_a_split_that_is_too_deep_is_named(tmp_path):
+    for where in ('one/train', 'one/test', 'two/train', 'two/test'): photos(tmp_path/where, *numbered('pug/{}.png', 3), *numbered('beagle/{}.png', 3))
+    found = details(photo_table(tmp_path, 'folder'))
+    assert f"'test', 'train', 'test' may be parts of a split" in found and f'give --path {tmp_path/"one"}' in found and '--labels' not in found
+
+
+def test_a_breed_is_no_part_of_a_split(tmp_path):
+    for breed in ('photos', 'set', 'my test', 'validator'): photos(tmp_path, *numbered(f'{breed}/{{}}.png', 3))
+    assert set(photo_table(tmp_path, 'folder').label) == {'photos', 'set', 'my test', 'validator'}
+
+
+@pytest.mark.parametrize('top', ['', 'kaggle'])
+@pytest.mark.parametrize('labels, says', [('re:^(cat|dog)', ''), ('name', r"--labels 're:\^.*' finds 2 breeds: cat, dog, \.\.\.; ")])
+def test_a_test_without_labels_is_named(tmp_path, top, labels, says):
+    "As in cats and dogs of Kaggle: the remedy is to leave it out"
+    photos(tmp_path/top/'train', *numbered('cat.{}.png', 5), *numbered('dog.{}.png', 5))
+    photos(tmp_path/top/'test', *numbered('{}.png', 6))
+    with pytest.raises(ValueError, match=f"{says}none in .*test has a label: give --path {tmp_path/top/'train'}$"): photo_table(tmp_path, labels)
+
+
+def test_a_few_photos_without_a_label_are_named_by_the_option(tmp_path):
+    photos(tmp_path, *numbered('pug/{}.png', 4), *numbered('beagle/{}.png', 4), 'loose.png')
+    found = usable_photos(tmp_path, 'folder')[2]
+    assert list(found.detail[found.problem == 'mislabeled']) == ['no label by --labels']
+
+
+def test_the_folder_of_one_breed_is_told_from_a_folder_of_breeds(tmp_path):
+    photos(tmp_path, *numbered('Bengal/{}.png', 4), *numbered('pug/{}.png', 4))
+    with pytest.raises(ValueError, match=f'4 of 4 photos have no label by --labels folder.*give the folder above: {tmp_path}$'): labeled_photos(tmp_path/'Bengal', 'folder', split=False)
+
+
+@pytest.mark.parametrize('labels', ['folder', 'table'])
+def test_a_breed_that_is_in_no_training_photo_is_named_before_photos_are_read(tmp_path, labels):
+    photos(tmp_path, *numbered('train/pug/{}.png', 3), *numbered('train/beagle/{}.png', 3), *numbered('valid/pug/{}.png', 3), *numbered('valid/Bird/{}.png', 3))
+    files = sorted(tmp_path.glob('*/*/*'))
+    if labels == 'table': labels = pd.DataFrame(dict(file=[str(f.relative_to(tmp_path)) for f in files], label=[f.parent.name for f in files], split=[f.parts[-3] for f in files]))
+    with pytest.raises(ValueError, match="no photo of 'Bird' is for training, and some are for validation: move some, or leave them out"): photo_table(tmp_path, labels)
+
+
+def test_letters_that_a_mac_writes_in_two_parts_are_no_other_spelling(tmp_path):
+    photos(tmp_path, *numbered(unicodedata.normalize('NFD', 'Schäfer/{}.png'), 3), *numbered('pug/{}.png', 3))
+    table = photo_table(tmp_path, 'folder')
+    assert set(table.label) == {'Schäfer', 'pug'} and problems(table) == set()
+
+
+@pytest.mark.parametrize('begin, path', [('', 'train'), ('pets/train/', '..')])
+def test_a_table_whose_paths_begin_elsewhere_says_where(tmp_path, begin, path):
+    "In a folder inside, as Kaggle has it, or above"
+    photos(tmp_path/'pets'/'train', *numbered('pug_{}.png', 3), *numbered('beagle_{}.png', 3))
+    table = pd.DataFrame(dict(id=[f'{begin}{f.stem}' for f in sorted((tmp_path/'pets'/'train').iterdir())], breed=['beagle']*3 + ['pug']*3))
+    with pytest.raises(FileNotFoundError, match=f"6 of 6 photos in the table are missing under .* is in .*: give --path {(tmp_path/'pets'/path).resolve()}$"): photo_table(tmp_path/'pets', table)
 
 
 @pytest.mark.parametrize('folders, says', [
@@ -353,6 +417,13 @@ def test_an_error_on_photos_that_training_knew_is_called_too_small(tmp_path, par
     assert m['n_shared'] == len(found) == known and m['n_measured'] == 6
     assert m['n_different'] == (5 if how == 'group' else 6), 'the group of a test counts once'
     assert (said in capsys.readouterr().out) == (said in (tmp_path/'report'/'index.html').read_text()) == bool(known)
+
+
+def test_a_test_is_counted_before_training(tmp_path, capsys):
+    photos(tmp_path/'train', *numbered('pug/{}.png', 4), *numbered('beagle/{}.png', 4))
+    photos(tmp_path/'test', *numbered('pug/{}.png', 3))
+    Run(path=str(tmp_path), labels='folder', out=str(tmp_path.parent/'report')).check()
+    assert '8 photos of 2 breeds, 4 of each: beagle, pug; 3 more for a test' in capsys.readouterr().out
 
 
 def test_a_test_of_strange_breeds_is_not_forgotten(tmp_path, capsys):

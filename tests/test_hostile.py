@@ -159,7 +159,7 @@ def house(tmp_path_factory, root):
 def test_decisions_of_a_page_come_back(house):
     "Photos with names like these are kept or dropped by a table that the page wrote"
     fixed = json.loads((house[0]/'fixed'/'metrics.json').read_text())['fix']
-    assert len(fixed['dropped']) >= 1 and fixed['kept'] >= 1 and all('onerror' in f or 'bad_' in f for f in fixed['dropped'])
+    assert len(fixed['dropped']) >= 1 and len(fixed['kept']) >= 1 and all('onerror' in f or 'bad_' in f for f in fixed['dropped'])
 
 
 def test_names_stay_text_in_widgets_and_tables(house):

@@ -290,7 +290,7 @@ def test_decisions_change_the_labels_and_nothing_else(labels, photos, capsys):
     before = {f: v for f, v in contents().items() if 'first' not in f}
     run = run_pets(**asked, fix='decided.csv', out='second')
     m, said = run.metrics, capsys.readouterr().out
-    assert m['fix'] == dict(kept=1, dropped=files[:1], relabeled=[[files[1], 'cat', 'dog'], [files[2], 'cat', 'fox']], new_labels=['fox'])
+    assert m['fix'] == dict(kept=[files[3]], dropped=files[:1], relabeled=[[files[1], 'cat', 'dog'], [files[2], 'cat', 'fox']], new_labels=['fox'])
     assert list(run.table.label.value_counts()[['cat', 'dog', 'fox']]) == [5, 9, 1] and run.learn.dls.c == 3
     assert '1 photo left out and 2 labels changed' in said and 'fox is a new label' in said and "The report 'first' measured" in said
     assert '--fix=decided.csv' in (m['command'] or '--fix=decided.csv') and os.fspath(run.earlier[0]).endswith('first')
@@ -659,6 +659,85 @@ def test_a_second_fit_begins_anew(photos):
     second = run.fit(), run.measure()['valid_loss'], run.learn
     assert first[2] is not second[2] and first[1] == second[1]
     pd.testing.assert_frame_equal(first[0], second[0])
+
+
+LINEAR = {**QUICK, 'epochs': None, 'lr': 'auto', 'head': 'linear'}
+
+
+def test_what_somebody_trained_by_hand_is_said(photos, capsys):
+    "It said that the head was fitted in one step, beside a curve of the network before; and the next run believed it"
+    table = pd.read_csv(photos/'table.csv').assign(is_valid=[i % 2 == 0 for i in range(16)])
+    options = {**LINEAR, 'path': str(photos/'names'), 'labels': table}
+    run = Run(**options)
+    assert run.measure()['kept'] == '' and run.metrics['curve']
+    training.train(run.learn, 1, 1e-1)
+    run.write()
+    m = json.loads(Path('report/metrics.json').read_text())
+    assert (m['kept'], m['curve'], m['epochs']) == ('trained by hand', None, 0)
+    said = ' '.join(map(str, report.SECTIONS['Training'](run)))
+    assert 'somebody trained the network on' in said and 'Only the last layer' not in said and not any('fitted head' in s for s in suggestions(run))
+    assert Run(**{**options, 'weights': 'report', 'out': 'next'}).measure()['network'] == dict(report='report', same=8, doubt=False)
+    assert "weights report/model.safetensors" in capsys.readouterr().out, 'a report is named'
+    run.fit()
+    assert run.measure()['kept'] == '' and run.metrics['curve'], 'a new fit begins with a new network'
+
+
+def test_a_fit_that_was_interrupted_leaves_nothing_to_report(photos, monkeypatch):
+    "The report of the half-trained network had the epochs of the fit before"
+    run = Run(path=str(photos/'names'), **{**QUICK, 'epochs': 3})
+    losses = run.fit().valid_loss, run.measure()['valid_loss']
+    with monkeypatch.context() as m:
+        m.setattr(training, 'fit_in_memory', lambda learn, func: (func(), 1/0))
+        with pytest.raises(ZeroDivisionError): run.fit()
+    assert run.metrics == {} and run.epochs is None and run.predictions is None
+    run.write()
+    assert run.metrics['valid_loss'] == losses[1] and list(run.epochs.valid_loss) == list(losses[0])
+
+
+@pytest.mark.parametrize('until', ['data', 'learner', 'fit', 'measure', 'write'])
+def test_a_second_check_counts_for_all_that_follows(until, photos):
+    "Photos that came after the first one were counted, but not learned"
+    run = Run(path=str(photos/'names'), **LINEAR)
+    getattr(run, until)()
+    rng = np.random.default_rng(1)
+    for i in range(6): Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(photos/'names'/f'fox_{i}.png')
+    run.check()
+    assert (run.dls, run.learn, run.metrics, run.report) == (None, None, {}, None)
+    run.write()
+    m = json.loads(Path('report/metrics.json').read_text())
+    assert (m['n_train'], m['n_measured'], m['n_classes']) == (22, 22, 3) and 'fox' in load_model('report')[1]['vocab']
+
+
+@pytest.mark.parametrize('before', ['fit', 'measure'])
+def test_a_learner_of_another_kind_is_not_taken_for_that_of_the_run(before, photos, capsys):
+    from pet_breeds.saving import report_learner
+    run_pets(photos/'names', **QUICK, out='first')
+    run = Run(path=str(photos/'names'), **LINEAR)
+    run.data() if before == 'fit' else run.fit()
+    run.learn = report_learner('first', run.dls) if before == 'fit' else report_learner('first')
+    if before == 'fit':
+        run.write()
+        assert run.learn.head == 'linear' and 'fit begins with a new Learner' in capsys.readouterr().out
+    else:
+        with pytest.raises(ValueError, match='not the Learner that was fitted'): run.write()
+
+
+def test_a_second_learner_is_like_the_first(photos):
+    "Its weights and its photos are drawn anew from the same seed"
+    run = Run(path=str(photos/'names'), **{**QUICK, 'balance': True})
+    digests = {run.learner() and run.fresh[1] for _ in range(2)}
+    assert len(digests) == 1
+
+
+def test_labels_that_were_kept_are_not_doubted_again(photos, capsys):
+    options = dict(path=str(photos/'names'), **LINEAR)
+    first = run_pets(**options, out='first')
+    preds, rows = first.predictions, pd.read_csv('first/doubtful.csv', dtype=str, keep_default_na=False)
+    rows = rows if len(rows) else pd.DataFrame(dict(file=preds.file[:2]))
+    rows.assign(fix='keep').to_csv('kept.csv', index=False)
+    run = run_pets(**options, fix='kept.csv', out='second')
+    assert not set(rows.file) & set(pd.read_csv('second/doubtful.csv').file) and run.metrics['fix']['kept'] == sorted(rows.file)
+    assert 'kept after a look, and no more doubted' in capsys.readouterr().out and not any('Check' in line for line in suggestions(run))
 
 
 def test_options_beside_a_config_are_refused():

@@ -145,7 +145,7 @@ def test_a_table_comes_back_from_any_spreadsheet(form, five, tmp_path):
     if FORMS[form]: ROWS.to_csv(tmp_path/'edited.csv', index=False, **FORMS[form])
     done = fix_labels(five, read_fixes([str(tmp_path/'edited.csv') if FORMS[form] else ROWS]), tmp_path)
     assert [(f.name, label) for f, label in zip(done.file, done.label)] == [('1.jpg', 'boxer'), ('2.jpg', 'beagle'), ('4.jpg', 'beagle'), ('5.jpg', 'beagle')]
-    assert done.attrs['fixed'] == dict(kept=1, dropped=['=3.jpg'], relabeled=[['b/1.jpg', 'pug', 'boxer'], ['b/2.jpg', 'pug', 'beagle']], new_labels=['boxer'])
+    assert done.attrs['fixed'] == dict(kept=['b/5.jpg'], dropped=['=3.jpg'], relabeled=[['b/1.jpg', 'pug', 'boxer'], ['b/2.jpg', 'pug', 'beagle']], new_labels=['boxer'])
     assert list(done.is_valid) == [False, False, False, True] and (tmp_path/'=3.jpg').exists(), 'the photo itself stays'
 
 
@@ -184,6 +184,18 @@ def test_a_difference_is_never_certain_without_photos_that_differ():
     better = paired_difference([1]*12 + [0]*88, [0]*100)
     assert better['high'] < 0 and better['low'] < better['difference'] == -.12 < better['high']
     with pytest.raises(ValueError): paired_difference([], [])
+
+
+def test_parts_of_another_seed_are_no_difference():
+    "Runs that are equally good: how the photos were parted makes all of them somewhat harder or easier for one run"
+    rng = np.random.default_rng(0)
+    photos = rng.random((200, 1, 100)) # how often each photo of a folder is got wrong
+    runs = rng.random((200, 2, 100)) < photos + rng.normal(0, .04, (200, 2, 1))
+    def certain(folds): return np.mean([found['low'] > 0 or found['high'] < 0 for found in (paired_difference(*pair, 1., folds) for pair in runs)])
+    assert certain(5) < .05 and certain(0) > .1
+    was, now = (SimpleNamespace(predictions=PREDS.assign(digest=list('abcde')), metrics=dict(folds=folds)) for folds in (0, 5))
+    widths = [found['high'] - found['low'] for found in (compare_reports(was, was), compare_reports(was, now), compare_reports(now, was))]
+    assert widths[0] < widths[1] == widths[2]
 
 
 def test_photos_are_the_same_by_name_and_bytes():
@@ -251,7 +263,7 @@ def folder(drawn, tmp_path_factory):
 
 def test_the_second_report_says_what_was_decided_and_how_it_compares(folder):
     m, page, rows = json.loads((folder/'metrics.json').read_text()), (folder/'index.html').read_text(), pd.read_csv(folder.parent/'edited.csv')
-    assert m['fix'] == dict(kept=0, dropped=[rows.file[0]], relabeled=[[rows.file[1], rows.label[1], rows.suggested[1]]], new_labels=[])
+    assert m['fix'] == dict(kept=[], dropped=[rows.file[0]], relabeled=[[rows.file[1], rows.label[1], rows.suggested[1]]], new_labels=[])
     assert f"--fix={folder.parent/'edited.csv'}" in m['command'] and m['n_train'] + m['n_valid'] == 38, 'one has no label'
     assert 'could not be made' not in page and '1 photo left out and 1 label changed' in page and 'The report &#39;first&#39; measured' in page and 'only in this one: --epochs=1' in page
     found = compare_reports(folder.parent/'first', folder)
@@ -321,6 +333,17 @@ def test_what_the_page_says_of_a_run_whose_training_was_thrown_away(odd):
     assert 'could not be made' not in page and """--fix 'results/Anna'"'"'s run/doubtful.csv'""" in page and 'clean_labels("results/Anna\'s run")' in page
     typed = [shlex.split(line) for line in re.findall('<code>(pet_breeds_.*?)</code>', page.replace('<wbr>', ''))]
     assert typed == [['pet_breeds_predict', "results/Anna's run", 'new_photo.jpg'], ['pet_breeds_app', "results/Anna's run"]]
+
+
+def test_no_map_lies_across_a_photo_that_the_model_saw_as_it_lies(odd, monkeypatch):
+    "The page shows it upright"
+    monkeypatch.setattr('pet_breeds.report.looked_at', lambda run, rows: [np.ones((2, 2))]*len(rows))
+    preds = odd.predictions.assign(predicted='another')
+    turned = pd.DataFrame(dict(file=mistakes(preds).file[1:2], problem='turned'))
+    def shown(presize):
+        run = again(odd, predictions=preds, findings=turned, prep=SimpleNamespace(presize=presize, fit='crop'))
+        return [bool(p['over']) for p in SECTIONS['Mistakes'](run)[-1]['photos']][:3]
+    assert (shown('stock'), shown('composed')) == ([True, False, True], [True]*3)
 
 
 def test_the_page_names_the_folder_that_was_written(odd):
@@ -455,7 +478,7 @@ def test_no_speed_where_nothing_was_trained(odd, rate):
 
 
 def test_more_changed_labels_than_are_shown(odd):
-    fixed = dict(kept=0, dropped=[], relabeled=[[f'{i}.jpg', 'a', 'b'] for i in range(101)], new_labels=[])
+    fixed = dict(kept=[], dropped=[], relabeled=[[f'{i}.jpg', 'a', 'b'] for i in range(101)], new_labels=[])
     for n, said in ((101, ['101 photos in all; metrics.json lists every one.']), (100, [])):
         _, table, *more = SECTIONS['Changed labels'](again(odd, metrics=dict(fix={**fixed, 'relabeled': fixed['relabeled'][:n]})))
         assert len(table) == 100 and more == said
