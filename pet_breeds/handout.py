@@ -213,8 +213,10 @@ _REST = r'^(?P<rest>#+ (?P<takeaways>Takeaways)|#+ Solutions?|\*\*Solution\.?\*\
 _COLAB = re.compile(r' · \[Open in Colab\]\(\S+\)')
 _TAKEN = re.compile(f'{_ANSWER.pattern}|{_REST}', re.M)
 _LEFT_OUT = re.compile(r'(#\|.*\n)*# Solution\b|#\|\s*hide\b(?s:.*)nbdev_export')
-_GIVES_AWAY = re.compile(r'\.(answer|proof)\(\)')
-GONE = re.compile(r'\bsolution is folded\b|\bhas one solution\b') # in sentences that are true of the full lessons only
+_GIVES_AWAY = re.compile(r'\.(answer|proof|points)\(\)')
+GONE = re.compile( # in sentences that are true of the full lessons only
+    r'\bsolution is folded\b|\bhas one solution\b|\bleads to its proof\b|\bquestionnaire\b.* has all answers|tests/build\.py')
+_TIME = re.compile(r'\b((?:lesson|It) takes (?:about )?)\d+(?= minutes\b)')
 
 def _your_turn(nb, cell, found, questions, above):
     "What stands in place of the section that starts with `cell`, below the cells `above`"
@@ -260,6 +262,9 @@ def student_cells(
     before = out[:asks[0]] if asks else []
     imported = any(re.search(r'^ *from pet_breeds import .*\bquiz\b', ''.join(c['source']), re.M) for c in before)
     if asks and not imported: out.insert(asks[0]-1, _cell('code', 'quiz', 'from pet_breeds import quiz'))
+    takes = rf'\g<1>{minutes(out):.0f}' # longer than the full lesson: it has more tasks
+    for cell in (c for c in out if c['cell_type'] == 'markdown'):
+        cell['source'] = _TIME.sub(takes, ''.join(cell['source'])).splitlines(True)
     return out
 
 
@@ -270,9 +275,13 @@ says whether it is right. A task without a check is for you alone.{locked}
 ## Hand in
 
 Save all notebooks, then run the next cell with your name in quotes. It checks your answers to the questions (Q1 to \
-FR2) once more and writes a file for your teacher, such as `Ada_Lovelace.json`. The file holds your name, your answers \
-and their verdicts. You can run the cell as often as you like."""
-_LOCKED = """These notebooks are an edition without answers: answer() and proof() of the quiz show none in this folder.
+FR2) once more and writes a file for your teacher, such as `Ada_Lovelace.json`. The file holds your name, your answers, \
+their verdicts, and which were right when you ran them. You can run the cell as often as you like.
+
+Your answers are those in the cells with `quiz.q7.check(...)`, and what you chose or typed in the quiz on this computer. \
+What you did on a web page is not among them. Each question is asked in its lesson and in 12_quiz: answer it once; if you \
+answer twice, the better answer counts. Let a cell hold all that its answer needs."""
+_LOCKED = """These notebooks are an edition without answers: answer(), proof() and points() of the quiz show none here.
 Ask your teacher.
 """
 
@@ -339,14 +348,25 @@ def fill_folder(
         with suppress(OSError): dest.rmdir() # removes an empty folder and nothing else
         return put_in_place(work/'new', dest, lambda there: False)
 
+def _stand_ins(full, left):
+    "{id: id} of a lesson's cells: what stands where a cell was, itself or the last cell before it that is left"
+    kept, last, found = {c['id'] for c in left}, left[0]['id'], {}
+    for cell in full:
+        if cell['id'] in kept: last = cell['id']
+        found[cell['id']] = last
+    return found
+
 def _student_files(nbs, locked=False):
     "{name in the student folder: bytes} of all lessons, of their contents and of the pictures they show"
     found = {}
     course = {nb.name: student_cells(nb, locked=locked) for nb in lessons(nbs)}
+    living = {name: _stand_ins(read_cells(nbs/name), cells) for name, cells in course.items()}
     course = {'index.ipynb': _index(course, locked), **course}
+    def linked(link):
+        if link[2] not in course: return link[1]
+        return f'[{link[1]}]({link[2]}{re.sub("(?<==).+", lambda id: living[link[2]].get(id[0], id[0]), link[3])})'
     for name, cells in course.items():
-        text = re.sub(r'\[([^\]\n]+)\]\((?!https?:)([^)\s#]+\.ipynb)[^)\s]*\)',
-                      lambda link: link[0] if link[2] in course else link[1], _notebook(cells))
+        text = re.sub(r'\[([^\]\n]+)\]\((?!https?:)([^)\s#]+\.ipynb)([^)\s]*)\)', linked, _notebook(cells))
         for picture in set(re.findall(r'\]\(\.\./images/([^)\s/]+)\)', text)):
             found[f'images/{picture}'] = (nbs.parent/'images'/picture).read_bytes()
         found[name] = text.replace('../images/', 'images/').encode()
@@ -355,7 +375,7 @@ def _student_files(nbs, locked=False):
 def write_student(
     dest:str|Path, # a folder that does not exist, or is empty
     nbs:str|Path|None=None, # the folder of the notebooks, if not beside the package
-    locked:bool=False, # `answer()` and `proof()` of the quiz show nothing in this folder
+    locked:bool=False, # `answer()`, `proof()` and `points()` of the quiz show nothing in this folder
 )->Path: # where the notebooks are: `dest`, or a folder beside it if something was put into `dest` meanwhile
     "Write the lessons without answers. Raises ValueError if `dest` holds something, FileNotFoundError for no lessons"
     dest = empty_place(dest)

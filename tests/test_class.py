@@ -11,8 +11,8 @@ from conftest import ROOT
 
 from pet_breeds import guide, handout, results
 from pet_breeds.core import run_command
-from pet_breeds.guide import PROSE, hand_out, read_tasks, teachers_guide
-from pet_breeds.handout import is_task, lessons, read_answers, read_cells
+from pet_breeds.guide import hand_out, read_tasks, teachers_guide
+from pet_breeds.handout import is_task, lessons, minutes, read_answers, read_cells
 from pet_breeds.questions import QUESTIONS
 from pet_breeds.results import check_again, gather, hand_in, read_results
 from pet_breeds.quiz import exercise_of
@@ -377,17 +377,22 @@ def test_the_guide_says_what_the_lessons_and_the_questions_say(handed_out):
     text, answers = (handed_out/'guide.md').read_text(encoding='utf-8'), read_answers(NBS)
     assert text == teachers_guide(NBS)
     for nb in lessons(NBS):
-        part = text.partition(f'\n## {nb.stem}: ')[2].partition('\n<a id=')[0].partition('\n## Rubric')[0]
+        part = re.split(r'\n## ', text.partition(f'\n## {nb.stem}: ')[2])[0]
         assert re.search(r'- Time: about \d+ minutes\n- Refers to: ', part), nb.stem
         found = [] if nb.stem == '12_quiz' else read_tasks(read_cells(nb))
         assert len(re.findall(r'^\d+\. ', part.partition('### Tasks')[2].partition('### Questions')[0], re.M)) == len(found)
         for task in found: assert task['solution'] and f"Hint: {task['hint'].splitlines()[0]}" in part and '.check(' not in task['solution'], task['id']
         for id in (id for id, a in answers.items() if a['notebook'] == nb.stem):
             assert QUESTIONS[id].text in part and all(f'- **{name}.** {why}' in part for name, why in QUESTIONS[id].mistakes.items()), id
-    rubric = text.partition('## Rubric for answers in words')[2]
-    assert re.findall(r'^### (\w+)$', rubric, re.M) == [id.upper() for id in PROSE] == ['Q1', 'Q3', 'Q6', 'Q12', 'Q17', 'Q19']
-    assert rubric.count(' | 1 |') == sum(len(QUESTIONS[id].points) for id in PROSE)
-    assert all(answers[id]['answer'] in rubric for id in PROSE)
+            assert f'#### {id.upper()}\n' in part and f'right with {QUESTIONS[id].enough} of these points' in part and all(f'- {p[0].upper()}{p[1:]}' in part for p in QUESTIONS[id].points), id
+            assert answers[id]['answer'] in part and text.count(f'<a id="{id}"></a>') == text.count(f'[{id.upper()}](#{id})') == 1, id
+
+
+def test_the_guide_has_a_plan_for_90_minutes_whose_sum_is_right(handed_out):
+    plan = (handed_out/'guide.md').read_text(encoding='utf-8').partition('## In 90 minutes')[2].partition('\n## ')[0]
+    rows = [(int(a), int(b), name, int(training)) for a, b, name, training in re.findall(r'^\| (\d+) to (\d+) \| \[?(\w+).+ \| (\d+) \|$', plan, re.M)]
+    assert len(rows) == 4 and rows[0][0] == 0 and rows[-1][1] == 90 and all(before[1] == row[0] < row[1] for before, row in zip(rows, rows[1:])) and 90 - rows[-1][0] >= 10
+    for start, end, name, training in rows[:-1]: assert end - start - training == round(minutes(read_cells(handed_out/'ada'/f'{name}.ipynb'))), name
 
 
 def test_a_solution_is_its_code_and_what_its_check_holds():
