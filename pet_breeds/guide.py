@@ -124,7 +124,7 @@ a folder of their own. What they do on the site's quiz page stays in their brows
 again, says which files claim something else or share their words with another, and writes the folder `class`: \
 `table.csv` for a spreadsheet, and `to_read.md` with the answers that no check can judge. Mark those as below."""
 
-_PLAN = {'01_start': 2, '05_loss': 1, '06_rates': 1} # lessons for 90 minutes, and the minutes that two cores train in them
+_PLAN = {'01_start': 2, '05_loss': 2, '06_rates': 2} # lessons for 90 minutes, and the minutes at most that two cores train
 
 def _plan(course):
     "A table for 90 minutes; `course`: {name of a lesson: its cells without answers}"
