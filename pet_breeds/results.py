@@ -133,6 +133,8 @@ def _claim(id, entry):
         raise ValueError(f'{id}: its code has more than {LONGEST_CODE:,} characters')
     return entry['verdict'], entry['source']
 
+def _plain_words(text): return ' '.join(re.findall(r'\w+', text.lower()))
+
 def _worth_knowing(results, verdicts):
     "How answers came about, one line a kind"
     sources = {id: results['answers'][id]['source'] for id in QUESTIONS if id in verdicts}
@@ -171,8 +173,6 @@ def check_again(
     return verdicts, unclear, [*noticed, *_worth_knowing(results, verdicts)]
 
 # %% ../nbs/internals/results.ipynb #gather-def
-def _plain_words(text): return ' '.join(re.findall(r'\w+', text.lower()))
-
 _CLOSED = 'the folder cannot be read', 'it is a link to a folder, and no link is followed: put a copy in its place'
 
 def _all_files(folder):
