@@ -3,9 +3,10 @@
 
     python3 start.py         install the package, train a classifier on drawn pets, say where its report is
     python3 start.py test    install what the course needs, too; run every notebook and every test
-    python3 start.py lab     the same install; open the course in JupyterLab
+    python3 start.py lab     the same install; open the course in JupyterLab, or another folder of
+                             lessons: python3 start.py lab exercises
 
-It needs Python 3.10 to 3.13 and nothing else, on Linux, macOS and Windows. It is safe to repeat: what is installed
+It needs Python 3.10 to 3.13 and nothing else, on Linux and macOS; on Windows, type it in WSL. It is safe to repeat: what is installed
 stays, and a report replaces only an earlier report. In an environment of your own, run `pip install -e .` (or
 `pip install -e '.[dev]'` for the course) and then the commands that are printed here.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 VENV = HERE/'.venv'
-BIN = VENV/('Scripts' if os.name == 'nt' else 'bin')
+BIN = VENV/'bin'
 JOBS = {'run': [['pet_breeds']],
         'test': [['nbdev_test', '--n_workers', '2'], ['pytest', '-n', '2', '--dist', 'loadfile']],
         'lab': [['jupyter', 'lab', '--ServerApp.root_dir=.', 'nbs/index.ipynb']]}
@@ -44,14 +45,23 @@ def install(extra):
     done.write_text(wanted, encoding='utf-8')
 
 
+def opened(folder):
+    "The steps that open a folder of lessons, such as a student's; ends with one line if it has no contents"
+    place = Path(folder).expanduser().resolve()
+    if not (place/'index.ipynb').is_file(): sys.exit(f'{folder}: expected a folder of lessons, with index.ipynb in it')
+    return [['jupyter', 'lab', f'--ServerApp.root_dir={place}', 'index.ipynb']]
+
+
 def main(words):
     "Install, then do one job; the exit status is that of the first step that fails"
-    job = words[0] if words else 'run'
-    if len(words) > 1 or job not in JOBS: sys.exit(__doc__)
+    job, *more = words or ['run']
+    if job not in JOBS or len(more) > (job == 'lab'): sys.exit(__doc__)
+    if os.name == 'nt': sys.exit('pet_breeds needs Linux or macOS. On Windows, run it in WSL: type wsl --install, and start there.')
+    steps = opened(more[0]) if more else JOBS[job]
     if sys.version_info < (3, 10): sys.exit(f'pet_breeds needs Python 3.10 or later; this is {sys.version.split()[0]}.')
     try:
         install('' if job == 'run' else '[dev]')
-        for name, *rest in JOBS[job]: step([str(BIN/name), *rest], **({'OMP_NUM_THREADS': '1'} if job == 'test' else {}))
+        for name, *rest in steps: step([str(BIN/name), *rest], **({'OMP_NUM_THREADS': '1'} if job == 'test' else {}))
     except subprocess.CalledProcessError as e: sys.exit(e.returncode if e.returncode > 0 else 1)
     except KeyboardInterrupt: sys.exit(130)
 

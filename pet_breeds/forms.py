@@ -93,8 +93,12 @@ class QuestionForm:
     def points(self):
         "The points of a full answer, to be ticked"
         import ipywidgets as widgets
+        marks = (line.partition('- [ ] ')[1:] for line in self.exercise.points().splitlines())
+        if not (points := [point for mark, point in marks if mark]): # in an edition that shows no answers
+            self.verdict.children = [*self.verdict.children[:1], _text_of(self.exercise.points())]
+            return
         ticks = [widgets.HBox([widgets.Checkbox(indent=False, layout=widgets.Layout(width='2em')), _text_of(point)])
-                 for point in self.exercise.question.points]
+                 for point in points]
         enough = _button('I made these points: count it as solved', self.solved)
         boxes, enough.disabled = [row.children[0] for row in ticks], True
         least = self.exercise.question.enough

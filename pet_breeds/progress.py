@@ -59,7 +59,7 @@ def _is_entry(q):
     def count(x): return type(x) is int and 0 <= x < 10**9
     return (isinstance(q, dict) and count(q.get('tries')) and isinstance(q.get('solved'), bool)
             and isinstance(q.get('by_you', False), bool) and ('review' not in q or _is_day(q['review']))
-            and count(q.get('reviewed', 0)))
+            and count(q.get('reviewed', 0)) and isinstance(q.get('given', ''), str))
 
 def _valid(kept):
     "Whether progress has the form in which `remember` keeps it"
@@ -86,7 +86,7 @@ def _set_aside():
         file.rename(aside)
         say(f'{file.name} could not be read: set aside as {aside.name}, progress starts anew')
 
-def read_progress()->dict: # {question: {tries, solved}}; by_you: the learner compared the points; review, reviewed
+def read_progress()->dict: # {question: {tries, solved}}; by_you: the learner compared the points; review, reviewed, given
     "What was tried and solved so far; ValueError for the file of a later version"
     try: kept = _read_or_none()
     except (FileNotFoundError, NotADirectoryError): return {} # it is not there, nor is its folder
@@ -103,6 +103,7 @@ def remember(
     id:str, # of a question
     ok:bool|None, # what came of an answer
     by_you:bool=False, # True: the learner compared the points and found them made; this is no further try
+    given:str='', # the answer as code, such as quiz.q7.check('show_batch'), if it can be written down
 ):
     "Write one more answer into the file. Raises OSError if it cannot be written, ValueError as `read_progress`"
     file = progress_file()
@@ -112,5 +113,7 @@ def remember(
         before = kept.get(id, dict(tries=0, solved=False))
         kept[id] = dict(tries=before['tries'] + (not by_you), solved=before['solved'] or bool(ok))
         if by_you or before.get('by_you'): kept[id]['by_you'] = True
+        if not (given and (ok or not is_solved(before))): given = before.get('given', '')
+        if given: kept[id]['given'] = given
         kept[id] |= planned(before, True if by_you else ok, date.today())
         write_whole(file, json.dumps(dict(version=VERSION, questions=kept), indent=1).encode())

@@ -12,7 +12,7 @@ from .core import say
 from .judge import gives_up
 from .progress import is_due, is_solved, read_progress
 from .questions import NUMBERS, QUESTIONS
-from .quiz import Exercise, exercise_of, solved_line
+from .quiz import Exercise, exercise_of, is_locked, solved_line
 
 # %% ../nbs/internals/terminal.ipynb #plain
 _SIGNS = {r'\infty': 'infinity', r'\pi': 'pi', r'\log': 'log', r'\times': 'x', r'\,': ' '}
@@ -61,7 +61,8 @@ _COMPARE = 'Say it in another way, or type hint or choices. To compare it yourse
 def _command_text(exercise, command):
     "What a command shows in a terminal, where nothing is called and nothing can be ticked"
     text = COMMANDS[command](exercise).replace('see `.proof()`', 'type proof').replace('- [ ] ', '- ')
-    more = f'\n\nIf you said at least {exercise.question.enough} of these, type solved.' if command == 'points' else ''
+    asks = command == 'points' and not is_locked()
+    more = f'\n\nIf you said at least {exercise.question.enough} of these, type solved.' if asks else ''
     return _wrapped(f'{text}{more}')
 
 def _chosen(exercise, letter, state):

@@ -67,7 +67,9 @@ def main():
     from sphinx.cmd.build import build_main
     with tempfile.TemporaryDirectory() as tmp:
         collect(Path(tmp)/'src')
-        code = build_main(['-q', '-W', '--keep-going', '-c', str(HERE), '-d', f'{tmp}/doctrees', f'{tmp}/src', str(out)])
+        made = Path(tmp)/'html' # beside it myst_nb puts copies of all notebooks
+        code = build_main(['-q', '-W', '--keep-going', '-c', str(HERE), '-d', f'{tmp}/doctrees', f'{tmp}/src', str(made)])
+        if made.is_dir(): shutil.copytree(made, out, dirs_exist_ok=True)
     if code: sys.exit('Sphinx found what stands above: mend it and build again.')
     mend(out)
     print(f'Open {out}/index.html')

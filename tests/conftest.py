@@ -55,9 +55,9 @@ def refused(command, capsys, args, *words):
 
 
 def tried(id):
-    "What is kept of a question, but when it is to be reviewed"
+    "What is kept of a question, but when it is to be reviewed, and the answer"
     from pet_breeds.progress import read_progress
-    return {name: value for name, value in read_progress()[id].items() if name not in ('review', 'reviewed')}
+    return {name: value for name, value in read_progress()[id].items() if name not in ('review', 'reviewed', 'given')}
 
 
 @pytest.fixture

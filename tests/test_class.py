@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pet_breeds import guide, results
+from pet_breeds import guide, handout, results
 from pet_breeds.core import run_command
-from pet_breeds.guide import PROSE, hand_out, read_tasks, teachers_guide
-from pet_breeds.handout import is_task, lessons, read_answers, read_cells
+from pet_breeds.guide import hand_out, read_tasks, teachers_guide
+from pet_breeds.handout import is_task, lessons, minutes, read_answers, read_cells
 from pet_breeds.questions import QUESTIONS
-from pet_breeds.results import NONE, UNCLEAR, check_again, check_source, gather, hand_in, read_results
+from pet_breeds.results import check_again, gather, hand_in, read_results
+from pet_breeds.quiz import exercise_of
+from pet_breeds.verdicts import FROM_QUIZ, NONE, UNCLEAR, check_source
 
 NBS = ROOT/'nbs'
 FUNCTIONS = dict(
@@ -43,6 +45,14 @@ def fill(folder, sources, also=()):
         nb.write_text(json.dumps(whole), encoding='utf-8')
 
 
+@pytest.fixture(scope='module', autouse=True)
+def no_progress(tmp_path_factory):
+    "Of nobody's own: what is solved in the quiz is handed in, too"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_DATA_HOME', str(tmp_path_factory.mktemp('home')))
+        yield
+
+
 @pytest.fixture(scope='module')
 def handed_out(tmp_path_factory):
     top = tmp_path_factory.mktemp('class')
@@ -53,7 +63,7 @@ def handed_out(tmp_path_factory):
 # Three students
 
 @pytest.fixture(scope='module')
-def handed_in(handed_out, tmp_path_factory):
+def handed_in(handed_out, tmp_path_factory, no_progress):
     "Ada has solved all, Bob some of it, partly in words; Mallory edits what she hands in"
     dest = tmp_path_factory.mktemp('handed_in')
     thin = dict(q1='answer = "So that there is a lot of it."\nquiz.q1.check(answer)', q20='answer = np.linspace(1e-6, 1e-4, 3)\nquiz.q20.check(answer)',
@@ -73,7 +83,7 @@ def rows_of(folder): return {row['name']: row for row in csv.DictReader((folder/
 
 def test_what_is_handed_in(handed_in):
     ada, bob, mallory = (read_results(handed_in/f'{name}.json') for name in ('Ada_Lovelace', 'Bob', 'Mallory'))
-    assert set(ada) == {'made_by', 'version', 'package', 'name', 'answers'} and ada['name'] == 'Ada Lovelace'
+    assert set(ada) == {'made_by', 'version', 'package', 'name', 'answers', 'solved'} and ada['name'] == 'Ada Lovelace'
     assert list(ada['answers']) == list(QUESTIONS) and {a['verdict'] for a in ada['answers'].values()} == {'right'}
     assert 'def nll(logp, targ):' in ada['answers']['q10']['source'], 'what an answer uses from above comes with it'
     assert {id: a['verdict'] for id, a in bob['answers'].items()} == dict(
@@ -156,6 +166,77 @@ def test_the_better_of_two_answers_counts(tmp_path, capsys):
         assert read_results(tmp_path/'Eve.json')['answers'] == dict(q8=dict(verdict='right', source=right))
 
 
+# Answers from the quiz
+
+def notebook_of(folder, *sources): (folder/'01_a.ipynb').write_text(json.dumps(dict(cells=[dict(cell_type='code', id=f'c{i}', source=source) for i, source in enumerate(sources)])))
+
+
+def right_letter(id, right=True): return next(letter for letter, _, ok, _ in exercise_of(id).choices() if ok == right)
+
+
+def test_what_is_chosen_or_typed_in_the_quiz_is_handed_in_and_marked(home, tmp_path, capsys):
+    "By a click, in the form or the terminal, or by a check in no cell of the course"
+    exercise_of('q8').choose(right_letter('q8'))
+    exercise_of('q9').choose(right_letter('q9', False))
+    exercise_of('q22').check_typed('17')
+    exercise_of('q12').check_typed('When the moon is full and the tide is high on the beach.')
+    exercise_of('q12').solved()
+    q11 = exercise_of('q11')
+    q11._remember(True) # by a function
+    notebook_of(tmp_path, "quiz.q7.check('show_batch')", 'quiz.q22.check(51)')
+    hand_in('Emil', tmp_path)
+    out, emil = capsys.readouterr().out, read_results(tmp_path/'Emil.json')
+    assert {id: a['verdict'] for id, a in emil['answers'].items()} == dict(q7='right', q8='right', q9='wrong', q12=UNCLEAR, q22='right') and emil['solved'] == ['q8', 'q11', 'q22']
+    assert 'chose or typed them in the quiz on this computer: Q8, Q9, Q12, Q22.' in out and 'no answer of yours is found: Q11. Answer in a cell' in out
+    (tmp_path/'in').mkdir()
+    (tmp_path/'Emil.json').rename(tmp_path/'in'/'Emil.json')
+    gather(tmp_path/'in', tmp_path/'class')
+    row = rows_of(tmp_path/'class')['Emil']
+    assert (row['right'], row['wrong'], row[UNCLEAR]) == ('3', '1', '1')
+    assert row['noticed'] == "q8, q9, q12, q22: chosen or typed in the quiz; q11: right on the student's machine, as the file says"
+    assert 'When the moon is full' in (tmp_path/'class'/'to_read.md').read_text(encoding='utf-8')
+
+
+def test_a_choice_is_checked_again():
+    letter = right_letter('q8')
+    for source in (f"quiz.q8.choose('{letter}')", f"{FROM_QUIZ}quiz.q8.choose('{letter}')"): assert check_source('q8', source) == ('right', '')
+    assert check_source('q8', f"quiz.q8.choose('{right_letter('q8', False)}')")[0] == 'wrong'
+    for source in ("quiz.q8.choose('h')", f"quiz.q9.choose('{letter}')"): assert check_source('q8', source) == (UNCLEAR, 'there is no such choice')
+    assert 'its id was changed' in check_again(dict(answers=dict(q8=entry(f"quiz.q9.choose('{letter}')"))))[2][0]
+
+
+def test_an_answer_may_use_a_value_from_a_cell_above(tmp_path):
+    notebook_of(tmp_path, "my_answer = 'one_batch'", "my_answer = 'show_batch'", 'x = -1\nquiz.q7.check(my_answer) # x', 'my_answer = x.shape', 'quiz.q8.check(my_answer)', "my_answer = 'summary'\nquiz.q8.check(my_answer)")
+    assert list(handout.answers_in(tmp_path)) == [('q7', "my_answer = 'show_batch'\nx = -1\nquiz.q7.check(my_answer) # x"), ('q8', 'quiz.q8.check(my_answer)'), ('q8', "my_answer = 'summary'\nquiz.q8.check(my_answer)")]
+
+
+def test_who_uses_a_name_from_elsewhere_is_told_what_to_do_at_hand_in(home, tmp_path, capsys):
+    exercise_of('q23')._remember(True) # what the notebook said of a dtype
+    notebook_of(tmp_path, 'quiz.q23.check(next(learn.model.parameters()).dtype)', 'import os\nquiz.q11.check(os.getcwd())')
+    hand_in('Ida', tmp_path)
+    out = capsys.readouterr().out
+    assert 'does not make `learn`. Write the value itself, as in `quiz.q23.check(' in out and 'It was right when you ran it; the file says so.' in out
+    assert 'Your teacher reads it. To have it checked, write the value itself' in out
+    assert "q23: right on the student's machine, as the file says" in check_again(read_results(tmp_path/'Ida.json'))[2]
+
+
+WORDS = {id: f'quiz.{id}.check("{text}")' for id, text in dict(q1='A large photo leaves room, so that no corner is empty after a turn.', q6='It leaves empty corners, and its pixels are blurred each time.', q19='Early layers get a small rate, since they know edges already.').items()}
+
+
+def test_the_same_words_and_our_words_are_noticed(tmp_path, capsys):
+    "Not what two honest students would write alike, nor what one hands in twice"
+    ours = f'quiz.q12.check("{"; ".join(QUESTIONS["q12"].points)}")'
+    files = dict(ada=('Ada', WORDS), frank=('Frank', {id: source.replace(' ', '  ').replace('A large', 'a LARGE') for id, source in WORDS.items()}), again=('ada', WORDS),
+                 two=('Two', {id: WORDS[id] for id in ('q1', 'q6')}), all_1=('One', RIGHT), all_2=('Other', RIGHT), few=('Few', {id: RIGHT[id] for id in [*VALUES][:12]}), ours=('Ours', dict(q12=ours)))
+    (tmp_path/'in').mkdir()
+    for file, (name, sources) in files.items(): (tmp_path/'in'/f'{file}.json').write_text(as_json(name, **{id: entry(source, check_source(id, source)[0]) for id, source in sources.items()}))
+    gather(tmp_path/'in', tmp_path/'class')
+    noticed = {row['file'].removesuffix('.json'): row['noticed'] for row in csv.DictReader((tmp_path/'class'/'table.csv').open(encoding='utf-8'))}
+    twice = 'the name is in two files or more; q1, q6, q19: the same words as in frank.json'
+    assert noticed == dict(ada=twice, again=twice, frank='q1, q6, q19: the same words as in ada.json; q1, q6, q19: the same words as in again.json', two='', few='', ours='q12: the words of our points',
+                           all_1='all answers: the same words as in all_2.json', all_2='all answers: the same words as in all_1.json')
+
+
 # The check of a cell
 
 @pytest.mark.parametrize('id, source, verdict', [
@@ -191,7 +272,7 @@ def test_what_an_answer_uses_is_cut_out_where_it_stands():
     for end in ('\n', '\r\n'):
         for mark in '\u2028\x85\x0c':
             code = f'def twice(x):{end}    "two{mark}times"{end}    return 2*x'
-            assert results._definitions(f"note = 'a{mark}b'{end}{code}{end}y = 1", None)['twice'] == code.replace('\r', '')
+            assert handout._definitions(f"note = 'a{mark}b'{end}{code}{end}y = 1", None)['twice'] == code.replace('\r', '')
 
 
 @pytest.mark.parametrize('code, uses', [
@@ -296,17 +377,22 @@ def test_the_guide_says_what_the_lessons_and_the_questions_say(handed_out):
     text, answers = (handed_out/'guide.md').read_text(encoding='utf-8'), read_answers(NBS)
     assert text == teachers_guide(NBS)
     for nb in lessons(NBS):
-        part = text.partition(f'\n## {nb.stem}: ')[2].partition('\n<a id=')[0].partition('\n## Rubric')[0]
+        part = re.split(r'\n## ', text.partition(f'\n## {nb.stem}: ')[2])[0]
         assert re.search(r'- Time: about \d+ minutes\n- Refers to: ', part), nb.stem
         found = [] if nb.stem == '12_quiz' else read_tasks(read_cells(nb))
         assert len(re.findall(r'^\d+\. ', part.partition('### Tasks')[2].partition('### Questions')[0], re.M)) == len(found)
         for task in found: assert task['solution'] and f"Hint: {task['hint'].splitlines()[0]}" in part and '.check(' not in task['solution'], task['id']
         for id in (id for id, a in answers.items() if a['notebook'] == nb.stem):
             assert QUESTIONS[id].text in part and all(f'- **{name}.** {why}' in part for name, why in QUESTIONS[id].mistakes.items()), id
-    rubric = text.partition('## Rubric for answers in words')[2]
-    assert re.findall(r'^### (\w+)$', rubric, re.M) == [id.upper() for id in PROSE] == ['Q1', 'Q3', 'Q6', 'Q12', 'Q17', 'Q19']
-    assert rubric.count(' | 1 |') == sum(len(QUESTIONS[id].points) for id in PROSE)
-    assert all(answers[id]['answer'] in rubric for id in PROSE)
+            assert f'#### {id.upper()}\n' in part and f'right with {QUESTIONS[id].enough} of these points' in part and all(f'- {p[0].upper()}{p[1:]}' in part for p in QUESTIONS[id].points), id
+            assert answers[id]['answer'] in part and text.count(f'<a id="{id}"></a>') == text.count(f'[{id.upper()}](#{id})') == 1, id
+
+
+def test_the_guide_has_a_plan_for_90_minutes_whose_sum_is_right(handed_out):
+    plan = (handed_out/'guide.md').read_text(encoding='utf-8').partition('## In 90 minutes')[2].partition('\n## ')[0]
+    rows = [(int(a), int(b), name, int(training)) for a, b, name, training in re.findall(r'^\| (\d+) to (\d+) \| \[?(\w+).+ \| (\d+) \|$', plan, re.M)]
+    assert len(rows) == 4 and rows[0][0] == 0 and rows[-1][1] == 90 and all(before[1] == row[0] < row[1] for before, row in zip(rows, rows[1:])) and 90 - rows[-1][0] >= 10
+    for start, end, name, training in rows[:-1]: assert end - start - training == round(minutes(read_cells(handed_out/'ada'/f'{name}.ipynb'))), name
 
 
 def test_a_solution_is_its_code_and_what_its_check_holds():

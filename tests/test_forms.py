@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import ipywidgets as widgets
 import pytest
+from conftest import tried
 
 from pet_breeds import progress, quiz
 from pet_breeds.forms import QuestionForm, QuizForm, as_html, choice_form
@@ -58,7 +59,7 @@ def test_a_click_counts_once_and_survives_a_restart(monkeypatch):
     assert '✓ Q7 is right.' in text(shown[1])
     code = 'import json; from pet_breeds.progress import read_progress; print(json.dumps(read_progress()))'
     kept = json.loads(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout)
-    assert kept == {'q7': dict(tries=2, solved=True, review=str(TODAY + timedelta(1)), reviewed=0)}
+    assert kept == {'q7': dict(tries=2, solved=True, given=f"quiz.q7.choose('{letter(quiz.q7, True)}')", review=str(TODAY + timedelta(1)), reviewed=0)}
 
 
 def test_clicks_and_answers_in_three_kernels_lose_nothing():
@@ -121,8 +122,17 @@ def test_a_code_cell_counts_what_it_is_told_after_an_unclear_verdict():
     assert solved.disabled
     ticks()[1].value = True
     solved.click()
-    assert progress.read_progress()['q12'] == dict(tries=1, solved=False, by_you=True) and len(counted) == 2
+    assert tried('q12') == dict(tries=1, solved=False, by_you=True) and len(counted) == 2
     assert 'as you said yourself' in text(form.verdict)
+
+
+def test_a_locked_folder_has_no_points_to_tick(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'locked.txt').touch()
+    form = QuestionForm(quiz.q12)
+    form.answer.value = 'Whenever the sun is shining on the beach.'
+    button(form.box, 'Check').click(), button(form.box, 'Compare with the points').click()
+    assert 'Ask your teacher' in text(form.verdict) and quiz.q12.question.points[0] not in text(form.box) and not [w for w in all_of(form.verdict) if isinstance(w, widgets.Checkbox)]
 
 
 def test_as_many_points_are_ticked_as_the_judge_looks_for():
@@ -196,7 +206,7 @@ def test_what_was_missed_is_asked_again_on_its_day(form, monkeypatch):
     assert taken.ids == ['q20'] and taken.said.value == '0 of 25 solved, 1 to review today'
     taken.body.children[0].children[1].value = '[1e-6, 1e-5, 1e-4]'
     button(taken.body, 'Check').click()
-    assert progress.read_progress()['q20'] == dict(tries=2, solved=True, review=str(TODAY + timedelta(3)), reviewed=1)
+    assert tried('q20') == dict(tries=2, solved=True) and progress.read_progress()['q20']['review'] == str(TODAY + timedelta(3))
     assert taken.said.value == '1 of 25 solved'
 
 

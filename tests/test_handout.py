@@ -263,6 +263,25 @@ def test_links_lead_through_the_edition_and_a_cell_that_exports_is_left_out(stud
         assert full.startswith(left) and left.endswith('[Contents](index.ipynb)') and 'colab' not in text_of(student/f'{name}.ipynb', 'markdown')
 
 
+def test_a_link_to_a_cell_leads_to_what_stands_in_its_place(student, tmp_path):
+    "None leads to a cell that is gone"
+    ids = {nb.name: {c['id'] for c in read_cells(nb)} for nb in [*lessons(student), student/'index.ipynb']}
+    links = [(nb.name, *link) for nb in lessons(student) for link in re.findall(r'\]\((\w+\.ipynb)#cell-id=([\w-]+)\)', text_of(nb, 'markdown'))]
+    assert len(links) > 25 and [link for link in links if link[2] not in ids[link[1]]] == []
+    assert '[Q9](01_start.ipynb#cell-id=q9)' in text_of(student/'12_quiz.ipynb')
+    nbs = write_nb(tmp_path, '00_a.ipynb', md('first', 'A [proof](00_a.ipynb#cell-id=proof), a [cell](00_a.ipynb#cell-id=first).'), md('q7', '#### Q7. What?\n\nThat.'), code('proof', '1'))
+    assert 'A [proof](00_a.ipynb#cell-id=q7), a [cell](00_a.ipynb#cell-id=first).' in text_of(write_student(tmp_path/'student', nbs)/'00_a.ipynb')
+
+
+def test_a_lesson_says_how_long_this_edition_takes(student):
+    "And nothing that only the full edition has"
+    rows = dict(re.findall(r'^\| \[(\w+)\]\(.+ \| (\d+) \|$', text_of(student/'index.ipynb'), re.M))
+    said = {nb.stem: m[1] for nb in lessons(student) if (m := re.search(r'(?:lesson|It) takes (?:about )?(\d+) minutes', text_of(nb, 'markdown')))}
+    assert len(said) >= 4 and said == {name: rows[name] for name in said}
+    quiz = text_of(student/'12_quiz.ipynb', 'markdown')
+    assert 'leads to its proof' not in quiz and 'has all answers' not in quiz and 'build.py' not in quiz and '## How far you are' in quiz
+
+
 def test_the_contents_have_times_and_a_cell_to_hand_in(student):
     text, rows = text_of(student/'index.ipynb'), {}
     for name, tasks, ids, minutes in re.findall(r'^\| \[(\w+)\]\(\1\.ipynb\) \| .+ \| (\d+) \| (.*) \| (\d+) \|$', text, re.M): rows[name] = int(tasks), ids, int(minutes)
@@ -276,7 +295,7 @@ def test_a_locked_edition_shows_no_answers(student, tmp_path, monkeypatch):
     from pet_breeds import quiz
     locked = write_student(tmp_path/'locked', NBS, locked=True)
     assert [nb.name for nb in lessons(locked)] == [nb.name for nb in lessons(student)]
-    assert not any(re.search(r'\.(answer|proof)\(\)', text_of(nb)) for nb in lessons(locked))
+    assert not any(re.search(r'\.(answer|proof|points)\(\)', text_of(nb)) for nb in lessons(locked))
     assert 'quiz.q7.answer()' in text_of(student/'12_quiz.ipynb') and 'quiz.q7.hint()' in text_of(locked/'12_quiz.ipynb')
     assert 'with your teacher' in text_of(locked/'index.ipynb') and not (student/'locked.txt').exists()
     for folder, shown in ((student, True), (locked, False)):

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 from conftest import tried
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,8 @@ from pet_breeds.questions import QUESTIONS
 
 IDS = [f'q{i}' for i in range(1, 24)] + ['fr1', 'fr2']
 pytestmark = pytest.mark.usefixtures('home')
+ENDLESS_LIST:list = []
+ENDLESS_LIST.append(ENDLESS_LIST)
 
 
 def test_all_questions_by_name():
@@ -103,7 +106,7 @@ def test_what_cannot_be_told_gives_no_points_away():
         assert repr(result).startswith(f"? {id.upper()}: I can't tell. I ") and not [p for p in exercise.question.points if p in repr(result)]
         assert repr(result).endswith(f'compare it with `quiz.{id}.points()`; if that is enough, `quiz.{id}.solved()` records it.')
         assert result.told('Ask.').endswith(' Ask.') and 'quiz.' not in result.told('')
-        assert quiz.read_progress()[id] == dict(tries=1, solved=False)
+        assert tried(id) == dict(tries=1, solved=False)
 
 
 @pytest.mark.parametrize('line', ["I don't know", 'I do not know.', 'idk', 'I give up', 'what is the answer?', 'no idea!', 'skip', 'Hint'])
@@ -141,12 +144,12 @@ def test_solved_by_yourself_is_kept_apart():
     assert quiz.read_progress() == {'q12': dict(tries=0, solved=False, by_you=True)}
     quiz.q12.check('Whenever the sun is shining on the beach.')
     quiz.q7.check('show_batch')
-    assert quiz.read_progress()['q12'] == dict(tries=1, solved=False, by_you=True)
+    assert tried('q12') == dict(tries=1, solved=False, by_you=True)
     shown = quiz.show()
     assert shown.startswith('2 of 25 solved, 1 of them as you said yourself\n')
     assert '| Q12 | ✓ by yourself |' in shown and '| Q7 | ✓ |' in shown
     assert quiz.q12.check(['softmax', 'sigmoid', 'sigmoid', 'softmax'])
-    assert quiz.read_progress()['q12'] == dict(tries=2, solved=True, by_you=True) and quiz.show().startswith('2 of 25 solved\n')
+    assert tried('q12') == dict(tries=2, solved=True, by_you=True) and quiz.show().startswith('2 of 25 solved\n')
 
 
 @pytest.mark.parametrize('answer', [None, '', 'nothing to see', 3, -1.5, float('nan'), [], [None], {}, object(), b'x',
@@ -308,9 +311,34 @@ def test_two_kernels_at_once_lose_nothing():
     assert tries == dict(q7=30, q8=30, q18=30, q4=15, q5=15, fr1=15)
 
 
+@pytest.mark.parametrize('answer, given', [('a "b\nc', """quiz.q1.check('a "b\\nc')"""), ([1, (.5, True)], 'quiz.q1.check([1, (0.5, True)])'), ({'n': 3}, "quiz.q1.check({'n': 3})"), (float('nan'), None),
+                                           ('x '*5_000, None), (np.float64(3), None), ([object], None), (True, 'quiz.q1.check(True)'),
+                                           pytest.param(10**5_000, None, id='digits'), pytest.param(ENDLESS_LIST, None, id='endless')])
+def test_an_answer_that_can_be_written_down_is_kept(home, answer, given):
+    quiz.q1.check(answer)
+    assert quiz.read_progress()['q1'].get('given') == given
+
+
+def test_the_answer_that_solved_a_question_is_kept(home):
+    for answer in ('one_batch', 'show_batch', 'summary'): quiz.q7.check(answer)
+    assert quiz.read_progress()['q7']['given'] == "quiz.q7.check('show_batch')"
+    letter = quiz.q8.choices()[0][0]
+    quiz.q8.choose(letter)
+    assert quiz.read_progress()['q8']['given'] == f"quiz.q8.choose('{letter}')"
+
+
+def test_a_locked_folder_shows_no_points(home, tmp_path, monkeypatch):
+    "Nor does a verdict send there"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'locked.txt').touch()
+    for id, q in quiz.QUESTIONS.items(): assert 'Ask your teacher' in getattr(quiz, id).points() and not [p for p in q.points if p in getattr(quiz, id).points()]
+    told = repr(quiz.q12.check('Whenever it rains.'))
+    assert told.endswith('Say it in another way, or leave it to your teacher.') and 'points()' not in told and 'compare' not in quiz.q12.check('Whenever it rains.').told('or compare it')
+
+
 def test_progress_makes_the_folders_it_needs(home, monkeypatch):
     monkeypatch.setenv('XDG_DATA_HOME', str(home/'not'/'there'))
-    assert quiz.q7.check('show_batch') and quiz.read_progress() == {'q7': dict(tries=1, solved=True)}
+    assert quiz.q7.check('show_batch') and quiz.read_progress() == {'q7': dict(tries=1, solved=True, given="quiz.q7.check('show_batch')")}
 
 
 def test_not_answered_is_not_a_try():

@@ -68,7 +68,8 @@ MAY_IMPORT = {
     'app': 'core export figures maps photos predict report warp',
     'cards': 'core handout',
     'guide': 'core handout photo_tasks questions quiz training_tasks',
-    'results': 'core handout judge questions quiz tables',
+    'verdicts': 'core handout judge questions quiz',
+    'results': 'core handout progress questions tables verdicts',
     'cli': 'app cards core export guide pets predict results terminal',
     'course': 'core data model sources',
     'compare': '',
@@ -77,10 +78,10 @@ MAY_IMPORT['all'] = ' '.join(MAY_IMPORT)
 WITHOUT_FASTAI = ('core', 'copies', 'photos', 'drawn', 'labels', 'loss', 'lrs', 'interpret', 'judge', 'questions', 'quiz',
                   'photo_tasks', 'training_tasks', 'handout', 'figures', 'warp', 'report', 'webpage', 'weights', 'plan', 'pets', 'predict', 'cli',
                   'tables', 'inventory', 'splits', 'effects', 'compare', 'digits', 'export', 'app', 'cards', 'guide',
-                  'results', 'progress', 'forms', 'fixes', 'maps', 'outcome', 'measure', 'advice', 'terminal')
+                  'results', 'verdicts', 'progress', 'forms', 'fixes', 'maps', 'outcome', 'measure', 'advice', 'terminal')
 WITHOUT_TORCH = ('copies', 'core', 'drawn', 'figures', 'labels', 'questions', 'quiz', 'photo_tasks', 'training_tasks',
                  'handout', 'plan', 'pets', 'predict', 'cli', 'tables', 'inventory', 'splits', 'effects', 'compare', 'export', 'app', 'cards', 'guide',
-                 'results', 'progress', 'forms', 'fixes', 'terminal')
+                 'results', 'verdicts', 'progress', 'forms', 'fixes', 'terminal')
 LONG = 'drawn', 'questions' # what they hold is mostly data
 MODULES = sorted(f.stem for f in (ROOT/'pet_breeds').glob('*.py') if not f.stem.startswith('_'))
 NOTEBOOKS = sorted([*(ROOT/'nbs').glob('*.ipynb'), *(ROOT/'nbs'/'internals').glob('*.ipynb')])

@@ -82,6 +82,7 @@ def site(tmp_path_factory):
     out = tmp_path_factory.mktemp('site')/'_site'
     done = build(out)
     assert done.returncode == 0, done.stderr # a warning of Sphinx fails it too
+    assert [f.name for f in out.parent.iterdir()] == ['_site'], 'it leaves nothing else, such as copies of the notebooks'
     return out
 
 

@@ -43,6 +43,23 @@ def test_the_steps_each_printed_before_it_runs(steps, capsys, words, then):
     assert str(start.HERE) not in printed[-1], 'paths are short'
 
 
+def test_another_folder_of_lessons_is_opened_from_anywhere(steps, tmp_path, monkeypatch):
+    (tmp_path/'exercises').mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match='^exercises: expected a folder of lessons, with index.ipynb in it$'): start.main(['lab', 'exercises'])
+    assert steps == []
+    (tmp_path/'exercises'/'index.ipynb').touch()
+    start.main(['lab', 'exercises'])
+    assert names(steps)[-1] == f'BIN/jupyter lab --ServerApp.root_dir={tmp_path/"exercises"} index.ipynb'
+
+
+def test_windows_is_sent_to_wsl(steps, monkeypatch):
+    "The package is tested on Linux and macOS alone, and the README says so"
+    monkeypatch.setattr(start.os, 'name', 'nt')
+    with pytest.raises(SystemExit, match='run it in WSL'): start.main([])
+    assert steps == [] and 'Linux or macOS' in (ROOT/'README.md').read_text(encoding='utf-8')
+
+
 def test_repeated_it_installs_nothing_unless_the_requirements_changed(steps):
     for _ in range(2): start.main([])
     assert names(steps)[-1] == 'BIN/pet_breeds' and sum('pip' in s for s in names(steps)) == 1
@@ -76,7 +93,7 @@ def test_without_venv_it_says_how_to_get_it(steps, monkeypatch):
     assert steps == []
 
 
-@pytest.mark.parametrize('words', [['tests'], ['--help'], ['test', 'lab']])
+@pytest.mark.parametrize('words', [['tests'], ['--help'], ['test', 'lab'], ['lab', 'a', 'b']])
 def test_an_unknown_word_gets_the_three_commands(steps, words):
     with pytest.raises(SystemExit) as stop: start.main(words)
     assert all(f'python3 start.py {job}' in str(stop.value) for job in ('test', 'lab')) and steps == []
