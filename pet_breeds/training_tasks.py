@@ -125,7 +125,8 @@ def two_fits(
             fits.append((n_epoch, lr_max))
     try: attempt(Steps(), 5, 4e-3)
     except Exception as e:
-        if isinstance(getattr(e, 'obj', None), Steps): return differs(f'It needs no `{e.name}` besides two fits.')
+        if isinstance(getattr(e, 'obj', None), Steps):
+            return differs(f'It needs no `{getattr(e, "name", None)}` besides two fits.')
         return OPEN if 'ellipsis' in str(e) else differs(f'It raises {type(e).__name__}: {e}.')
     if any(x is ... for n, lr in fits for x in (n, lr, getattr(lr, 'start', 0), getattr(lr, 'stop', 0))): return OPEN
     if steps != ['freeze', 'fit', 'unfreeze', 'fit']: return differs(f'Its steps are {", ".join(steps) or "none"}.')
