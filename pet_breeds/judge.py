@@ -122,7 +122,7 @@ NOT = (r"(?:\b(?:not|never|no|nor|neither|nothing|cannot|without|unlike|instead 
        r"all but)\b(?! only)|n't\b)")
 SENTENCE, ONLY_WORDS = 'a sentence', 'I found key words only: say it in a sentence.' # a point, and without it
 ANOTHER_WAY = 'I recognize the words, but not this way of saying it.'
-_NOT_IT = re.compile(r"[()]* ?(?:is|are|was|were)(?:n't| not) (?:it|right|correct|true|the (?:answer|right|one|method))\b")
+_NOT_IT = re.compile(r"[()]* ?(?:is|are|was)(?:n't| not) (?:it|right|correct|true|the (?:answer|right|one|method))\b")
 REACH = r'(?:(?!\b(?:but|while|whereas|and (?:they|it|together))\b)[^.;:,])' # a character of what a denial is about
 
 def found(
