@@ -308,8 +308,8 @@ def _odd_labels(files, labels):
     "Photos without a label, with an unusual spelling of it, or with the name of another of their breed"
     first = {}
     for i, (f, l, usual) in enumerate(zip(files, labels, one_spelling(labels))):
-        if not l: yield i, 'mislabeled', 'no breed in its name', False
-        elif usual != l: yield i, 'mislabeled', f'{l!r} is mostly spelled {usual!r}', True
+        if not l: yield i, 'no label', 'no breed in its name', False
+        elif usual != l: yield i, 'other spelling', f'{l!r} is mostly spelled {usual!r}', True
         other = files[first.setdefault((l, Path(f).name), i)]
         if l and other != f: yield i, 'same name', f'as {_short(other)}', True
 
@@ -320,7 +320,7 @@ def _sources(photos):
         files = find_photos(photos)
         return files, [label_or_none(name_label, f) or '' for f in files], [], left_out(photos).values.tolist()
     if not isinstance(photos, pd.DataFrame): return [Path(f) for f in photos], None, [], []
-    skipped = [(f, 'mislabeled', 'no label by --labels', False) for f in photos.attrs.get('skipped', [])]
+    skipped = [(f, 'no label', 'no label by --labels', False) for f in photos.attrs.get('skipped', [])]
     return list(photos.file), list(photos.label), list(photos.get('group', [])), skipped
 
 def _looks(files, min_side, n_workers, progress):

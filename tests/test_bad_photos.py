@@ -496,9 +496,9 @@ def test_spellings_that_look_alike_are_listed(tmp_path):
     for i, label in enumerate(['pug', 'pug', 'Pug', 'pug ', 'beagle']):
         (tmp_path/f'{label}_{i}.jpg').write_bytes(JPEG+b' '*i)
     bad = check_photos(tmp_path, progress=False)
-    odd = bad[bad.problem == 'mislabeled']
+    odd = bad[bad.problem == 'other spelling']
     assert odd.detail.tolist() == ["'Pug' is mostly spelled 'pug'"]
-    assert set(bad.problem) == {'mislabeled', 'two labels'} # the picture is the same
+    assert set(bad.problem) == {'other spelling', 'two labels'} # the picture is the same
 
 
 # Folders

@@ -90,7 +90,7 @@ def test_a_test_without_labels_is_named(tmp_path, top, labels, says):
 def test_a_few_photos_without_a_label_are_named_by_the_option(tmp_path):
     photos(tmp_path, *numbered('pug/{}.png', 4), *numbered('beagle/{}.png', 4), 'loose.png')
     found = usable_photos(tmp_path, 'folder')[2]
-    assert list(found.detail[found.problem == 'mislabeled']) == ['no label by --labels']
+    assert list(found.detail[found.problem == 'no label']) == ['no label by --labels']
 
 
 def test_the_folder_of_one_breed_is_told_from_a_folder_of_breeds(tmp_path):

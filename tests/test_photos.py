@@ -46,7 +46,7 @@ def test_photos_at_home(tmp_path, monkeypatch):
     photo(tmp_path/'pets'/'images'/'x.png')
     assert find_photos('~/pets') == photos_in('~/pets') == [tmp_path/'pets'/'images'/'x.png']
     assert photo_top('~/pets') == tmp_path/'pets'/'images'
-    assert check_photos('~/pets', progress=False).problem.tolist() == ['mislabeled']
+    assert check_photos('~/pets', progress=False).problem.tolist() == ['no label']
 
 
 @pytest.mark.parametrize('path, error, says', [
@@ -250,7 +250,7 @@ FOUND = { # the problem, and whether the photo can be used
     'a_5.jpg': ('odd mode', True), 'a_6.jpg': ('turned', True), 'a_7.png': ('too small', False),
     'a_8.png': ('truncated', False), 'a_9.png': ('empty', False), 'a_10.png': ('not an image', False),
     'a_11.png': ('duplicate', True), 'b_1.png': ('two labels', True), 'c_1.png': ('two labels', True),
-    'D_3.png': ('mislabeled', True), 'x/a_1.png': ('same name', True), 'holiday.PNG': ('mislabeled', False)}
+    'D_3.png': ('other spelling', True), 'x/a_1.png': ('same name', True), 'holiday.PNG': ('no label', False)}
 
 
 def test_check_photos_finds_what_is_wrong(tmp_path):
@@ -320,7 +320,7 @@ def test_what_is_said_of_odd_names_is_printable(tmp_path):
     for i, name in enumerate(['a\x1b[31m_1.png', 'A\x1b[31m_2.png', 'pug_\u202e.png', 'b_1.png', 'x/b_1.png']):
         photo(tmp_path/name, i//2)
     bad = check_photos(tmp_path, progress=False)
-    assert {'two labels', 'duplicate', 'mislabeled', 'same name'} == set(bad.problem) and bad.detail.map(str.isprintable).all()
+    assert {'two labels', 'duplicate', 'other spelling', 'no label', 'same name'} == set(bad.problem) and bad.detail.map(str.isprintable).all()
 
 
 def test_check_photos_of_a_table_and_of_a_list(tmp_path):
@@ -329,7 +329,7 @@ def test_check_photos_of_a_table_and_of_a_list(tmp_path):
     t, holiday = photo_table(tmp_path), tmp_path/'holiday.png'
     bad = check_photos(t, progress=False)
     assert bad[['file', 'problem', 'usable']].values.tolist() == [
-        [tmp_path/'a_0.png', 'empty', False], [holiday, 'mislabeled', False]]
+        [tmp_path/'a_0.png', 'empty', False], [holiday, 'no label', False]]
     assert check_photos(t.file, progress=False).problem.tolist() == ['empty']
     gone = check_photos([holiday, str(tmp_path/'gone.png')], progress=False)
     assert gone[['problem', 'usable']].values.tolist() == [['unreadable', False]]
