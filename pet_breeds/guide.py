@@ -126,7 +126,7 @@ again, says which files claim something else or share their words with another, 
 
 _PLAN = {'01_start': 2, '05_loss': 2, '06_rates': 2} # lessons for 90 minutes, and the minutes at most that two cores train
 
-def _plan(course):
+def _lesson_plan(course):
     "A table for 90 minutes; `course`: {name of a lesson: its cells without answers}"
     rows, at = ['| minute | what | of these, training |', '|---|---|---|'], 0
     for name, training in ((name, training) for name, training in _PLAN.items() if name in course):
@@ -156,7 +156,7 @@ def teachers_guide(
              'what the computer trains; 12_quiz asks the questions of the lessons once more.')
     where = ' · '.join(f'[{id.upper()}](#{id})' for id in QUESTIONS)
     return '\n\n'.join([
-        "# Teacher's guide", about, _COURSE, _plan({nb.stem: student for nb, (_, student) in course.items()}),
+        "# Teacher's guide", about, _COURSE, _lesson_plan({nb.stem: student for nb, (_, student) in course.items()}),
         '## Marking', _MARKS, f'By question: {where}', '## The lessons', '\n'.join(rows), *parts]) + '\n'
 
 # %% ../nbs/internals/guide.ipynb #hand-out

@@ -38,7 +38,7 @@ def _best_answers(folder, kept, seconds):
         found[id], reasons[id] = dict(verdict=verdict, source=source), why
     return {id: found[id] for id in QUESTIONS if id in found}, reasons
 
-def _advice(id, why):
+def _what_to_do(id, why):
     "What a student does about an answer that could not be checked where nothing but its cell is known"
     if missing := re.match(r"NameError: name '(\w+)' is not defined", why):
         return (f'Only this cell is checked, and it does not make `{missing[1]}`. Write the value itself, as in '
@@ -51,7 +51,7 @@ def _tell(found, reasons, kept):
     for id, answer in found.items():
         if answer['verdict'] == 'right': continue
         before = ' It was right when you ran it; the file says so.' if kept.get(id, {}).get('solved') else ''
-        parts = f'{id.upper()} {answer["verdict"]}. {reasons[id]}'.strip(), _advice(id, reasons[id])
+        parts = f'{id.upper()} {answer["verdict"]}. {reasons[id]}'.strip(), _what_to_do(id, reasons[id])
         say(' '.join(filter(None, parts)) + before)
     typed = [id.upper() for id, answer in found.items() if answer['source'].startswith(FROM_QUIZ)]
     if typed: say(f'As you chose or typed them in the quiz on this computer: {", ".join(typed)}.')
@@ -221,21 +221,21 @@ def _summary(rows, problems, dest):
     if hard: say('\nHardest: ' + ', '.join(hard))
     say(f'\n{count_of(len(rows), "student")}: {dest/"table.csv"}, {dest/"to_read.md"}')
 
-def _sentences(source):
+def _long_texts(source):
     "What two students would hardly write alike: the texts in an answer, if they are longer than a name"
     with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         texts = (n.value for s in statements(source) for n in ast.walk(s) if isinstance(n, ast.Constant))
         return {_plain_words(text) for text in texts if isinstance(text, str) and len(text) >= 40}
     return {*()}
 
-def _sources(results):
+def _codes(results):
     "{id: code} of a file's answers"
     entries = {id: results['answers'].get(id) for id in QUESTIONS}
     return {id: e['source'] for id, e in entries.items() if isinstance(e, dict) and isinstance(e.get('source'), str)}
 
 def _same_words(found, rows):
     "Add to each row what the student's answers share with another student's; `found`: {id: code} of each"
-    texts = [{id: _sentences(source) for id, source in sources.items()} for sources in found]
+    texts = [{id: _long_texts(source) for id, source in sources.items()} for sources in found]
     for (i, row), (j, other) in permutations(enumerate(rows), 2):
         if row['name'].casefold() == other['name'].casefold(): continue
         same = [id for id in QUESTIONS if texts[i].get(id, {*()}) & texts[j].get(id, {*()})]
@@ -257,7 +257,7 @@ def _read_class(folder, run, seconds):
             row, unclear = _student_row(name, results, run, seconds)
         except ValueError as e: problems.append(f'{one_line(name)}: {e}')
         else:
-            for part, more in zip((rows, read, found), (row, unclear, _sources(results))): part.append(more)
+            for part, more in zip((rows, read, found), (row, unclear, _codes(results))): part.append(more)
     return rows, read, found, problems
 
 def gather(
