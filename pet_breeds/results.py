@@ -43,7 +43,7 @@ def _what_to_do(id, why):
     if missing := re.match(r"NameError: name '(\w+)' is not defined", why):
         return (f'Only this cell is checked, and it does not make `{missing[1]}`. Write the value itself, as in '
                 f"`quiz.{id}.check('...')`, save, and run this cell again.")
-    if why.startswith('not run'): return 'Your teacher reads it. To have it checked, write the value itself, and no code.'
+    if why.startswith('not run'): return 'Your teacher reads it. To have it checked, write the value itself.'
     return ''
 
 def _tell(found, reasons, kept):
@@ -56,7 +56,7 @@ def _tell(found, reasons, kept):
     typed = [id.upper() for id, answer in found.items() if answer['source'].startswith(FROM_QUIZ)]
     if typed: say(f'As you chose or typed them in the quiz on this computer: {", ".join(typed)}.')
     lost = [id.upper() for id in QUESTIONS if is_solved(kept.get(id, {})) and id not in found]
-    if lost: say(f'Solved, but no answer of yours is found: {", ".join(lost)}. Answer in a cell, save, run this cell again.')
+    if lost: say(f'Solved, but no answer of yours is found: {", ".join(lost)}. Answer in a cell, save, run this again.')
 
 def _counts(verdicts):
     "How many of the questions are right, and so on, as text"
@@ -140,7 +140,7 @@ def _worth_knowing(results, verdicts):
     sources = {id: results['answers'][id]['source'] for id in QUESTIONS if id in verdicts}
     typed = [id for id, source in sources.items() if source.startswith(FROM_QUIZ)]
     pasted = [id for id, source in sources.items() if verdicts[id] == 'right'
-              and any(len(point) >= 30 and _plain_words(point) in _plain_words(source) for point in QUESTIONS[id].points)]
+              and any(len(p) >= 30 and _plain_words(p) in _plain_words(source) for p in QUESTIONS[id].points)]
     solved = results.get('solved') if isinstance(results.get('solved'), list) else []
     ran = [id for id in QUESTIONS if id in solved and verdicts.get(id, NONE) in (NONE, UNCLEAR)]
     for ids, what in ((typed, 'chosen or typed in the quiz'), (pasted, 'the words of our points'),
