@@ -152,7 +152,7 @@ def _parsed(source):
     try: return statements(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError): return []
 
-def _names_in(source, context):
+def _names_that(source, context):
     "The names that code loads or stores; `context`: ast.Load or ast.Store"
     nodes = (n for step in _parsed(source) for n in ast.walk(step))
     return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
@@ -179,12 +179,12 @@ def _definitions(source, module):
 
 def _used_in(code, known):
     "The names from above that code uses: a value only by its name, since it may be called as a word of a sentence is"
-    words, loads = set(re.findall(r'\b[A-Za-z_]\w*', code)), _names_in(code, ast.Load)
+    words, loads = set(re.findall(r'\b[A-Za-z_]\w*', code)), _names_that(code, ast.Load)
     return {name for name in known if name in (loads if _is_value(name, known[name]) else words)}
 
 def _complete(source, known):
     "A cell with the definitions from above that it uses; `known`: {name: code}, in the order of the notebook"
-    own = _names_in(source, ast.Store)
+    own = _names_that(source, ast.Store)
     known = {name: code for name, code in known.items() if not (name in own and _is_value(name, code))}
     used, more = {*()}, _used_in(source, known)
     while more := more - used:
@@ -204,7 +204,7 @@ def answers_in(
             for id in dict.fromkeys(ASKED.findall(source)):
                 if id in QUESTIONS: yield id, _complete(source, known)
             if made := re.search(r'^#\| default_exp (\w+)', source, re.M): module = made[1]
-            for name in _names_in(source, ast.Store):
+            for name in _names_that(source, ast.Store):
                 if _is_value(name, known.get(name, '')): del known[name]
             known.update(_definitions(source, module))
             for ours in ('quiz', 'tasks'): known.pop(ours, None) # not needed to check an answer again

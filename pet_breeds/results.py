@@ -172,7 +172,7 @@ def check_again(
             noticed.append(f'{id}: the file says {one_line(said, 40)}, the check says {verdict}{other}')
     return verdicts, unclear, [*noticed, *_worth_knowing(results, verdicts)]
 
-# %% ../nbs/internals/results.ipynb #gather-def
+# %% ../nbs/internals/results.ipynb #gather-parts
 _CLOSED = 'the folder cannot be read', 'it is a link to a folder, and no link is followed: put a copy in its place'
 
 def _all_files(folder):
@@ -245,6 +245,7 @@ def _same_words(found, rows):
             what = 'all answers' if copied else ', '.join(same)
             row['noticed'].append(f'{what}: the same words as in {other["file"].replace(";", ",")}')
 
+# %% ../nbs/internals/results.ipynb #gather-def
 def _read_class(folder, run, seconds):
     "A row, the answers to read and the code of all answers for each student; and a line for each other file"
     rows, read, found, problems = [], [], [], []
