@@ -119,8 +119,8 @@ this is typed in WSL.
 4. At the end of `index.ipynb` they run one cell. It writes a file, such as `Ada_Lovelace.json`, which they hand in. \
 It holds the answers in their notebooks, and those that they chose or typed in the quiz on that computer, marked as \
 such. If two students share an account, the second one's file may hold answers of the first: let each set \
-`XDG_DATA_HOME` to a folder of their own. What they do on the site's quiz page stays in their browser, and cannot be handed \
-in.
+`XDG_DATA_HOME` to a folder of their own. What they do on the site's quiz page stays in their browser, and cannot be \
+handed in.
 5. Put these files into one folder, such as `handed_in`. `pet_breeds_gather handed_in class` checks every answer \
 again, says which files claim something else or share their words with another, and writes the folder `class`: \
 `table.csv` for a spreadsheet, and `to_read.md` with the answers that no check can judge. Mark those as below."""
@@ -136,7 +136,7 @@ def _lesson_plan(course):
         at += takes
     rows.append(f'| {at} to 90 | hand in; talk about the questions that most got wrong | 0 |')
     return '\n\n'.join(['## In 90 minutes', 'Before: all have installed the package and opened the first lesson; '
-                        '02 to 04 can be read at home before, 07 to 10 after. The times are for two cores and no graphics card.',
+                        '02 to 04 can be read at home before, 07 to 10 after. The times are for two cores.',
                         '\n'.join(rows)])
 
 def teachers_guide(
