@@ -51,10 +51,10 @@ def read_tasks(
     return found
 
 # %% ../nbs/internals/guide.ipynb #rubric-def
-_MARKS = """Each question counts 1. An answer that a check calls right counts 1; so does an answer in `to_read.md` that \
-makes as many points as its question asks for, in any words and any order, and none of the listed mistakes. A point that \
-is only hinted at does not count, and neither do words in no sentence. The checks look for the same points, by patterns: \
-they may call a sentence right that says the opposite, so read a few of those, too."""
+_MARKS = """Each question counts 1. An answer that a check calls right counts 1; so does an answer in `to_read.md` \
+that makes as many points as its question asks for, in any words and any order, and none of the listed mistakes. A \
+point that is only hinted at does not count, and neither do words in no sentence. The checks look for the same points, \
+by patterns: they may call a sentence right that says the opposite, so read a few of those, too."""
 
 def _mistakes(id):
     "The known mistakes of a question, as a list in Markdown"
@@ -92,7 +92,7 @@ def _task_entry(i, task):
     return text.replace('\n', '\n   ').replace('\n   \n', '\n\n')
 
 def _lesson_entry(nb, cells, student, before, here):
-    "The part of the guide on one lesson; `student`: its cells without answers; `here`: {id: our answer} of its questions"
+    "The part of the guide on one lesson; `student`: its cells without answers; `here`: {id: our answer}"
     title, promise = re.search(r'^# (.+)\n\n> (.+)', cells[1]['source']).groups()
     uses, *flags = _needs(nb.stem, cells, before)
     found = [] if nb.stem.endswith('_quiz') else read_tasks(cells) # the quiz asks each lesson's questions once more
@@ -113,20 +113,21 @@ them. That is a courtesy, no lock: the repository and its site hold all answers.
 `python3 start.py lab exercises`. The first time this installs the package: a few minutes and about 6 GB from the \
 internet, so do it before the first lesson. For computers without internet, type on one that has it, with the same \
 system and Python, `python3 -m pip download -d wheels setuptools wheel '.[dev]'`; carry the clone with its folder \
-`wheels`, and type `PIP_NO_INDEX=1 PIP_FIND_LINKS="$PWD/wheels" python3 start.py lab exercises`. On Windows, all of this \
-is typed in WSL.
+`wheels`, and type `PIP_NO_INDEX=1 PIP_FIND_LINKS="$PWD/wheels" python3 start.py lab exercises`. On Windows, all of \
+this is typed in WSL.
 3. They work through the notebooks. Each check says at once whether an answer is right, and names known mistakes.
-4. At the end of `index.ipynb` they run one cell. It writes a file, such as `Ada_Lovelace.json`, which they hand in. It \
-holds the answers in their notebooks, and those that they chose or typed in the quiz on that computer, marked as such. \
-If two students share an account, the second one's file may hold answers of the first: let each set `XDG_DATA_HOME` to \
-a folder of their own. What they do on the site's quiz page stays in their browser, and cannot be handed in.
+4. At the end of `index.ipynb` they run one cell. It writes a file, such as `Ada_Lovelace.json`, which they hand in. \
+It holds the answers in their notebooks, and those that they chose or typed in the quiz on that computer, marked as \
+such. If two students share an account, the second one's file may hold answers of the first: let each set \
+`XDG_DATA_HOME` to a folder of their own. What they do on the site's quiz page stays in their browser, and cannot be \
+handed in.
 5. Put these files into one folder, such as `handed_in`. `pet_breeds_gather handed_in class` checks every answer \
 again, says which files claim something else or share their words with another, and writes the folder `class`: \
 `table.csv` for a spreadsheet, and `to_read.md` with the answers that no check can judge. Mark those as below."""
 
-_PLAN = {'01_start': 2, '05_loss': 2, '06_rates': 2} # lessons for 90 minutes, and the minutes at most that two cores train
+_PLAN = {'01_start': 2, '05_loss': 2, '06_rates': 2} # for 90 minutes: lessons, and their minutes of training at most
 
-def _plan(course):
+def _lesson_plan(course):
     "A table for 90 minutes; `course`: {name of a lesson: its cells without answers}"
     rows, at = ['| minute | what | of these, training |', '|---|---|---|'], 0
     for name, training in ((name, training) for name, training in _PLAN.items() if name in course):
@@ -134,8 +135,8 @@ def _plan(course):
         rows.append(f'| {at} to {at + takes} | [{name}](#{name}), tasks and questions included | {training} |')
         at += takes
     rows.append(f'| {at} to 90 | hand in; talk about the questions that most got wrong | 0 |')
-    return '\n\n'.join(['## In 90 minutes', "Before: all have installed the package and opened the first lesson; 02 to 04 can "
-                        'be read at home before, 07 to 10 after. The times are for two cores and no graphics card.',
+    return '\n\n'.join(['## In 90 minutes', 'Before: all have installed the package and opened the first lesson; '
+                        '02 to 04 can be read at home before, 07 to 10 after. The times are for two cores.',
                         '\n'.join(rows)])
 
 def teachers_guide(
@@ -152,11 +153,11 @@ def teachers_guide(
                     f'{", ".join(map(str.upper, here))} | {_needs(nb.stem, cells, before)[0]} |')
         parts.append(f'<a id="{nb.stem}"></a>\n\n{_lesson_entry(nb, cells, student, before, here)}')
         before.append(nb.stem)
-    about = (f'{count_of(len(course), "lesson")}, about {hours:.0f} hours. Times include the tasks and questions, and not '
-             'what the computer trains; 12_quiz asks the questions of the lessons once more.')
+    about = (f'{count_of(len(course), "lesson")}, about {hours:.0f} hours. Times include the tasks and questions, '
+             'and not what the computer trains; 12_quiz asks the questions of the lessons once more.')
     where = ' · '.join(f'[{id.upper()}](#{id})' for id in QUESTIONS)
     return '\n\n'.join([
-        "# Teacher's guide", about, _COURSE, _plan({nb.stem: student for nb, (_, student) in course.items()}),
+        "# Teacher's guide", about, _COURSE, _lesson_plan({nb.stem: student for nb, (_, student) in course.items()}),
         '## Marking', _MARKS, f'By question: {where}', '## The lessons', '\n'.join(rows), *parts]) + '\n'
 
 # %% ../nbs/internals/guide.ipynb #hand-out

@@ -152,7 +152,7 @@ def _parsed(source):
     try: return statements(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError): return []
 
-def _names(source, context):
+def _names_that(source, context):
     "The names that code loads or stores; `context`: ast.Load or ast.Store"
     nodes = (n for step in _parsed(source) for n in ast.walk(step))
     return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
@@ -170,7 +170,8 @@ def _definitions(source, module):
                 found[name] = f'from pet_breeds.{module} import {name}' if exported and module else code
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 for a in names: # one name each, since an answer needs no more
-                    one = ast.Import([a]) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, [a], node.level)
+                    plain = isinstance(node, ast.Import)
+                    one = ast.Import([a]) if plain else ast.ImportFrom(node.module, [a], node.level)
                     found[(a.asname or a.name).partition('.')[0]] = ast.unparse(one)
             case ast.Assign([ast.Name(name)], ast.Constant() | ast.UnaryOp(operand=ast.Constant())):
                 found[name] = f'{name} = {ast.unparse(node.value)}'
@@ -178,12 +179,12 @@ def _definitions(source, module):
 
 def _used_in(code, known):
     "The names from above that code uses: a value only by its name, since it may be called as a word of a sentence is"
-    words, loads = set(re.findall(r'\b[A-Za-z_]\w*', code)), _names(code, ast.Load)
+    words, loads = set(re.findall(r'\b[A-Za-z_]\w*', code)), _names_that(code, ast.Load)
     return {name for name in known if name in (loads if _is_value(name, known[name]) else words)}
 
 def _complete(source, known):
     "A cell with the definitions from above that it uses; `known`: {name: code}, in the order of the notebook"
-    own = _names(source, ast.Store)
+    own = _names_that(source, ast.Store)
     known = {name: code for name, code in known.items() if not (name in own and _is_value(name, code))}
     used, more = {*()}, _used_in(source, known)
     while more := more - used:
@@ -203,7 +204,7 @@ def answers_in(
             for id in dict.fromkeys(ASKED.findall(source)):
                 if id in QUESTIONS: yield id, _complete(source, known)
             if made := re.search(r'^#\| default_exp (\w+)', source, re.M): module = made[1]
-            for name in _names(source, ast.Store):
+            for name in _names_that(source, ast.Store):
                 if _is_value(name, known.get(name, '')): del known[name]
             known.update(_definitions(source, module))
             for ours in ('quiz', 'tasks'): known.pop(ours, None) # not needed to check an answer again
@@ -215,7 +216,8 @@ _TAKEN = re.compile(f'{_ANSWER.pattern}|{_REST}', re.M)
 _LEFT_OUT = re.compile(r'(#\|.*\n)*# Solution\b|#\|\s*hide\b(?s:.*)nbdev_export')
 _GIVES_AWAY = re.compile(r'\.(answer|proof|points)\(\)')
 GONE = re.compile( # in sentences that are true of the full lessons only
-    r'\bsolution is folded\b|\bhas one solution\b|\bleads to its proof\b|\bquestionnaire\b.* has all answers|tests/build\.py')
+    r'\bsolution is folded\b|\bhas one solution\b|\bleads to its proof\b|'
+    r'\bquestionnaire\b.* has all answers|tests/build\.py')
 _TIME = re.compile(r'\b((?:lesson|It) takes (?:about )?)\d+(?= minutes\b)')
 
 def _your_turn(nb, cell, found, questions, above):
@@ -275,12 +277,12 @@ says whether it is right. A task without a check is for you alone.{locked}
 ## Hand in
 
 Save all notebooks, then run the next cell with your name in quotes. It checks your answers to the questions (Q1 to \
-FR2) once more and writes a file for your teacher, such as `Ada_Lovelace.json`. The file holds your name, your answers, \
-their verdicts, and which were right when you ran them. You can run the cell as often as you like.
+FR2) once more and writes a file for your teacher, such as `Ada_Lovelace.json`. The file holds your name, your \
+answers, their verdicts, and which were right when you ran them. You can run the cell as often as you like.
 
-Your answers are those in the cells with `quiz.q7.check(...)`, and what you chose or typed in the quiz on this computer. \
-What you did on a web page is not among them. Each question is asked in its lesson and in 12_quiz: answer it once; if you \
-answer twice, the better answer counts. Let a cell hold all that its answer needs."""
+Your answers are those in the cells with `quiz.q7.check(...)`, and what you chose or typed in the quiz on this \
+computer. What you did on a web page is not among them. Each question is asked in its lesson and in 12_quiz: answer it \
+once; if you answer twice, the better answer counts. Let a cell hold all that its answer needs."""
 _LOCKED = """These notebooks are an edition without answers: answer(), proof() and points() of the quiz show none here.
 Ask your teacher.
 """

@@ -86,7 +86,7 @@ def _set_aside():
         file.rename(aside)
         say(f'{file.name} could not be read: set aside as {aside.name}, progress starts anew')
 
-def read_progress()->dict: # {question: {tries, solved}}; by_you: the learner compared the points; review, reviewed, given
+def read_progress()->dict: # {question: {tries, solved}}; by_you: the learner compared; review, reviewed, given
     "What was tried and solved so far; ValueError for the file of a later version"
     try: kept = _read_or_none()
     except (FileNotFoundError, NotADirectoryError): return {} # it is not there, nor is its folder

@@ -162,10 +162,6 @@ class Exercise:
         if gives_up(line): return Result(self.id, None, None, 'Take a hint, or the choices.', answered=False)
         return self.check(_as_typed(line))
 
-    def given_up(self, text:str)->bool: # what was typed
-        "Whether it asks for help, as in I don't know, and is no answer"
-        return gives_up(text)
-
     def _where(self):
         "Where the answer is proven"
         kind, number = ('further research', self.id[2:]) if self.id[0] == 'f' else ('question', self.id[1:])
@@ -217,6 +213,11 @@ class Exercise:
         return '\n'.join(f'  {letter}) {text}' for letter, text, *_ in self.choices())
 
 # %% ../nbs/internals/quiz.ipynb #ask-def
+@patch
+def given_up(self:Exercise, text:str)->bool: # what was typed
+    "Whether it asks for help, as in I don't know, and is no answer"
+    return gives_up(text)
+
 @patch
 def choose(self:Exercise, letter:str)->Result: # true if it is the right one
     "Judge a choice, and remember that it was tried. Raises KeyError for a letter that is not among them"

@@ -38,12 +38,12 @@ def _best_answers(folder, kept, seconds):
         found[id], reasons[id] = dict(verdict=verdict, source=source), why
     return {id: found[id] for id in QUESTIONS if id in found}, reasons
 
-def _advice(id, why):
+def _what_to_do(id, why):
     "What a student does about an answer that could not be checked where nothing but its cell is known"
     if missing := re.match(r"NameError: name '(\w+)' is not defined", why):
         return (f'Only this cell is checked, and it does not make `{missing[1]}`. Write the value itself, as in '
                 f"`quiz.{id}.check('...')`, save, and run this cell again.")
-    if why.startswith('not run'): return 'Your teacher reads it. To have it checked, write the value itself, and no code.'
+    if why.startswith('not run'): return 'Your teacher reads it. To have it checked, write the value itself.'
     return ''
 
 def _tell(found, reasons, kept):
@@ -51,12 +51,12 @@ def _tell(found, reasons, kept):
     for id, answer in found.items():
         if answer['verdict'] == 'right': continue
         before = ' It was right when you ran it; the file says so.' if kept.get(id, {}).get('solved') else ''
-        parts = f'{id.upper()} {answer["verdict"]}. {reasons[id]}'.strip(), _advice(id, reasons[id])
+        parts = f'{id.upper()} {answer["verdict"]}. {reasons[id]}'.strip(), _what_to_do(id, reasons[id])
         say(' '.join(filter(None, parts)) + before)
     typed = [id.upper() for id, answer in found.items() if answer['source'].startswith(FROM_QUIZ)]
     if typed: say(f'As you chose or typed them in the quiz on this computer: {", ".join(typed)}.')
     lost = [id.upper() for id in QUESTIONS if is_solved(kept.get(id, {})) and id not in found]
-    if lost: say(f'Solved, but no answer of yours is found: {", ".join(lost)}. Answer in a cell, save, run this cell again.')
+    if lost: say(f'Solved, but no answer of yours is found: {", ".join(lost)}. Answer in a cell, save, run this again.')
 
 def _counts(verdicts):
     "How many of the questions are right, and so on, as text"
@@ -140,7 +140,7 @@ def _worth_knowing(results, verdicts):
     sources = {id: results['answers'][id]['source'] for id in QUESTIONS if id in verdicts}
     typed = [id for id, source in sources.items() if source.startswith(FROM_QUIZ)]
     pasted = [id for id, source in sources.items() if verdicts[id] == 'right'
-              and any(len(point) >= 30 and _plain_words(point) in _plain_words(source) for point in QUESTIONS[id].points)]
+              and any(len(p) >= 30 and _plain_words(p) in _plain_words(source) for p in QUESTIONS[id].points)]
     solved = results.get('solved') if isinstance(results.get('solved'), list) else []
     ran = [id for id in QUESTIONS if id in solved and verdicts.get(id, NONE) in (NONE, UNCLEAR)]
     for ids, what in ((typed, 'chosen or typed in the quiz'), (pasted, 'the words of our points'),
@@ -172,7 +172,7 @@ def check_again(
             noticed.append(f'{id}: the file says {one_line(said, 40)}, the check says {verdict}{other}')
     return verdicts, unclear, [*noticed, *_worth_knowing(results, verdicts)]
 
-# %% ../nbs/internals/results.ipynb #gather-def
+# %% ../nbs/internals/results.ipynb #gather-parts
 _CLOSED = 'the folder cannot be read', 'it is a link to a folder, and no link is followed: put a copy in its place'
 
 def _all_files(folder):
@@ -221,21 +221,21 @@ def _summary(rows, problems, dest):
     if hard: say('\nHardest: ' + ', '.join(hard))
     say(f'\n{count_of(len(rows), "student")}: {dest/"table.csv"}, {dest/"to_read.md"}')
 
-def _sentences(source):
+def _long_texts(source):
     "What two students would hardly write alike: the texts in an answer, if they are longer than a name"
     with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         texts = (n.value for s in statements(source) for n in ast.walk(s) if isinstance(n, ast.Constant))
         return {_plain_words(text) for text in texts if isinstance(text, str) and len(text) >= 40}
     return {*()}
 
-def _sources(results):
+def _codes(results):
     "{id: code} of a file's answers"
     entries = {id: results['answers'].get(id) for id in QUESTIONS}
     return {id: e['source'] for id, e in entries.items() if isinstance(e, dict) and isinstance(e.get('source'), str)}
 
 def _same_words(found, rows):
     "Add to each row what the student's answers share with another student's; `found`: {id: code} of each"
-    texts = [{id: _sentences(source) for id, source in sources.items()} for sources in found]
+    texts = [{id: _long_texts(source) for id, source in sources.items()} for sources in found]
     for (i, row), (j, other) in permutations(enumerate(rows), 2):
         if row['name'].casefold() == other['name'].casefold(): continue
         same = [id for id in QUESTIONS if texts[i].get(id, {*()}) & texts[j].get(id, {*()})]
@@ -245,6 +245,7 @@ def _same_words(found, rows):
             what = 'all answers' if copied else ', '.join(same)
             row['noticed'].append(f'{what}: the same words as in {other["file"].replace(";", ",")}')
 
+# %% ../nbs/internals/results.ipynb #gather-def
 def _read_class(folder, run, seconds):
     "A row, the answers to read and the code of all answers for each student; and a line for each other file"
     rows, read, found, problems = [], [], [], []
@@ -257,7 +258,7 @@ def _read_class(folder, run, seconds):
             row, unclear = _student_row(name, results, run, seconds)
         except ValueError as e: problems.append(f'{one_line(name)}: {e}')
         else:
-            for part, more in zip((rows, read, found), (row, unclear, _sources(results))): part.append(more)
+            for part, more in zip((rows, read, found), (row, unclear, _codes(results))): part.append(more)
     return rows, read, found, problems
 
 def gather(

@@ -12,7 +12,7 @@ from conftest import ROOT
 from pet_breeds import guide, handout, results
 from pet_breeds.core import run_command
 from pet_breeds.guide import hand_out, read_tasks, teachers_guide
-from pet_breeds.handout import is_task, lessons, minutes, read_answers, read_cells
+from pet_breeds.handout import is_task, lessons, minutes, read_answers, read_cells, student_cells
 from pet_breeds.questions import QUESTIONS
 from pet_breeds.results import check_again, gather, hand_in, read_results
 from pet_breeds.quiz import exercise_of
@@ -392,7 +392,7 @@ def test_the_guide_has_a_plan_for_90_minutes_whose_sum_is_right(handed_out):
     plan = (handed_out/'guide.md').read_text(encoding='utf-8').partition('## In 90 minutes')[2].partition('\n## ')[0]
     rows = [(int(a), int(b), name, int(training)) for a, b, name, training in re.findall(r'^\| (\d+) to (\d+) \| \[?(\w+).+ \| (\d+) \|$', plan, re.M)]
     assert len(rows) == 4 and rows[0][0] == 0 and rows[-1][1] == 90 and all(before[1] == row[0] < row[1] for before, row in zip(rows, rows[1:])) and 90 - rows[-1][0] >= 10
-    for start, end, name, training in rows[:-1]: assert end - start - training == round(minutes(read_cells(handed_out/'ada'/f'{name}.ipynb'))), name
+    for start, end, name, training in rows[:-1]: assert end - start - training == round(minutes(student_cells(NBS/f'{name}.ipynb'))), name
 
 
 def test_a_solution_is_its_code_and_what_its_check_holds():
