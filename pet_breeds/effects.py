@@ -79,7 +79,8 @@ EFFECTS = dict(
         *(_Pair('Presizing', dict(way='presized', size=size), f'changes at the final size of {size} pixels',
                 dict(way='at the final size', size=size)) for size in (128, 224)),
         *(_Pair(f'One warp at {size} pixels', dict(way='composed', size=size), name, dict(way=way, size=size))
-          for size in (128, 224) for way, name in (('presized', 'two steps'), ('at the final size', 'changes at the final size')))],
+          for size in (128, 224)
+          for way, name in (('presized', 'two steps'), ('at the final size', 'changes at the final size')))],
         'way', ys=(('error', _ERROR), ('ms', 'processor time, ms a photo'))),
     precision=_Plan('precision', '', [
         _Pair('bf16', _BF16, 'fp32', _FP32, y, noun) for y, noun in (

@@ -93,9 +93,10 @@ class QuestionForm:
     def points(self):
         "The points of a full answer, to be ticked"
         import ipywidgets as widgets
-        marks = (line.partition('- [ ] ')[1:] for line in self.exercise.points().splitlines())
-        if not (points := [point for mark, point in marks if mark]): # in an edition that shows no answers
-            self.verdict.children = [*self.verdict.children[:1], _text_of(self.exercise.points())]
+        told, mark = self.exercise.points(), '- [ ] '
+        points = [line.removeprefix(mark) for line in told.splitlines() if line.startswith(mark)]
+        if not points: # in an edition that shows no answers
+            self.verdict.children = [*self.verdict.children[:1], _text_of(told)]
             return
         ticks = [widgets.HBox([widgets.Checkbox(indent=False, layout=widgets.Layout(width='2em')), _text_of(point)])
                  for point in points]
