@@ -53,6 +53,7 @@ def plot_photos(
     side:float=2.4, # width and height of each, in inches
 )->Figure: # a row for each `cols` photos
     "Photos in a grid, each under its title"
+    files, titles = list(files), list(titles)
     if len(titles) != len(files): raise ValueError(f'{len(titles)} titles for {len(files)} photos: expected as many')
     shown = [_thumbnail(file) for file in files]
     rows = [shown[i:i+cols] for i in range(0, len(shown), cols)]
