@@ -198,7 +198,8 @@ def answers_in(
 ): # yields (id, code)
     "Each cell that checks an answer, with what it needs. Raises FileNotFoundError if the folder has no lessons"
     for nb in lessons(folder):
-        known, module = {}, None
+        known:dict = {}
+        module = None
         for cell in (c for c in read_cells(nb) if c['cell_type'] == 'code'):
             source = cell['source']
             for id in dict.fromkeys(ASKED.findall(source)):

@@ -25,7 +25,7 @@ from .questions import QUESTIONS, Question
 
 # %% ../nbs/internals/quiz.ipynb #result
 _NO_ANSWERS = 'This folder holds an edition without answers (locked.txt). Ask your teacher.'
-def is_locked()->bool:
+def is_locked()->bool: # true where `pet_breeds_student --locked` wrote
     "Whether the working directory is an edition that shows no answers"
     return Path('locked.txt').exists()
 
