@@ -411,7 +411,7 @@ def fetch(tgz, to, serve, **kw):
 def python(request, monkeypatch):
     "Versions of Python with and without the filters of tarfile"
     if request.param == 'no filter':
-        monkeypatch.delattr(tarfile, 'data_filter')
+        monkeypatch.delattr(tarfile, 'data_filter', raising=False)
         monkeypatch.setattr(tarfile.TarFile, 'extraction_filter', staticmethod(lambda m, path: m), raising=False)
     elif not hasattr(tarfile, 'data_filter'): pytest.skip('this Python has no tarfile filters')
 
