@@ -3,7 +3,7 @@ import ctypes
 import json
 import os
 import re
-import resource
+import subprocess
 import sys
 import weakref
 from copy import deepcopy
@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import torch
 from allpairspy import AllPairs
+from conftest import ROOT
 from fastai.callback.core import Callback
 from fastai.callback.mixup import MixUp
 from fastai.callback.training import GradientAccumulation, GradientClip
@@ -789,23 +790,34 @@ def test_a_share_of_each_breed(share, n):
     assert len(set(some)) == len(some) and list(np.bincount(targ[some])) == n
 
 
+MEMORY = """
+import resource
+import torch
+from pet_breeds.training import memory_kept
+
+def taken():
+    [line] = [line for line in open('/proc/self/status') if line.startswith('VmRSS')]
+    return int(line.split()[1])/1024
+
+def use(): torch.ones(100, 2**20//4)  # 100 MB, which nobody keeps
+
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+before = taken()
+with memory_kept():
+    for _ in range(5): use()  # until a place is found where the next one fits as well
+    assert taken() > before+80
+    first = faults()
+    for _ in range(10): use()
+    assert faults()-first < 50_000  # of 4 KB; 256,000 if the memory were new each time
+assert taken() < before+50
+use()
+assert taken() < before+50
+"""
+
+
 @pytest.mark.skipif(sys.platform != 'linux' or not hasattr(ctypes.CDLL(None), 'mallopt'), reason='only glibc is asked')
 def test_freed_memory_is_kept_for_the_next_batch_and_given_back_at_the_end():
-    def taken():
-        line = next(line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith('VmRSS'))
-        return int(line.split()[1])/1024
-
-    def use(): torch.ones(100, 2**20//4)  # 100 MB, which nobody keeps
-
-    def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-    before = taken()
-    with training.memory_kept():
-        for _ in range(5): use()  # until a place is found where the next one fits as well
-        assert taken() > before+80
-        first = faults()
-        for _ in range(10): use()
-        assert faults()-first < 50_000  # of 4 KB; 256,000 if the memory were new each time
-    assert taken() < before+50
-    use()
-    assert taken() < before+50
+    "In a process of its own, which holds nothing else"
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', MEMORY], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
