@@ -174,7 +174,7 @@ def test_a_photo_without_a_label_contradicts_none(tmp_path):
     for name in ('holiday.png', 'pug_1.png'): picture(0).save(tmp_path/name)
     resized(picture(0), 2).save(tmp_path/'pug_2.png')
     problems = check_photos(tmp_path, progress=False)
-    assert sorted(problems.problem) == ['duplicate', 'no label', 'near copy']
+    assert sorted(problems.problem) == ['duplicate', 'near copy', 'no label']
 
 
 def test_plain_surfaces_are_not_alike(tmp_path):
