@@ -462,8 +462,9 @@ def run_nb(nb, tmp_path, sources=()):
 QUICK = '01_start', '02_labels', '12_quiz'
 LOADED = """from fastai.learner import Learner
 from pet_breeds.course import first_learner
+trained = first_learner().model.state_dict()
 def fine_tune(self, epochs):
-    self.model.load_state_dict(first_learner().model.state_dict())
+    self.model.load_state_dict(trained)
     self.recorder.values = [self.validate()]
 Learner.fine_tune = fine_tune"""  # nbdev_test trains the model of lesson 01; here it is loaded
 
