@@ -130,7 +130,8 @@ _PLAN = {'01_start': 2, '05_loss': 2, '06_rates': 2} # for 90 minutes: lessons, 
 def _lesson_plan(course):
     "A table for 90 minutes; `course`: {name of a lesson: its cells without answers}"
     rows, at = ['| minute | what | of these, training |', '|---|---|---|'], 0
-    for name, training in ((name, training) for name, training in _PLAN.items() if name in course):
+    for name, training in _PLAN.items():
+        if name not in course: continue
         takes = round(minutes(course[name])) + training
         rows.append(f'| {at} to {at + takes} | [{name}](#{name}), tasks and questions included | {training} |')
         at += takes

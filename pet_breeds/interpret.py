@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['top_losses', 'plot_photos', 'confusion', 'plot_confusion', 'most_confused', 'error_se', 'error_interval', 'per_class',
-           'photo_weights', 'honest_error', 'plot_training']
+           'photo_weights', 'variance_factor', 'honest_error', 'plot_training']
 
 # %% ../nbs/09_mistakes.ipynb #imports
 import math
@@ -162,6 +162,12 @@ def photo_weights(
     numbers = group_numbers(n, groups=groups)
     return 1/np.bincount(numbers)[numbers]
 
+def variance_factor(
+    folds:int, # parts of a cross-validation, 0 for photos that were held out
+)->float: # 1 for photos that were held out
+    "How much larger the variance of an error rate is where its heads share photos (Nadeau and Bengio 2003)"
+    return 1 + folds/(folds-1) if folds else 1.
+
 def honest_error(
     targ, # true class of each validation photo, (n,) integers
     pred, # predicted class of each, (n,) integers
@@ -176,8 +182,7 @@ def honest_error(
     def mean(x, weight=df.weight): return float(np.average(x, weights=weight))
     error, n, common = mean(df.wrong), round(df.weight.sum()), int(np.argmax(n_train))
     by_breed = [mean(part.wrong, part.weight) for _, part in df.groupby('targ')]
-    # the heads of a cross-validation share photos, so its variance is larger (Nadeau and Bengio 2003)
-    low, high = error_interval(error, n/(1+folds/(folds-1)) if folds else n)
+    low, high = error_interval(error, n/variance_factor(folds))
     return dict(error_rate=error, error_low=low, error_high=high, n_different=n, baseline=vocab[common],
                 baseline_error=mean(df.targ != common), mean_breed_error=float(np.mean(by_breed)),
                 not_measured=[name for i, name in enumerate(vocab) if i not in set(df.targ)])

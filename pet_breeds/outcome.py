@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from .core import one_line, option_values, user_path
 from .fixes import photo_digest
-from .interpret import error_interval, photo_weights
+from .interpret import error_interval, photo_weights, variance_factor
 from .tables import csv_bytes, from_cell
 import numpy as np, pandas as pd
 
@@ -95,8 +95,7 @@ def paired_difference(
     "How much higher the second of two error rates on the same photos is. Raises ValueError without a photo"
     before, after = (pd.Series(list(wrong), dtype=float) for wrong in (before, after))
     if len(before) != len(after) or not len(before): raise ValueError('expected one or more photos, the same in both')
-    weight = pd.Series(np.broadcast_to(np.asarray(weight, float), len(before)))
-    weight = weight/(1 + folds/(folds-1) if folds else 1) # as in `honest_error`
+    weight = pd.Series(np.broadcast_to(np.asarray(weight, float), len(before)))/variance_factor(folds)
     worse, better, n = weight[after > before].sum() + .5, weight[before > after].sum() + .5, weight.sum() + 2
     mean, half = (worse-better)/n, 1.96*(worse + better - (worse-better)**2/n)**.5/n
     ends = dict(low=float(max(-1, mean-half)), high=float(min(1, mean+half)))

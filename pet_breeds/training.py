@@ -222,16 +222,17 @@ def fit_in_memory(
 def memory_kept():
     """Within it freed memory stays with the process, for the next batch. Linux would take large pieces back, and fill
     them with zeros when they are asked for again: a third of the time of an epoch with large batches"""
-    # as `man 3 mallopt` has them; what glibc sets by itself once large pieces were freed stands behind
-    trim, mmap_from, mmap_most = (-1, 64 << 20), (-3, 32 << 20), (-4, 65536)
+    trim_from, mmap_from, most_mmaps = -1, -3, -4 # options of glibc: man 3 mallopt
     libc = ctypes.CDLL(None) if sys.platform == 'linux' else None
-    def set_options(*options):
-        for number, value in options: getattr(libc, 'mallopt', noop)(number, value)
-    set_options((trim[0], 2**31-1), (mmap_most[0], 0))
+    set_option, give_back = (getattr(libc, name, noop) for name in ('mallopt', 'malloc_trim'))
+    set_option(trim_from, 2**31-1)
+    set_option(most_mmaps, 0)
     try: yield
-    finally:
-        set_options(trim, mmap_from, mmap_most)
-        getattr(libc, 'malloc_trim', noop)(0)
+    finally: # what glibc itself comes to once large pieces were freed
+        set_option(trim_from, 64 << 20)
+        set_option(mmap_from, 32 << 20)
+        set_option(most_mmaps, 65536)
+        give_back(0)
 
 # %% ../nbs/07_finetune.ipynb #meter-def
 class Meter(Callback):

@@ -13,10 +13,10 @@ The interval is of the paired difference of each photo, averaged over the splits
 import argparse, json, tempfile, time
 from pathlib import Path
 
-from presize import SHARED, about
+from presize import about, real_photos
+from recipe import ARCH, difference
 from pet_breeds.batches import photo_dl
 from pet_breeds.core import write_whole
-from pet_breeds.labels import name_label
 from pet_breeds.model import make_model
 from pet_breeds.training import memory_kept
 from pet_breeds.warp import Prep
@@ -26,18 +26,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from torch import nn
 
-ARCH, SIZE, LARGER, VIEWS = 'tf_efficientnet_lite0', 288, 320, 6
+SIZE, LARGER, VIEWS = 288, 320, 6
 
 def network(n_classes):
     "The frozen stages, the ones that learn (up to the pooled features), and the head"
     body, head = make_model(ARCH, n_classes, find_weights(ARCH), SIZE, 'linear')[0].eval().to(memory_format=torch.channels_last)
     low = nn.Sequential(body.conv_stem, body.bn1, body.blocks[:5])
     return low, nn.Sequential(body.blocks[5:], body.conv_head, body.bn2, body.global_pool), head
-
-def photos():
-    "Files, classes, and which photos are of `pets`"
-    files = [f for part in ('pets', 'pets_more') for f in sorted((SHARED/part/'images').glob('*.jpg'))]
-    return files, np.unique([name_label(f) for f in files], return_inverse=True)[1], np.array([f.parts[-3] == 'pets' for f in files])
 
 @torch.no_grad()
 def kept_inputs(files, file):
@@ -96,10 +91,8 @@ def summary(rows, n, own):
     def share(name): # of each photo, the fraction of the splits in which it is wrong
         return np.bincount([i for row in rows for i in row['wrong'][name]], minlength=n)/len(splits)
     head, tuned = share('fitted head'), share('fine-tuned')
-    d = tuned-head
-    half = 1.96*d.std(ddof=1)/n**.5
     errors = {name: dict(error=e.mean(), own=e[own].mean()) for name, e in (('fitted head', head), ('fine-tuned', tuned))}
-    return dict(errors=errors, difference=d.mean(), low=d.mean()-half, high=d.mean()+half, splits=sorted(splits))
+    return dict(errors=errors, **difference(tuned, head), splits=sorted(splits))
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -111,7 +104,8 @@ def main():
     parser.add_argument('--kept', type=Path, default=Path(tempfile.gettempdir()), help='folder for 600 MB')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    files, y, own = photos()
+    files, labels, own = real_photos()
+    y = np.unique(labels, return_inverse=True)[1]
     settings = dict(arch=ARCH, size=SIZE, n=len(files), n_own=int(own.sum()), folds=args.folds, epochs=args.epochs, rates=args.rates)
     before = json.loads(args.json.read_text('utf-8')) if args.json.exists() else {}
     rows = before.get('rows', []) if before.get('settings') == settings else []

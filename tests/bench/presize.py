@@ -311,6 +311,11 @@ def gpu(args, files, tmp):
 def show(title, table, digits):
     print(f'\n{title}\n{table.to_string(float_format=lambda x: f"{x:.{digits}f}", na_rep="")}', flush=True)
 
+def real_photos():
+    "All real photos: files, labels, and which of them are of `pets`, in their own shape"
+    files = [f for part in ('pets', 'pets_more') for f in sorted((SHARED/part/'images').glob('*.jpg'))]
+    return files, [name_label(f) for f in files], np.array([f.parts[-3] == 'pets' for f in files])
+
 def find(photos, tmp):
     "The folder told, else real photos if they are there, else drawn ones"
     real = SHARED/'pets'

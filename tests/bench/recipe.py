@@ -13,10 +13,9 @@ train on, averaged over `--rounds` splits; `others`: trained on `pets`, measured
 import argparse, json, tempfile
 from pathlib import Path
 
-from presize import SHARED, about, show
+from presize import about, real_photos, show
 from pet_breeds.batches import photo_dl
 from pet_breeds.features import QuickNet
-from pet_breeds.labels import name_label
 from pet_breeds.model import make_model
 from pet_breeds.warp import Prep
 from pet_breeds.weights import find_weights
@@ -87,9 +86,8 @@ def main():
     for name in ('features', 'json'): parser.add_argument(f'--{name}', type=Path)
     parser.add_argument('--rounds', type=int, default=3)
     args = parser.parse_args()
-    files = [f for part in ('pets', 'pets_more') for f in sorted((SHARED/part/'images').glob('*.jpg'))]
-    labels = [name_label(f) for f in files]
-    y, own = np.unique(labels, return_inverse=True)[1], np.array([f.parts[-3] == 'pets' for f in files])
+    files, labels, own = real_photos()
+    y = np.unique(labels, return_inverse=True)[1]
     result = about() | dict(arch=ARCH, n=len(files), n_own=int(own.sum()), breeds=int(y.max()+1), folds=5, rounds=args.rounds, ways={})
     with tempfile.TemporaryDirectory() as tmp:
         found = {}
