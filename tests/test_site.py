@@ -453,14 +453,15 @@ def test_a_link_shows_what_it_leads_to(site, browser, question):
     page = browser.new_page(viewport=dict(width=420, height=900))
     page.goto((site/'questionnaire.html').as_uri())
     page.locator(f'article section:has(> h2:text("Q{question}.")) a[href*="05_loss.html#"]').click()
-    page.wait_for_timeout(500)
+    page.wait_for_function('scrollY > 1000')
     heading = page.locator(f':is(h3, h4):text("Q{question}.")')
-    assert page.evaluate('scrollY') > 1000 and 0 <= heading.bounding_box()['y'] < 400
+    assert 0 <= heading.bounding_box()['y'] < 400
     proof = page.locator(f'[id="loss-q{question}-proof"]')
     assert not proof.locator('pre').first.is_visible()
     page.evaluate(f'location.hash = "loss-q{question}-proof"')
+    proof.locator('pre').first.wait_for(state='visible')
     page.wait_for_timeout(300)
-    assert proof.locator('pre').first.is_visible() and 0 <= proof.bounding_box()['y'] < 200
+    assert 0 <= proof.bounding_box()['y'] < 200
     page.close()
 
 
@@ -468,13 +469,12 @@ def test_a_link_shows_what_it_leads_to(site, browser, question):
 def test_search_finds(site, browser, words, wanted):
     page = browser.new_page()
     page.goto(f'{(site/"search.html").as_uri()}?q={words.replace(" ", "+")}')
-    page.wait_for_selector('#search-results li a')
-    page.wait_for_timeout(500)
+    page.get_by_text('Search finished').wait_for()
     [found, *_] = [a for a in page.locator('#search-results li a').all()[:5] if a.get_attribute('href').startswith(wanted)]
     if '#' in wanted: # a term of the glossary leads to the cell that explains it
         found.click()
-        page.wait_for_timeout(500)
-        assert page.evaluate('scrollY') > 1000 and words in page.evaluate('document.elementsFromPoint(600, 200).map(e => e.closest("section")?.textContent ?? "").join()').lower()
+        page.wait_for_function('scrollY > 1000')
+        assert words in page.evaluate('document.elementsFromPoint(600, 200).map(e => e.closest("section")?.textContent ?? "").join()').lower()
     page.close()
 
 

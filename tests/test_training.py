@@ -799,7 +799,7 @@ def taken():
     [line] = [line for line in open('/proc/self/status') if line.startswith('VmRSS')]
     return int(line.split()[1])/1024
 
-def use(): torch.ones(100, 2**20//4)  # 100 MB, which nobody keeps
+def use(size=100): torch.ones(size, 2**20//4)  # in MB, which nobody keeps
 
 def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
@@ -811,7 +811,7 @@ with memory_kept():
     for _ in range(10): use()
     assert faults()-first < 50_000  # of 4 KB; 256,000 if the memory were new each time
 assert taken() < before+50
-use()
+use(500)  # more than fits into a place that was used before
 assert taken() < before+50
 """
 
