@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from . import presize as stock
-from .core import cores, count_of, hidden_beside, one_line, say, writing
+from .core import cores, count_of, free_name, hidden_beside, one_line, refusing, say, writing
 from .photos import any_photo, as_rgb, open_photo, photo_bytes, plain_file, read_photo, shape_of
 from .warp import ITEM, Prep, crop_box, draw_augs, lighting, no_augs, seen_box, to_pixels
 from .warp import warp, warp_matrices, warp_torch
@@ -89,8 +89,7 @@ def _is_cache(file):
 
 def _own_name(dest):
     "`dest`, or a name beside it where the file that is there isn't ours"
-    names = (dest.with_stem(f'{dest.stem}-{i}' if i > 1 else dest.stem) for i in range(1, 10**6))
-    return next(name for name in names if not os.path.lexists(name) or _is_cache(name))
+    return free_name(dest, lambda file: os.path.lexists(file) and not _is_cache(file))
 
 def _write_photos(out, head, files, shapes, item, progress):
     "The head, then the photos in order; reads ahead on all cores"
@@ -345,9 +344,8 @@ class StockPhoto(PILImage):
     ):
         if not isinstance(fn, (str, Path)): return super().create(any_photo(fn), **kwargs)
         data = photo_bytes(fn)
-        try:
-            with open_photo(data) as im: return super().create(as_rgb(im).copy(), **kwargs) # not turned
-        except Exception as e: raise ValueError(f'{fn} cannot be read as a photo: {one_line(e)}') from e
+        with refusing(fn, 'cannot be read as a photo'), open_photo(data) as im:
+            return super().create(as_rgb(im).copy(), **kwargs) # not turned
 
 def photo_block(
     prep:Prep=Prep(), # how photos are prepared

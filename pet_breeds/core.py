@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say', 'check_number', 'check_choice', 'user_path',
-           'short_path', 'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign',
+           'short_path', 'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign', 'free_name',
            'put_in_place', 'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'require', 'stoppable',
            'comments', 'add_options', 'run_command', 'shell_line', 'option_values']
 
 # %% ../nbs/internals/core.ipynb #imports
-import codecs, difflib, errno, importlib.util, inspect, math, os, re, shlex, shutil, sys, tempfile, threading, time
+import codecs, difflib, errno, importlib.util, inspect, math, os, re, shlex, shutil, sys, tempfile, threading
 import typing, unicodedata, warnings
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from signal import SIGINT, SIGTERM, signal
 from fastcore.basics import num_cpus
@@ -136,15 +137,10 @@ def cores(
 # %% ../nbs/internals/core.ipynb #hidden-def
 _MARK, _LOCK = 'made_by_pet_breeds', 'lock'
 
-_HIDDEN = r'\.%s\.\w{8}\.part' # the name of a hidden folder, with that of what is made in it
-
 def _is_hidden_of(dest, folder):
-    "Whether a folder is a hidden one of ours for the same `dest`: its mark says so, or it has long been empty"
-    mark, name = folder/_MARK, _HIDDEN % re.escape(dest.name[:40])
-    if mark.is_file() and 0 < mark.stat().st_size < 9999: return mark.read_bytes() == os.fsencode(dest.name)
-    # a process that is killed before it has written the mark leaves a folder with two empty files at most
-    return (re.fullmatch(name, folder.name) and time.time()-folder.stat().st_mtime > 60
-            and not any(f.name not in (_MARK, _LOCK) or f.stat().st_size for f in folder.iterdir()))
+    "Whether a folder is a hidden one of ours for the same `dest`, as its mark says"
+    mark = folder/_MARK
+    return mark.is_file() and not folder.is_symlink() and mark.read_bytes() == os.fsencode(dest.name)
 
 def _remove(folder):
     "Remove a hidden folder of ours, its mark last: a process that is killed here leaves one that is still ours"
@@ -167,7 +163,7 @@ def tidy_up(
     busy = False
     for folder in dest.parent.glob('.*.part'):
         with suppress(OSError): # it may be gone by now, or be somebody else's
-            if folder.is_symlink() or not _is_hidden_of(dest, folder): continue
+            if not _is_hidden_of(dest, folder): continue
             try:
                 with FileLock(folder/_LOCK, timeout=patience):
                     _put_back(folder, dest)
@@ -202,7 +198,7 @@ def writing(
     "Replaces an OSError that names no file (a full disk, say), or a hidden folder, by one that names `dest`"
     try: yield
     except OSError as e:
-        hidden = any(re.fullmatch(_HIDDEN % '.+', part) for part in Path(str(e.filename)).parts)
+        hidden = any(re.fullmatch(r'\..+\.\w{8}\.part', part) for part in Path(str(e.filename)).parts)
         if e.filename is not None and not hidden: raise
         full = ': free some space, or choose another disk' if e.errno in (errno.ENOSPC, errno.EDQUOT) else ''
         raise OSError(e.errno, f'{e.strerror}{full}', str(dest)) from e
@@ -229,14 +225,21 @@ def refuse_foreign(
     if os.path.lexists(file) and not is_ours(file):
         raise FileExistsError(errno.EEXIST, f"this is not ours, so I won't replace it: {advice}", str(file))
 
+def free_name(
+    path:Path, # of a file or folder that will be made
+    is_taken:Callable=os.path.lexists, # whether a path cannot be used
+)->Path: # `path`, or one beside it: report-2, report-3, ...
+    "The first name that is not taken"
+    names = (path if i == 1 else path.with_stem(f'{path.stem}-{i}') for i in count(1))
+    return next(name for name in names if not is_taken(name))
+
 def put_in_place(
     new:Path, # a folder inside one from `hidden_beside(dest)`
     dest:Path, # where it belongs
     is_ours:Callable, # whether the folder that is there may be replaced
 )->Path: # where it is now: `dest`, or a free name beside it
     "Put a finished folder in its place"
-    if os.path.lexists(dest) and (dest.is_symlink() or not is_ours(dest)):
-        dest = next(d for i in range(2, 10**6) if not os.path.lexists(d := dest.with_name(f'{dest.name}-{i}')))
+    if os.path.lexists(dest) and (dest.is_symlink() or not is_ours(dest)): dest = free_name(dest)
     if dest.exists(): dest.rename(new.with_name('old'))
     new.rename(dest)
     return dest
@@ -375,7 +378,7 @@ def run_command(
     except Exception as e:
         line = explain(e)
         if line is None: raise
-        end(2, line + (left(**options) if 'killed' in line else ''))
+        end(2, line + (left(**options) if isinstance(e, (RuntimeError, MemoryError)) else ''))
 
 def shell_line(
     prog:str, # the command

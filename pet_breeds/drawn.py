@@ -872,13 +872,13 @@ def _is_there(dest, settings):
     "Whether `dest` holds the whole set already. Raises FileExistsError if it holds anything else"
     if not os.path.lexists(dest) or dest.is_dir() and not any(dest.iterdir()): return False
     found = drawn_settings(dest)
-    other = next((f'{k}={found.get(k)!r}, not {v!r}' for k, v in settings.items() if found.get(k) != v), None)
+    other = [f'{k}={found.get(k)!r}, not {v!r}' for k, v in settings.items() if found.get(k) != v]
     lost = sorted({*found.get('files', ())} - {f.name for f in (dest/'images').glob('*')})
-    why = ('is there and is not a set of drawn photos' if not found else
-        f'holds another set of drawn photos ({one_line(other, 120)})' if other else
-        lost and f"lacks {len(lost)} of its {len(found['files'])} photos, such as {one_line(repr(lost[0]), 120)}")
-    if why: raise FileExistsError(f'{one_line(dest, 300)} {why}: choose another folder, or remove this one first')
-    return True
+    if not found: why = 'is there and is not a set of drawn photos'
+    elif other: why = f'holds another set of drawn photos ({one_line(other[0], 120)})'
+    elif lost: why = f"lacks {len(lost)} of its {len(found['files'])} photos, such as {one_line(repr(lost[0]), 120)}"
+    else: return True
+    raise FileExistsError(f'{one_line(dest, 300)} {why}: choose another folder, or remove this one first')
 
 # %% ../nbs/internals/drawn.ipynb #draw-pets-def
 def draw_pets(

@@ -82,9 +82,8 @@ def left_out(
 )->pd.DataFrame: # `file`, `problem`, `detail`, `usable`: rows as those of `check_photos`
     "What looks like a photo by its suffix, but is of a kind that `photos_in` does not take. Raises as `photos_in` does"
     top, read = photo_top(path) if images else user_path(path), _suffixes()
-    files = _files_in(top, {*photo_suffixes, *_OTHER} - {*read})
-    kinds = [(f, _suffix(f)) for f in files]
-    return _problem_table([(f, 'other format', f'{kind} is not read: {_remedy(kind)}', False) for f, kind in kinds])
+    return _problem_table([(f, 'other format', f'{_suffix(f)} is not read: {_remedy(_suffix(f))}', False)
+                           for f in _files_in(top, {*photo_suffixes, *_OTHER} - {*read})])
 
 def find_photos(
     path:str|os.PathLike, # a folder
@@ -246,7 +245,7 @@ def _oddities(im, mode, file, min_side):
                           '--fit pad or squish takes all of it'), True
     if mode != 'RGB': yield 'odd mode', f'{mode}, will be read as RGB', True
     if turn in range(2, 9): yield 'turned', f'EXIF orientation {turn}, will be read upright', True
-    named = Image.registered_extensions().get(Path(file).suffix.lower(), real)
+    named = Image.registered_extensions().get(_suffix(file), real)
     if named != real: yield 'wrong suffix', f'is a {real}', True
 
 def _first_bytes(data):
@@ -257,23 +256,23 @@ def _first_bytes(data):
 
 def _inspect(file, min_side):
     "A digest of the photo's bytes and its hash, None if it can't be read, and its problems: (problem, detail, usable)"
+    def unusable(problem, why): return None, None, [(problem, why, False)]
     try:
         str(file).encode()
         data = photo_bytes(file)
-    except UnicodeEncodeError: return None, None, [('odd name', 'is not in UTF-8: rename it', False)]
-    except OSError as e: return None, None, [('unreadable', e.strerror, False)]
-    if not data: return None, None, [('empty', 'no bytes', False)]
+    except UnicodeEncodeError: return unusable('odd name', 'is not in UTF-8: rename it')
+    except OSError as e: return unusable('unreadable', e.strerror)
+    if not data: return unusable('empty', 'no bytes')
     try:
         with open_photo(data) as im:
             mode, pixels = im.mode, photo_pixels(im, min_side, data)
             return hashlib.sha256(data).digest(), photo_hash(pixels), [*_oddities(im, mode, file, min_side)]
     except UnidentifiedImageError as e:
-        if _lacks_heic(data): return None, None, [('other format', one_line(e), False)]
-        return None, None, [('not an image', _first_bytes(data), False)]
+        if _lacks_heic(data): return unusable('other format', one_line(e))
+        return unusable('not an image', _first_bytes(data))
     except Exception as e:
         if is_out_of_memory(e): raise
-        why = one_line(e)
-        return None, None, [('truncated' if 'truncated' in why.lower() else 'damaged', why, False)]
+        return unusable('truncated' if 'truncated' in str(e).lower() else 'damaged', one_line(e))
 
 # %% ../nbs/internals/photos.ipynb #check-between-def
 def _short(file): return one_line('/'.join(Path(file).parts[-2:]))
@@ -333,10 +332,9 @@ def _looks(files, min_side, n_workers, progress):
 
 def inspect_photos(
     files:list, # paths
-    min_side:int=MIN_SIDE, # as for `look_at`
 )->pd.DataFrame: # as from `check_photos`
     "What is wrong with each photo by itself, whatever its label and its copies are"
-    looks = _looks(files, min_side, None, False)
+    looks = _looks(files, MIN_SIDE, None, False)
     return _problem_table([(f, *problem) for f, (*_, found) in zip(files, looks) for problem in found])
 
 def look_at(

@@ -238,7 +238,8 @@ def test_an_old_report_survives_a_refusal(report, drawn, here, capsys):
     assert before == {f: f.read_bytes() for f in (here/'report').iterdir()}
 
 
-def test_no_such_path(here, capsys): refused(capsys, ['--path', 'nowhere'], 'nowhere')
+@pytest.mark.parametrize('name', ['nowhere', 'killed'])
+def test_no_such_path(here, capsys, name): assert refused(capsys, ['--path', name]).endswith(f"no such folder: '{name}'")
 
 
 def test_empty_folder(here, capsys):
