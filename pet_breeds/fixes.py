@@ -9,11 +9,10 @@ __all__ = ['DECISIONS', 'Fix', 'read_fixes', 'photo_digest', 'fix_labels', 'fix_
 import html, json, os, shlex
 from collections import Counter
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
-from .core import check_number, count_of, explain, nearest, one_line, option_values, refusing, user_path
-from .core import writing
+from .core import check_number, count_of, explain, free_name, nearest, one_line, option_values, refusing, user_path
+from .core import write_whole
 from .photos import photo_bytes, photos_in
 from .tables import cell_text, csv_bytes, file_names, filled_column, from_cell, place_of_column, read_table
 from .tables import text_cells, tidy_label
@@ -90,14 +89,11 @@ def photo_digest(
     except OSError: return ''
 
 def _written(files, top):
-    "From a name as the tables of a report write it to the file, or to None if several files could be meant"
-    names = {f: os.path.relpath(f, top) for f in files}
-    def cell(name): return cell_text(name).encode('utf-8', 'backslashreplace').decode()
-    found = {}
-    for form in (one_line, lambda name: cell(name).strip(), cell): # older reports cut a name to one line
-        n = Counter(map(form, names.values()))
-        found.update({form(name): f if n[form(name)] == 1 else None for f, name in names.items()})
-    return found
+    "For each name, as the tables of a report write it, its file; None if several files have that name"
+    def cell(file): return cell_text(os.path.relpath(file, top)).encode('utf-8', 'backslashreplace').decode().strip()
+    cells = [cell(file) for file in files]
+    n = Counter(cells)
+    return {name: file if n[name] == 1 else None for name, file in zip(cells, files)}
 
 def _place(names, file):
     "The file that a table names, with either slash; None if it is not among `names`, from `_written`"
@@ -119,52 +115,34 @@ def _found(fixes, names, top):
     return files
 
 def _usual(fixes, labels):
-    "Each new label as the photos spell it, and those that no photo has"
+    "For each new label, how the photos spell it; and the labels that no photo has"
     known = {label.casefold(): label for label in labels}
     new = list(dict.fromkeys(fix.label for fix in fixes if fix.label and fix.label.casefold() not in known))
     return {fix.label: known.get(fix.label.casefold(), fix.label) for fix in fixes}, new
 
-def _taken_in(table, test, parts):
-    "Both tables with photos that had no label, each in the part of the split in which it lies"
-    rows = [(f, part == 'valid') for f, part in parts.items() if part != 'test']
-    more, held = pd.DataFrame(rows, columns=['file', 'is_valid']), pd.DataFrame(dict(file=[*parts]))
-    held = held[~held.file.isin(more.file)]
-    if more.is_valid.any() and 'is_valid' not in table: table = table.assign(is_valid=False)
-    if 'is_valid' not in table: more = more.drop(columns='is_valid')
-    pairs = (table, more), (test, held)
-    return [pd.concat(pair, ignore_index=True) if len(pair[1]) else pair[0] for pair in pairs]
-
-def _decided(rows, label, dropped):
-    "Rows without the photos that are dropped, with new labels"
-    rows = rows[~rows.file.isin(dropped)].reset_index(drop=True)
-    for column in {'label', 'written'} & {*rows}:
-        rows[column] = [label.get(f, x) for f, x in zip(rows.file, rows[column])]
-    return rows
-
 def fix_labels(
-    table:pd.DataFrame, # `file`, `label`; `attrs` as from `labeled_photos`
+    table:pd.DataFrame, # `file`; `label`, '' for none; perhaps `written`, which changes where the label does
     fixes:list, # from `read_fixes`
     top, # the folder where the names in the tables start
 )->pd.DataFrame: # the rows that are kept, with new labels; `attrs['fixed']`: kept, dropped, relabeled, new_labels
-    "Apply decisions to a table of photos. FileNotFoundError; ValueError for a photo that has changed"
-    test, skipped = pd.DataFrame(table.attrs.get('test') or dict(file=[], label=[])), table.attrs.get('skipped', [])
-    was = {**dict.fromkeys(skipped), **dict(zip(table.file, table.label)), **dict(zip(test.file, test.label))}
+    "A table after decisions. Raises FileNotFoundError, or ValueError for a photo that has changed"
+    was = dict(zip(table.file, table.label))
     files = _found(fixes, _written(was, top), top)
     decided = _one_each(fixes, [f or fix.file for f, fix in zip(files, fixes)])
-    usual, new = _usual(fixes, [*table.label, *test.label])
+    usual, new = _usual(fixes, table.label)
     name = {f: os.path.relpath(f, top) for f in files if f}
     label = {f: usual[fix.label] for f, fix in decided.items() if fix.label and usual[fix.label] != was[f]}
     dropped = {f for f, fix in decided.items() if f in was and fix.decision == 'drop'}
-    parts = table.attrs.get('skipped_parts', {})
-    both, test = (_decided(rows, label, dropped) for rows in
-                  _taken_in(table, test, {f: parts.get(f, 'train') for f in skipped if f in label}))
-    if both.label.nunique() < 2: raise ValueError('after --fix fewer than two breeds are left: drop fewer photos')
-    both.attrs = {**table.attrs, 'skipped': [f for f in skipped if f not in label and f not in dropped], 'fixed': dict(
+    left = table[~table.file.isin(dropped)].reset_index(drop=True)
+    for column in {'label', 'written'} & {*left}:
+        left[column] = [label.get(f, text) for f, text in zip(left.file, left[column])]
+    if left.label[left.label != ''].nunique() < 2:
+        raise ValueError('after --fix fewer than two breeds are left: drop fewer photos')
+    left.attrs['fixed'] = dict(
         kept=sorted(name.get(f, fix.file) for f, fix in decided.items() if fix.decision == 'keep'),
         dropped=sorted(name[f] for f in dropped),
-        relabeled=sorted([name[f], was[f] or '', now] for f, now in label.items()), new_labels=new)}
-    if 'test' in table.attrs or len(test): both.attrs['test'] = test.to_dict('list')
-    return both
+        relabeled=sorted([name[f], was[f], now] for f, now in label.items()), new_labels=new)
+    return left
 
 # %% ../nbs/internals/fixes.ipynb #fix-lines-def
 def fix_lines(
@@ -201,10 +179,9 @@ def _report_of(report, path):
 def _lines_of(f, answer, odd):
     "The lines about a photo: its label, what the model thinks, and what looks wrong"
     wrong = odd[odd.file == f]
-    said = [f'label: {label}' for label in wrong.get('label', ())[:1] if label] # an older report does not have it
-    if answer: said = [f'label: {answer.label} ({float(answer.prob_label):.2f})',
-                       f'model: {answer.predicted} ({float(answer.prob_1):.2f})']
-    return [*said, *wrong.detail]
+    if not answer: return [*(f'label: {label}' for label in wrong.label[:1] if label), *wrong.detail]
+    return [f'label: {answer.label} ({float(answer.prob_label):.2f})',
+            f'model: {answer.predicted} ({float(answer.prob_1):.2f})', *wrong.detail]
 
 def _to_look_at(folder, most):
     "{file: (label that the model prefers, lines to show)} of a report, and in words how many of its photos these are"
@@ -256,26 +233,17 @@ class _Card:
         return Fix(self.name, self.menu.value, label, self.digest, 'this page')
 
 # %% ../nbs/internals/fixes.ipynb #clean-def
-def _free_name(path):
-    "A path, or one like it that nothing has yet"
-    names = (path if i == 1 else path.with_name(f'{path.stem}-{i}{path.suffix}') for i in count(1))
-    return next(name for name in names if not os.path.lexists(name))
-
 def _write_fixes(fixes, dest):
-    "Write decisions as a new table, whole or not at all; returns its path"
+    "Write decisions as a new table; returns its path"
     if not fixes: raise ValueError('nothing is decided yet: choose keep, relabel or drop for a photo')
     columns = dict(decision='fix', label='new_label')
-    data = csv_bytes(pd.DataFrame(fixes)[['file', 'decision', 'label', 'digest']].rename(columns=columns))
-    with writing(dest := _free_name(dest)), open(dest, 'xb') as f: # which fails where somebody was faster
-        try: f.write(data)
-        except OSError:
-            dest.unlink()
-            raise
+    table = pd.DataFrame(fixes)[['file', 'decision', 'label', 'digest']].rename(columns=columns)
+    write_whole(dest := free_name(dest), csv_bytes(table))
     return dest
 
 def _next_run(fixes, table, words, folder):
     "What was written, and the command that trains with it, as HTML"
-    n, out = Counter(fix.decision for fix in fixes), _free_name(folder)
+    n, out = Counter(fix.decision for fix in fixes), free_name(folder)
     counts = ', '.join(f'{n[decision]} {decision}' for decision in DECISIONS if n[decision])
     kept = [word for word in words if not word.startswith(('--fix=', '--out='))]
     line = shlex.join([*kept, f'--fix={table}', f'--out={os.path.relpath(out)}'])

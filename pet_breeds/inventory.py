@@ -13,7 +13,7 @@ from .core import count_of, nearest, one_line, user_path
 from .fixes import fix_labels
 from .labels import folder_label, label_or_none, name_label, regex_label
 from .photos import find_photos, left_out, look_at, photo_top, photos_in
-from .tables import one_spelling, own_split, part_of, read_table, split_names, table_labels, tidy_label
+from .tables import one_spelling, own_split, part_of, table_labels, tidy_label
 import pandas as pd
 
 # %% ../nbs/internals/inventory.ipynb #by-rule-def
@@ -71,27 +71,24 @@ def _not_among(photos, taken, problem, where):
     return [(f, problem, where, False) for f in left if os.path.realpath(f) not in taken]
 
 def _by_rule(path, labels, split):
-    "Files and labels by a rule, and what was written where the label is"
+    "Each file, its label ('' for none), what was written where the label is, and its part of a split if there is one"
     files, top, rule = find_photos(path), photo_top(path), _rule_of(labels)
     name = labels if isinstance(labels, str) else ''
     parts, places = _own_parts(below := [f.relative_to(top) for f in files], split)
     found = [label_or_none(rule, place if isinstance(labels, str) else f) for f, place in zip(files, places)]
-    found = [label if label is None else tidy_label(label) or None for label in found]
-    left = {f: parts[i] if parts else 'train' for i, f in enumerate(files) if found[i] is None}
+    found = ['' if label is None else tidy_label(label) for label in found]
+    left = [f for f, label in zip(files, found) if not label]
     if 3*len(left) > len(files):
         form = f' (expected {LABEL_RULES[name][1]})' if name in LABEL_RULES else ''
         raise ValueError(f"{one_line(top)}: {len(left)} of {len(files)} photos have no label by "
                          f"{'--labels ' + one_line(labels) if isinstance(labels, str) else 'labels()'}{form}: "
-                         f"{', '.join(one_line(f.name, 60) for f in list(left)[:3])}; {_advice(files, places, labels)}")
+                         f"{', '.join(one_line(f.name, 60) for f in left[:3])}; {_advice(files, places, labels)}")
     written = {'folder': lambda p: p.parent.name, 'name': lambda p: p.name.rpartition('_')[0]}.get(name)
     table = pd.DataFrame(dict(file=files, label=found))
     table['written'] = [written(p) for p in places] if written else table.label
-    labeled = table.label.notna()
-    table = table[labeled].reset_index(drop=True)
-    if parts and split: table = own_split(table, [part for part, there in zip(parts, labeled) if there])
+    if parts: table['split'] = parts
     beside = photos_in(path, images=False) if top != path and any(len(p.parts) > 1 for p in below) else []
-    found = _not_among(beside, files, 'beside images', 'not in the folder images: not looked at')
-    table.attrs.update(skipped=list(left), skipped_parts=left, findings=found)
+    table.attrs['findings'] = _not_among(beside, files, 'beside images', 'not in the folder images: not looked at')
     return table
 
 # %% ../nbs/internals/inventory.ipynb #odd-breeds-def
@@ -139,37 +136,51 @@ def _odd_folders(table, top):
                                        "give --labels 're:^([^/]+)/'"), True
 
 # %% ../nbs/internals/inventory.ipynb #by-table-def
-def _by_table(path, table, split):
-    "Files and labels from a table; its paths start at `path` or at `path`/images"
+def _by_table(path, table):
+    "As `_by_rule`, from a table; its paths start at `path` or at `path`/images"
     if not isinstance(table, pd.DataFrame):
         csv = [p for p in (user_path(table, 'labels'), path/table) if p.is_file()]
         if not csv: raise FileNotFoundError(f"labels={one_line(table)!r}: expected {', '.join(LABEL_RULES)} or a CSV "
                                             f"file, and there is no such file{nearest(table, LABEL_RULES)}")
         table = csv[0]
-    if not split:
-        table = read_table(table)
-        table = table.loc[:, [str(c).strip().lower() not in split_names for c in table.columns]]
-    pets = table_labels(table, [path, path/'images'], written=True)
-    named = [*pets.file, *pets.attrs.get('test', {}).get('file', [])]
-    pets.attrs['findings'] = _not_among(photos_in(path), named, 'not in the table', 'left out')
+    pets = table_labels(table, [path, path/'images'], raw=True)
+    pets.attrs['findings'] = _not_among(photos_in(path), pets.file, 'not in the table', 'left out')
     return pets
 
-def labeled_photos(
-    path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
-    labels='name', # as for `photo_table`
-    fixes=(), # as for `photo_table`
-    split:bool=True, # False: all photos, whatever part of a split they are in, and whether there are any to train on
-)->pd.DataFrame: # as from `photo_table`, of any number of breeds and without findings
-    "Photos and their labels. Raises ValueError for no photos or no labels, FileNotFoundError for no file"
+def _labeled(path, labels, fixes=(), split=True):
+    "The photos that have a label, as from `_by_rule`, those of a test last; the others are in `attrs['skipped']`"
     path = user_path(path)
-    table = (_by_table if _rule_of(labels) is None else _by_rule)(path, labels, split)
+    table = _by_table(path, labels) if _rule_of(labels) is None else _by_rule(path, labels, split)
     if fixes: table = fix_labels(table, fixes, path)
+    left = table.label == ''
+    table.attrs['skipped'] = list(table.file[left])
+    table = table[~left].reset_index(drop=True)
+    if 'split' in table:
+        table = table.sort_values('split', key=lambda part: part == 'test', kind='stable', ignore_index=True)
     table['label'] = one_spelling(list(table.label))
-    if test := table.attrs.get('test'): # spelled in the same way
-        usual = {label.casefold(): label for label in table.label}
-        test['label'] = [usual.get(label.casefold(), label) for label in test['label']]
-    table.attrs.setdefault('skipped', [])
     return table
+
+def labeled_photos(
+    path:str|os.PathLike, # as for `photo_table`
+    labels='name', # as for `photo_table`
+)->pd.DataFrame: # `file`, `label`
+    "All photos that have a label, whatever part of a split they are in. Raises as `photo_table`, but for one breed"
+    return _labeled(path, labels, split=False)[['file', 'label']]
+
+def _photo_rows(path, labels, fixes):
+    "As from `photo_table`, but not split yet: with a column `split` if there is a split"
+    table, in_folders = _labeled(path, labels, fixes), isinstance(labels, str) and labels == 'folder'
+    learned = own_split(table)
+    if 'is_valid' in learned and (unseen := {*learned.label[learned.is_valid]} - {*learned.label[~learned.is_valid]}):
+        raise ValueError(f'no photo of {one_line(min(unseen))!r} is for training, and some are for validation: move '
+                         'some, or leave them out')
+    if learned.label.nunique() == 1:
+        remedy = '' if in_folders else "; if each has a folder of its own, say labels='folder' (--labels folder)"
+        breed, path = one_line(learned.label[0]), one_line(path)
+        raise ValueError(f'only one breed, {breed!r}, in {path!r}: expected two or more{remedy}')
+    table.attrs['findings'] += [*_spellings(table), *_odd_breeds(learned),
+                                *(_odd_folders(learned, photo_top(path)) if in_folders else [])]
+    return table.drop(columns='written')
 
 def photo_table(
     path:str|os.PathLike, # folder of photos, as for `find_photos`; paths in a table start here or at its `images`
@@ -177,41 +188,25 @@ def photo_table(
     fixes=(), # decisions about some photos, from `read_fixes`
 )->pd.DataFrame: # `file`, `label`; for an existing split `is_valid` and `attrs['test']`; `attrs['findings']`, tuples
     "Photos and their labels. Raises ValueError for no photos, no labels or one breed, FileNotFoundError for no file"
-    table, in_folders = labeled_photos(path, labels, fixes), isinstance(labels, str) and labels == 'folder'
-    test = table.attrs.get('test') or dict(file=[], label=[], written=[])
-    if 'is_valid' in table and (unseen := {*table.label[table.is_valid]} - {*table.label[~table.is_valid]}):
-        raise ValueError(f'no photo of {one_line(min(unseen))!r} is for training, and some are for validation: move '
-                         'some, or leave them out')
-    table.attrs['findings'] += [*_spellings(pd.concat([table, pd.DataFrame(test)])), *_odd_breeds(table),
-                                *(_odd_folders(table, photo_top(path)) if in_folders else [])]
-    del test['written']
-    table = table.drop(columns='written')
-    if table.label.nunique() > 1: return table
-    remedy = '' if in_folders else "; if each has a folder of its own, say labels='folder' (--labels folder)"
-    breed, path = one_line(table.label[0]), one_line(path)
-    raise ValueError(f'only one breed, {breed!r}, in {path!r}: expected two or more{remedy}')
+    return own_split(_photo_rows(path, labels, fixes))
 
 # %% ../nbs/internals/inventory.ipynb #usable-def
 def _both_sides(photos):
-    "Photos of a test or of a given validation set that are in one group with photos for training, as from `_spellings`"
-    held = photos.test | photos.get('is_valid', photos.test).eq(True)
-    first = photos[~held].groupby('group').file.first()
-    for file, group in zip(photos.file[held], photos.group[held]):
+    "Photos that are not for training and in one group with photos that are, as from `_spellings`"
+    first, held = photos[photos.split == 'train'].groupby('group').file.first(), photos[photos.split != 'train']
+    for file, group in zip(held.file, held.group):
         if group not in first: continue
         other = one_line('/'.join(first[group].parts[-2:]))
         yield file, 'both sides', f'in one group with {other}, which is for training: the error looks too small', True
 
-def _with_groups(table):
-    "A table with the photos for a test, each with the group of its copies, and what looks wrong with all of them"
-    test = pd.DataFrame(table.attrs.get('test') or dict(file=[], label=[]))
-    both = pd.concat([table.assign(test=False), test.assign(test=True)], ignore_index=True)
-    both['test'] = both.test.eq(True)
-    both.attrs = table.attrs
-    found, both['group'] = look_at(both)
-    good = both[~both.file.isin(set(found.file[~found.usable]))]
-    more = (pd.DataFrame(rows, columns=found.columns).astype(found.dtypes)
-            for rows in (table.attrs['findings'], [*_both_sides(good)]))
-    return both, pd.concat([next(more), found, next(more)], ignore_index=True)
+def _looked_at(rows, path):
+    "Rows as from `_photo_rows` with the group of their copies, and all that looks wrong, as from `check_photos`"
+    found, groups = look_at(rows)
+    rows = rows.assign(group=groups)
+    good = rows[~rows.file.isin(found.file[~found.usable])]
+    def more(findings): return pd.DataFrame(findings, columns=found.columns).astype(found.dtypes)
+    between = more([*_both_sides(good)] if 'split' in good else [])
+    return rows, pd.concat([more(rows.attrs['findings']), found, between, left_out(path)], ignore_index=True)
 
 def usable_photos(
     path:str|os.PathLike, # folder of photos
@@ -219,16 +214,15 @@ def usable_photos(
     fixes=(), # as for `photo_table`
 )->tuple: # photos to learn from, and for a test (file, label, group, ...); and what looks wrong, as `check_photos`
     "What is in a folder and can be used. Raises ValueError as `photo_table`, and if few photos can be read"
-    table, found = _with_groups(photo_table(path, labels, fixes))
-    fixed, found = table.attrs.get('fixed'), pd.concat([found, left_out(path)], ignore_index=True)
-    good = table[~table.file.isin(set(found.file[~found.usable]))]
-    asked, n = table.file[~table.test], int((~good.test).sum())
-    if 2*n < len(asked):
-        first = found[~found.usable & found.file.isin(asked)].iloc[0]
-        raise ValueError(f'{len(asked)-n} of {len(asked)} photos in {one_line(path)} cannot be read, the first '
-                         f'{one_line(first.file)} ({one_line(first.detail)}): is this the right folder?')
-    learned, test = (good[good.test == t].drop(columns='test').reset_index(drop=True) for t in (False, True))
-    learned.attrs['fixed'] = fixed
+    rows, found = _looked_at(_photo_rows(path, labels, fixes), path)
+    asked, bad = own_split(rows), found[~found.usable]
+    test = pd.DataFrame(asked.attrs.get('test', dict(file=[], label=[], group=[])))
+    learned, test = (part[~part.file.isin(bad.file)].reset_index(drop=True) for part in (asked, test))
+    if 2*len(learned) < len(asked):
+        first = bad[bad.file.isin(asked.file)].iloc[0]
+        raise ValueError(f'{len(asked)-len(learned)} of {len(asked)} photos in {one_line(path)} cannot be read, the '
+                         f'first {one_line(first.file)} ({one_line(first.detail)}): is this the right folder?')
+    learned.attrs = dict(fixed=rows.attrs.get('fixed'))
     if learned.label.nunique() > 1: return learned, test, found
     raise ValueError(f'only one breed, {one_line(learned.label[0])}, is left in {one_line(path)}, '
                      'not counting what cannot be read')

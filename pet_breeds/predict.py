@@ -85,7 +85,7 @@ def _labels_of(photos, labels):
     for p in photos:
         if not isinstance(p, (str, os.PathLike)) or not user_path(p).is_dir():
             raise ValueError(f'--labels {one_line(labels, 60)}: expected folders of photos, got {one_line(p, 60)}')
-        table = labeled_photos(p, labels, split=False)
+        table = labeled_photos(p, labels)
         for f, label in zip(table.file, table.label):
             if found.setdefault(f, label) != label:
                 two = f'{one_line(found[f], 60)} and {one_line(label, 60)}'

@@ -95,7 +95,7 @@ def test_a_few_photos_without_a_label_are_named_by_the_option(tmp_path):
 
 def test_the_folder_of_one_breed_is_told_from_a_folder_of_breeds(tmp_path):
     photos(tmp_path, *numbered('Bengal/{}.png', 4), *numbered('pug/{}.png', 4))
-    with pytest.raises(ValueError, match=f'4 of 4 photos have no label by --labels folder.*give the folder above: {tmp_path}$'): labeled_photos(tmp_path/'Bengal', 'folder', split=False)
+    with pytest.raises(ValueError, match=f'4 of 4 photos have no label by --labels folder.*give the folder above: {tmp_path}$'): labeled_photos(tmp_path/'Bengal', 'folder')
 
 
 @pytest.mark.parametrize('labels', ['folder', 'table'])
@@ -148,14 +148,14 @@ def test_a_photo_without_a_label_stays_in_its_part(tmp_path, labels, part, decis
     odd = tmp_path/part/'odd.png'
     rule = labels if labels != 'function' else lambda f: f.parent.name if f.parent.name in ('pug', 'beagle') else float('nan')
     fix = pd.DataFrame(dict(file=[f'{part}/odd.png'], fix=decision, new_label='PUG' if decision == 'relabel' else ''))
-    table = labeled_photos(tmp_path, rule, read_fixes([fix]) if decision else ())
+    table = photo_table(tmp_path, rule, read_fixes([fix]) if decision else ())
     test, relabeled = table.attrs.get('test', dict(file=[])), decision == 'relabel'
     assert (odd in table.attrs['skipped']) == (decision == '')
     assert (odd in test['file']) == (relabeled and part == 'test') and (odd in set(table.file)) == (relabeled and part != 'test')
     trained = table.file[~table.is_valid] if 'is_valid' in table else table.file
     assert table.label.notna().all() and {f.relative_to(tmp_path).parts[0] for f in trained} == {'train'}
     if relabeled: assert [*table.label[table.file == odd], *(label for f, label in zip(test['file'], test.get('label', ())) if f == odd)] == ['pug']
-    assert set(photo_table(tmp_path, rule, read_fixes([fix]) if decision else ()).label) == {'pug', 'beagle'}
+    assert set(table.label) == {'pug', 'beagle'}
 
 
 # folders that are no breeds

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from pet_breeds.advice import suggestions
-from pet_breeds.core import one_line, writing
+from pet_breeds.core import writing
 from pet_breeds.fixes import fix_labels, fix_lines, photo_digest, read_fixes
 from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, earlier_report, mistakes, network_report, paired_difference, predictions, set_digest
 from pet_breeds.pets import Run, run_pets
@@ -130,13 +130,11 @@ FORMS = {'comma': dict(sep=',', encoding='utf-8'), 'Excel, Germany': dict(sep=';
 
 @pytest.fixture
 def five(tmp_path):
-    "A folder of five files, the table of its photos, and a file without a label"
+    "A folder of six files, and the table of its photos, of which the last has no label"
     (tmp_path/'b').mkdir()
     files = [tmp_path/f for f in ('b/1.jpg', 'b/2.jpg', '=3.jpg', 'b/4.jpg', 'b/5.jpg', 'b/6.jpg')]
     for f in files: f.write_bytes(f.name.encode())
-    table = pd.DataFrame(dict(file=files[:5], label=['pug', 'pug', 'pug', 'beagle', 'beagle'], is_valid=[False]*4 + [True]))
-    table.attrs.update(skipped=files[5:], test=dict(file=[], label=[]))
-    return table
+    return pd.DataFrame(dict(file=files, label=['pug', 'pug', 'pug', 'beagle', 'beagle', ''], split=['train']*4 + ['valid', 'train']))
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -144,9 +142,9 @@ def test_a_table_comes_back_from_any_spreadsheet(form, five, tmp_path):
     "With either slash, a quote before what is no formula, and a label in another case"
     if FORMS[form]: ROWS.to_csv(tmp_path/'edited.csv', index=False, **FORMS[form])
     done = fix_labels(five, read_fixes([str(tmp_path/'edited.csv') if FORMS[form] else ROWS]), tmp_path)
-    assert [(f.name, label) for f, label in zip(done.file, done.label)] == [('1.jpg', 'boxer'), ('2.jpg', 'beagle'), ('4.jpg', 'beagle'), ('5.jpg', 'beagle')]
+    assert [(f.name, label) for f, label in zip(done.file, done.label)] == [('1.jpg', 'boxer'), ('2.jpg', 'beagle'), ('4.jpg', 'beagle'), ('5.jpg', 'beagle'), ('6.jpg', '')]
     assert done.attrs['fixed'] == dict(kept=['b/5.jpg'], dropped=['=3.jpg'], relabeled=[['b/1.jpg', 'pug', 'boxer'], ['b/2.jpg', 'pug', 'beagle']], new_labels=['boxer'])
-    assert list(done.is_valid) == [False, False, False, True] and (tmp_path/'=3.jpg').exists(), 'the photo itself stays'
+    assert list(done.split) == ['train', 'train', 'train', 'valid', 'train'] and (tmp_path/'=3.jpg').exists(), 'the photo itself stays'
 
 
 def decided(**columns): return ROWS.assign(**{'fix': '', 'new_label': '', **columns})
@@ -171,7 +169,7 @@ def test_a_photo_without_a_label_gets_one_and_a_new_label_is_said(five, tmp_path
                              digest=[photo_digest(tmp_path/'b/6.jpg'), '', '']))
     (tmp_path/'notes.txt').touch()
     done = fix_labels(five, read_fixes([rows]), tmp_path)
-    assert list(done.label) == ['begle', 'pug', 'pug', 'beagle', 'beagle', 'pug'] and done.is_valid.sum() == 1 and done.attrs['skipped'] == []
+    assert list(done.label) == ['begle', 'pug', 'pug', 'beagle', 'beagle', 'pug'] and list(done.split).count('valid') == 1
     assert "begle is a new label: no other photo had it (did you mean 'beagle'?)." in fix_lines(done.attrs['fixed'], ['beagle', 'begle', 'pug'])
     with pytest.raises(ValueError, match='notes.txt is not a usable photo'): fix_labels(five, read_fixes([rows.assign(fix='relabel', new_label='pug')]), tmp_path)
 
@@ -321,8 +319,6 @@ def test_a_decision_about_a_photo_with_an_odd_name_finds_that_photo(odd):
     (odd.out.parent/'fix.csv').write_text(csv_text(cut.assign(fix='drop')))
     left = fix_labels(odd.table, read_fixes([str(odd.out.parent/'fix.csv')]), odd.folder)
     assert {os.path.relpath(f, odd.folder) for f in set(odd.table.file) - set(left.file)} == set(CUT_OFF)
-    old = cut.assign(file=cut.file.map(one_line), fix='drop', digest='') # as an older version wrote them
-    with pytest.raises(FileNotFoundError, match='1 photo cannot be found'): fix_labels(odd.table, read_fixes([old]), odd.folder)
     assert not any(sign in line for line in data_lines(odd.table, odd.findings) for sign in ('y'*70, '\n'))
 
 
