@@ -258,7 +258,8 @@ def explain(
 )->str|None: # one line; None for a fault of ours
     "What a user is told about an error"
     text = str(e)
-    if isinstance(e, OSError) and e.filename: return f'{one_line(e.filename, 300)}: {one_line(e.strerror, 300)}'
+    if isinstance(e, OSError) and e.filename and e.strerror:
+        return f'{one_line(e.filename, 300)}: {one_line(e.strerror, 300)}'
     if 'DataLoader worker (pid' in text: return 'a process that reads photos was killed, perhaps for lack of memory'
     if "can't start new thread" in text: return 'no more threads can be started here: raise the limit (ulimit -u)'
     if isinstance(e, MemoryError) and text: return one_line(text, 600)

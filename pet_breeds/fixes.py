@@ -168,7 +168,7 @@ def _report_of(report, path):
         words = shlex.split(line or '')
     before = report.fixes if hasattr(report, 'fixes') else read_fixes(option_values(line, 'fix'))
     before = [*before, *(fix for name in ('looks_wrong', 'doubtful') for fix in _fixes_in(str(folder/f'{name}.csv')))]
-    if path: words = [word for word in words if not word.startswith('--path=')] + [f'--path={path}']*bool(words)
+    if path: words = words and [*(word for word in words if not word.startswith('--path=')), f'--path={path}']
     elif hasattr(report, 'folder'): return folder, Path(report.folder), words, before
     elif not words: raise ValueError(f'{one_line(folder)} does not say where its photos are: give their folder as path')
     from pet_breeds.sources import get_pets

@@ -59,9 +59,9 @@ def _own_parts(places, split=True):
     if not parts: return None, given
     others = [one_line(t, 40) or 'photos without a folder' for t in sorted(set(tops) - set(parts))]
     if others or split and 'train' not in parts.values():
-        raise ValueError(f"the folder {one_line(min(parts))!r} looks like a part of a split, and beside it "
-                         f"{'are' if others else 'is no folder train'} {', '.join(others[:3])}".rstrip() +
-                         ': put all photos into the folders train, valid and test, or rename it if it is a breed')
+        beside = f"are {', '.join(others[:3])}" if others else 'is no folder train'
+        raise ValueError(f'the folder {one_line(min(parts))!r} looks like a part of a split, and beside it {beside}: '
+                         'put all photos into the folders train, valid and test, or rename it if it is a breed')
     return [parts[t] for t in tops], [place.relative_to(t) for place, t in zip(places, tops)]
 
 def _not_among(photos, taken, problem, where):

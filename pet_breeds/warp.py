@@ -102,8 +102,8 @@ class Prep:
         item = max(least, round(self.size*ITEM/SIZE)) if self.item is None else self.item
         check_sizes(item, self.size, self.min_scale)
         refuse_unknown('photo preparation', self.aug, AUGS+STOCK_AUGS)
-        for name in STOCK_AUGS*(self.presize == 'composed'):
-            if name in self.aug: raise ValueError(f"{name}: only presize='stock' has this option")
+        stock = [name for name in self.aug if name in STOCK_AUGS]
+        if stock and self.presize == 'composed': raise ValueError(f"{stock[0]}: only presize='stock' has this option")
         draw_augs(1, 0, self.min_scale, **{k: v for k, v in self.aug.items() if k in AUGS})
         for name, value in dict(item=item, aug=dict(self.aug)).items(): object.__setattr__(self, name, value)
 
