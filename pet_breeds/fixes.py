@@ -11,8 +11,8 @@ from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
-from .core import check_number, count_of, explain, free_name, nearest, one_line, option_values, refusing, user_path
-from .core import write_whole
+from .core import check_number, count_of, explain, free_name, nearest, one_line, option_values, refusing
+from .core import user_path, write_whole
 from .photos import photo_bytes, photos_in
 from .tables import cell_text, csv_bytes, file_names, filled_column, from_cell, place_of_column, read_table
 from .tables import text_cells, tidy_label
