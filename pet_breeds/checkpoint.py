@@ -12,8 +12,7 @@ from collections import Counter
 from pathlib import Path
 from .core import count_of, one_line, refuse_foreign, refusing, say, user_path, write_whole
 from .model import random_states, restore_random
-from .saving import check_entries, digest, plain
-from .weights import read_tensors
+from .saving import check_entries, digest, plain, read_signed
 import torch
 from fastai.vision.all import Callback, CancelEpochException, L, Learner, OptimWrapper, get_model
 from fastai.vision.all import rank_distrib, to_device
@@ -108,12 +107,12 @@ def remove_checkpoint(
 def _write_checkpoint(file, **saved):
     tensors = {}
     about = json.dumps(_split(saved, tensors))
-    meta = dict(format=_FORMAT, about=about, sha256=digest(about, tensors))
+    meta = dict(format=_CHECKPOINT, about=about, sha256=digest(about, tensors))
     refuse_foreign(file, is_checkpoint)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, save(tensors, meta))
 
-_FORMAT = 'pet_breeds checkpoint 2'
+_CHECKPOINT = 'pet_breeds checkpoint 2'
 
 # %% ../nbs/internals/checkpoint.ipynb #same-run
 def _json(run):
@@ -159,34 +158,22 @@ def _metric_value(value):
     if hasattr(value, 'tolist'): return value.tolist()
     return value if value is None or isinstance(value, (int, float)) else str(value)
 
-def _is_cell(x): return all(map(_is_cell, x)) if isinstance(x, list) else x is None or isinstance(x, (int, float, str))
-
-def _numeric(x):
-    "Numbers, tensors, and lists and dictionaries of them"
-    if isinstance(x, dict): return all(map(_numeric, x.values()))
-    return all(map(_numeric, x)) if isinstance(x, list) else isinstance(x, (int, float, Tensor))
-
-def _is_state(x):
-    return isinstance(x, dict) and set(x) == set(_GET) and all(_numeric(x[part]) for part in x if part != 'random')
-
 def _is_fit(x):
-    return (isinstance(x, dict) and set(x) == {'epochs', 'rows'} and type(x['epochs']) is int
-            and isinstance(x['rows'], list) and all(isinstance(row, list) and _is_cell(row) for row in x['rows'])
-            and len(x['rows']) <= x['epochs'])
+    if not isinstance(x, dict) or set(x) != {'epochs', 'rows'} or not isinstance(x['rows'], list): return False
+    return type(x['epochs']) is int and len(x['rows']) <= x['epochs'] and all(isinstance(row, list) for row in x['rows'])
 
 _SAVED = dict(
     run=(lambda x: isinstance(x, dict), 'a dictionary'),
     fits=(lambda x: isinstance(x, list) and x and all(map(_is_fit, x)), 'fits with their epochs and rows'),
     bs=(lambda x: isinstance(x, list) and all(type(o) is int and o > 0 for o in x), 'photos in a batch of each loader'),
-    state=(_is_state, f"a dictionary of numbers: {', '.join(_GET)}"))
+    state=(lambda x: isinstance(x, dict) and set(x) == set(_GET), f"a dictionary: {', '.join(_GET)}"))
 
 def _read_checkpoint(file):
     file = user_path(file, 'checkpoint')
     if not file.is_file(): raise FileNotFoundError(f'no checkpoint {one_line(file, 300)}: start without resume')
     with refusing(file, 'is not a whole checkpoint of ours'):
-        tensors, meta = read_tensors(file)
-        if meta.get('format') != _FORMAT: raise ValueError('it is of another kind')
-        if meta['sha256'] != digest(meta['about'], tensors): raise ValueError('it was changed after it was written')
+        tensors, meta = read_signed(file)
+        if meta.get('format') != _CHECKPOINT: raise ValueError('it is of another kind')
         saved = _join(json.loads(meta['about']), tensors)
         check_entries(saved, _SAVED)
         return saved

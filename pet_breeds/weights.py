@@ -29,14 +29,11 @@ def report_about(
 )->dict: # arch, mean, std, ... of the model in a report; {} for other weights
     "What a model of ours was saved with. Raises ValueError for a file that cannot be read"
     if file.suffix != '.safetensors': return {}
-    page = file.with_name('model.json') # in reports of the first format the description is there
     with refusing(file, 'cannot be read as weights'):
-        with safe_open(file, 'pt') as f: text = (f.metadata() or {}).get('about')
-        if text is None and file.name == 'model.safetensors' and page.is_file(): text = page.read_bytes()
-        try: about = json.loads(text or '{}')
+        with safe_open(file, 'pt') as f: text = (f.metadata() or {}).get('about', '{}')
+        try: about = json.loads(text)
         except ValueError: return {} # somebody else's description
-        ours = isinstance(about, dict) and str(about.get('format')).startswith('pet_breeds ')
-        return {**about, 'arch': about['arch']} if ours else {}
+    return about if isinstance(about, dict) and str(about.get('format')).startswith('pet_breeds ') else {}
 
 def report_arch(
     file:Path, # of weights
