@@ -20,7 +20,7 @@ _SIGNS = {r'\infty': 'infinity', r'\pi': 'pi', r'\log': 'log', r'\times': 'x', r
 def _plain(text, fit=str, fit_code=str):
     "Markdown as plain text: without marks, its lines and those of code fitted by functions"
     def line(s):
-        kept = [*iter(re.findall('`[^`]*`', s))]
+        kept = re.findall('`[^`]*`', s)
         s = re.sub('`[^`]*`', '\0', s)
         s = re.sub(r'\[([^\]]+)\]\([^)\s]+\)', r'\1', re.sub(r'^#+ ', '', s))
         s = re.sub(r'\*\*(.+?)\*\*|(?<![\w*])\*(?=\S)(.+?)(?<=\S)\*(?![\w*])', lambda m: m[1] or m[2], s)
@@ -86,22 +86,20 @@ def _typed(exercise, line, state):
 
 def _goes_to(line, asked):
     "The question that a line names, such as Q 3; a bare number does so where no number is asked for"
-    m = re.fullmatch(r'(?:(q|question|fr) ?)?(\d+)', line)
-    if not m: return None
+    if not (m := re.fullmatch(r'(q|question|fr)? ?(\d+)', line)): return None
     id = f"{'fr' if m[1] == 'fr' else 'q'}{m[2]}"
-    if m[1]: return id
-    return id if id in QUESTIONS and asked not in (*NUMBERS, 'q9', 'fr2') else None
+    return id if m[1] or id in QUESTIONS and asked not in (*NUMBERS, 'q9', 'fr2') else None
 
 def _converse(exercise, heading, listen=input):
-    "'solved', 'next', 'back', another question's name, or None at the end of the input"
+    "How a question ended: 'solved', 'skip', 'back', 'quit', or the name of the question to go to"
     say(f'\n{heading}\n{_wrapped(exercise.asked())}')
     state = set() # what was shown and done
     while True:
         try: line = listen(f'{exercise.id.upper()} > ').strip()
-        except (EOFError, RuntimeError): return None # RuntimeError: there is no standard input
+        except (EOFError, RuntimeError): return 'quit' # RuntimeError: there is no standard input
         command = OTHERS.get(line.lower(), line.lower())
-        goes_to = command if command in QUESTIONS else _goes_to(command, exercise.id)
-        if command in ('quit', 'skip', 'back'): return dict(quit=None, skip='next', back='back')[command]
+        goes_to = _goes_to(command, exercise.id)
+        if command in ('quit', 'skip', 'back'): return command
         if goes_to in QUESTIONS: return goes_to
         if goes_to: say(f'no question {goes_to!r}: expected q1 to q23, fr1 or fr2')
         elif command == 'help': say(_wrapped(HELP))
@@ -143,9 +141,9 @@ def _ask(todo, due, listed, done):
     order, rest, past = [*QUESTIONS], todo, []
     while rest:
         went = _converse(exercise_of(rest[0]), _heading(rest[0], due))
-        if went is None: return
+        if went == 'quit': return
         if went == 'solved': done.add(rest[0])
-        if went in ('solved', 'next'): past, rest = [*past, rest[0]], rest[1:]
+        if went in ('solved', 'skip'): past, rest = [*past, rest[0]], rest[1:]
         elif went != 'back':
             after = rest if listed else order[order.index(went):]
             past, rest = [*past, rest[0]], [went, *(id for id in after if id in todo and id != went)]
