@@ -87,11 +87,10 @@ def command(
     short=lambda path: path, # how a path is shown; None for one that cannot be shown
 )->str|None: # a line for a shell; None if there is none
     "The command that repeats a run"
-    options = {**asdict(config), 'resume': False}
     if not all(isinstance(x, str) for x in (config.labels, *config.fix)): return None # a table or a function in Python
-    options.update({name: short(options[name]) for name in _PATHS}, fix=tuple(map(short, config.fix)))
-    unknown = None in [*options['fix'], *(options[name] for name in _PATHS)]
-    return None if unknown else shell_line('pet_breeds', options, _DEFAULTS)
+    paths, fix = {name: short(getattr(config, name)) for name in _PATHS}, tuple(map(short, config.fix))
+    if None in (*paths.values(), *fix): return None
+    return shell_line('pet_breeds', {**asdict(config), **paths, 'fix': fix, 'resume': False}, _DEFAULTS)
 
 # %% ../nbs/internals/pets.ipynb #out-def
 def check_out(
