@@ -223,14 +223,9 @@ def _confused_section(run, most=4):
 
 # %% ../nbs/internals/report.ipynb #more-sections-def
 def _report_place(run):
-    "The report's folder as it is seen from where the run started"
+    "The report's folder as it is seen from where the run started; the commands know what ~ means"
     out = os.path.join(os.path.dirname(os.path.normpath(run.config.out)), run.report.name)
     return short_path(out) or run.report.name
-
-def _shell_word(path):
-    "A path as one word of a command; a shell replaces only a ~ without quotes"
-    home = '~/' if path.startswith('~/') else ''
-    return home + shlex.quote(path.removeprefix(home))
 
 @section('Every breed')
 def _breeds_section(run):
@@ -288,7 +283,7 @@ def _doubtful_section(run, most=30):
             'To correct labels, open doubtful.csv in a spreadsheet and write into the column fix: relabel, which takes '
             'the suggested label or the one that you write under new_label; or drop. In looks_wrong.csv, relabel needs '
             'a new_label. Then run the command of this report again, with another --out and with',
-            dict(kind='code', text=f"--fix {_shell_word(f'{_report_place(run)}/doubtful.csv')}"), 'The photos stay as they '
+            dict(kind='code', text=f"--fix {shlex.quote(f'{_report_place(run)}/doubtful.csv')}"), 'The photos stay as they '
             f'are. In a notebook, clean_labels({_report_place(run)!r}) shows each photo with a menu.']
 
 @section('Changed labels')
@@ -367,7 +362,7 @@ def _again_section(run):
     said = dict(kind='code', text=run.shown_command) if run.shown_command else (
         'metrics.json holds the command that repeats this run; it names folders of the computer that made this page.')
     if not run.command: said = 'This run took its labels from Python; save them as CSV, and name it with --labels.'
-    new = [dict(kind='code', text=f'{name} {_shell_word(_report_place(run))}{what}')
+    new = [dict(kind='code', text=f'{name} {shlex.quote(_report_place(run))}{what}')
            for name, what in (('pet_breeds_predict', ' new_photo.jpg'), ('pet_breeds_app', ''))]
     versions = ', '.join(f'{k} {v}' for k, v in run.metrics['versions'].items())
     return [said, 'To predict the breed of a new photo, or to open a page that takes photos:', *new, versions]
