@@ -167,8 +167,8 @@ def network_report(
     digests, # of the photos that it measures, as from `photo_digest`
 )->dict|None: # report: its name; same: how many of them it measured, too, None if unknown; doubt: True or False
     "The report that the network comes from, if some photos trained it, and whether these photos may be among those"
-    from pet_breeds.weights import report_arch
-    if not run.weights or report_arch(run.weights) is None: return None
+    from pet_breeds.weights import report_about
+    if not run.weights or not report_about(run.weights): return None
     folder = Path(os.path.abspath(run.weights)).parent
     try: m, preds = _report(folder)
     except (OSError, ValueError): return dict(report=folder.name, same=None, doubt=True)

@@ -151,14 +151,14 @@ class Run:
         config:Config|None=None, # the options; those in `options` unless given
         **options, # the fields of a `Config`
     ):
-        from pet_breeds.checkpoint import read_run, refuse_another_run
+        from pet_breeds.checkpoint import read_checkpoint, refuse_another_run
         refuse_unknown('a run', options, _DEFAULTS)
         if config and options: raise ValueError(f"{', '.join(options)}: put options into the Config, not beside it")
         self.config = c = config or Config(**options)
         self.start, self.out, self.fixes = time.perf_counter(), check_out(c.out), read_fixes(c.fix)
         self.prep:Any = None # a `Prep`
         self.weights:Any = None # the file of the body's weights
-        self.resumed = read_run(self.checkpoint) if c.resume else None
+        self.resumed = read_checkpoint(self.checkpoint)['run'] if c.resume else None
         self._check_model()
         if self.resumed: refuse_another_run(self.checkpoint, self.resumed['options'], self.options())
 

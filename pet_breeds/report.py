@@ -191,10 +191,10 @@ def _mistakes_section(run, most=15):
     n = count_of(len(wrong), 'mistake')
     some = f'The {most} surest of {n}.' if len(wrong) > most else f'{n}, the surest first.'
     said = [f'{some} The percentages are probabilities. predictions.csv lists every photo, but none of a test.']
-    lying = {*run.findings.file[run.findings.problem == 'turned']} if run.prep.presize == 'stock' else {}
+    turned = {*run.findings.file[run.findings.problem == 'turned']} if run.prep.presize == 'stock' else {}
     try:
         maps = looked_at(run, wrong[:most])
-        over = [None if m is None or f in lying else heat(read_photo(run.folder/f, 200), m, run.prep.fit)
+        over = [None if m is None or f in turned else heat(read_photo(run.folder/f, 200), m, run.prep.fit)
                 for f, m in zip(wrong.file, maps)]
     except (OSError, ValueError): over = [None]*len(wrong[:most]) # a photo that is not there any more
     photos = [_captioned(r, run.folder, o) for r, o in zip(wrong[:most].itertuples(), over)]

@@ -174,7 +174,7 @@ def _files(dl):
     return list(items) if all(isinstance(f, (str, Path)) for f in items) else []
 
 class StopOnNaN(Callback):
-    "Raise FloatingPointError at the first training loss that is not a number: batch, photos, rates, remedy"
+    "Raises FloatingPointError at the first loss that is not finite, with batch, photos, rates and a remedy"
     order = MixedPrecision.order+1 # after fastai's callback has left autocast
     def after_loss(self):
         if self.training and not self.loss.isfinite().all(): raise FloatingPointError(self._message())

@@ -434,7 +434,7 @@ used = int(next(line for line in open('/proc/self/status') if line.startswith('V
 for more in (40_000_000, 120_000_000): # too small for one copy, and for two
     resource.setrlimit(resource.RLIMIT_AS, (used + more, -1))
     for read, file in ((weights.read_weights, 'model.safetensors'), (weights.read_weights, 'w.pth'),
-                       (saving.load_model, '.'), (checkpoint.read_run, 'model.safetensors')):
+                       (saving.load_model, '.'), (checkpoint.read_checkpoint, 'model.safetensors')):
         try: read(file)
         except MemoryError as e: print(more, file, str(e))
         except ValueError as e: assert more > 1e8 and file == 'w.pth', e # torch needs one copy only
