@@ -211,8 +211,8 @@ def group_lrs(
     if isinstance(lr, slice) and lr.stop is None:
         raise ValueError(f'a slice of rates needs its end, slice(hi) or slice(lo, hi); got {lr}')
     [rates] = _rates(lr=[lr.start or 0, lr.stop] if isinstance(lr, slice) else lr)
-    if (rates<0).any(): raise ValueError(f'rates must be from 0 up, got {lr!r:.80}')
-    lrs = rates.ravel().tolist()
+    if rates.ndim>1 or (rates<0).any(): raise ValueError(f'rates must be from 0 up, in a list, got {lr!r:.80}')
+    lrs = np.atleast_1d(rates).tolist()
     if isinstance(lr, slice):
         lo,hi = lrs
         if n_groups==1: return [hi]

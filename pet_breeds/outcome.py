@@ -172,10 +172,10 @@ def network_report(
     folder = Path(os.path.abspath(run.weights)).parent
     try: m, preds = _report(folder)
     except (OSError, ValueError): return dict(report=folder.name, same=None, doubt=True)
-    test = m.get('test') or {}
-    if not (tested := test.get('photos') == set_digest(digests)): test = m
+    test, kept = m.get('test') or {}, m.get('kept')
+    tested = test.get('photos') == set_digest(digests)
     same = len(digests) if tested else int(pd.Series(digests, dtype=str).isin({*preds.digest} - {''}).sum())
-    origin, kept = test.get('network'), m.get('kept')
+    origin = (test if tested else m).get('network')
     fitted = kept == 'fitted head' or not kept and m.get('epochs') == 0
     if fitted and not origin: return None
     doubt = same < len(digests) or bool(origin and origin.get('doubt', True))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TABLES', 'REPORT_FILES', 'plain', 'digest', 'read_signed', 'weights_digest', 'check_entries', 'save_model',
-           'load_model', 'save_tables', 'edited_files', 'is_report', 'foreign_content', 'report_learner']
+           'load_model', 'save_tables', 'edited_files', 'foreign_content', 'is_report', 'report_learner']
 
 # %% ../nbs/internals/saving.ipynb #imports
 import json, reprlib, warnings
@@ -254,27 +254,28 @@ def _is_trace(file):
 
 def _content(folder): return [f for f in folder.iterdir() if not _is_trace(f)]
 
+def foreign_content(
+    path:Path, # anything that is there
+)->str|None: # ' (it contains NAME)' or such; None for an empty folder and for a report
+    "What keeps a place from being replaced by a report, as the end of a message"
+    if not path.is_dir(): return ''
+    files = _content(path)
+    if not files: return None
+    names = sorted(f.name for f in files if f.name not in REPORT_FILES)
+    if names: return f' (it contains {one_line(names[0], 60)})'
+    models = [f for f in files if f.stem == 'model']
+    if not all(f.is_file() and not f.is_symlink() for f in files) or not models: return ''
+    if not all(map(_is_ours, models)) or not _own_metrics(path): return ''
+    edited = edited_files(path)
+    return f' any more (somebody edited {edited[0]})' if edited else None
+
 def is_report(
     folder:str|Path, # any path
 )->bool: # False also for a link, an empty folder, and a report that somebody changed, or added a file to
     "Whether a folder holds a report of ours and nothing else"
     folder = Path(folder)
     if folder.is_symlink() or not folder.is_dir(): return False
-    files = _content(folder)
-    models = [f for f in files if f.stem == 'model']
-    return (all(f.name in REPORT_FILES and f.is_file() and not f.is_symlink() for f in files)
-            and bool(models) and all(map(_is_ours, models)) and bool(_own_metrics(folder)) and not edited_files(folder))
-
-def foreign_content(
-    path:Path, # anything that is there
-)->str|None: # ' (it contains NAME)' or such; None for an empty folder and for a report
-    "What keeps a place from being replaced by a report, as the end of a message"
-    if not path.is_dir(): return ''
-    if not _content(path) or is_report(path): return None
-    names = sorted(f.name for f in _content(path) if f.name not in REPORT_FILES)
-    if names: return f' (it contains {one_line(names[0], 60)})'
-    edited = edited_files(path) if _own_metrics(path) else []
-    return f' any more (somebody edited {edited[0]})' if edited else ''
+    return bool(_content(folder)) and foreign_content(folder) is None
 
 # %% ../nbs/internals/saving.ipynb #report-learner
 def _no_photos(about):

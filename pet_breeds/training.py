@@ -133,15 +133,14 @@ def cross_validate(
         warnings.simplefilter('ignore') # breeds with fewer photos than folds are measured as far as they can be
         for train, valid in split.split(feats, targ, groups):
             if share < 1: train = _share_of(train, targ, share, seed)
-            known, logp, weight = np.unique(targ[train]), torch.zeros(()), np.zeros((1, len(turn)))
-            if len(known) > 1: # else nothing is to be fitted: the one breed is the answer
+            known, weights = np.unique(targ[train]), np.zeros((n_classes, features[0].shape[1]), np.float32)
+            if len(known) > 1:
                 head = _regression(feats[train], targ[train], balance)
                 logp = torch.tensor(head.predict_log_proba(feats[valid]), dtype=torch.float32).clamp(-30)
-                weight = _as_linear(head)[0]
+                weights[known] = _as_linear(head)[0] @ turn
+            else: logp = torch.zeros(()) # nothing is to be fitted: the one breed is the answer
             acts[np.ix_(valid, known)] = logp
-            if keep is None: continue
-            keep.append((valid, np.zeros((n_classes, features[0].shape[1]), np.float32)))
-            keep[-1][1][known] = weight @ turn
+            if keep is not None: keep.append((valid, weights))
     return acts
 
 # %% ../nbs/07_finetune.ipynb #keep-better
