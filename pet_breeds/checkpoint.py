@@ -159,8 +159,10 @@ def _metric_value(value):
     return value if value is None or isinstance(value, (int, float)) else str(value)
 
 def _is_fit(x):
-    if not isinstance(x, dict) or set(x) != {'epochs', 'rows'} or not isinstance(x['rows'], list): return False
-    return type(x['epochs']) is int and len(x['rows']) <= x['epochs'] and all(isinstance(row, list) for row in x['rows'])
+    if not isinstance(x, dict) or set(x) != {'epochs', 'rows'}: return False
+    epochs, rows = x['epochs'], x['rows']
+    if type(epochs) is not int or not isinstance(rows, list): return False
+    return len(rows) <= epochs and all(isinstance(row, list) for row in rows)
 
 _SAVED = dict(
     run=(lambda x: isinstance(x, dict), 'a dictionary'),

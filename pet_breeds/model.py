@@ -64,7 +64,7 @@ class _NoDraws(TorchFunctionMode):
         if name in ('rand', 'randn'): return torch.zeros(*args, **{k: v for k,v in kwargs.items() if k != 'generator'})
         if not name.endswith(('normal_', 'uniform_')): return func(*args, **kwargs)
         tensor, value = args[0] if args else kwargs['tensor'], args[1] if len(args) > 1 else kwargs.get('mean', 0.)
-        with torch.no_grad(): return tensor.fill_(value) # new memory may hold a number for which a draw is repeated for ever
+        with torch.no_grad(): return tensor.fill_(value) # new memory may hold what makes a draw endless
 
 def undrawn(): # a context
     "Within it networks are made without drawing their weights, which others will replace; that saves seconds"

@@ -283,8 +283,9 @@ def _doubtful_section(run, most=30):
             'To correct labels, open doubtful.csv in a spreadsheet and write into the column fix: relabel, which takes '
             'the suggested label or the one that you write under new_label; or drop. In looks_wrong.csv, relabel needs '
             'a new_label. Then run the command of this report again, with another --out and with',
-            dict(kind='code', text=f"--fix {shlex.quote(f'{_report_place(run)}/doubtful.csv')}"), 'The photos stay as they '
-            f'are. In a notebook, clean_labels({_report_place(run)!r}) shows each photo with a menu.']
+            dict(kind='code', text=f"--fix {shlex.quote(f'{_report_place(run)}/doubtful.csv')}"),
+            'The photos stay as they are. In a notebook, '
+            f'clean_labels({_report_place(run)!r}) shows each photo with a menu.']
 
 @section('Changed labels')
 def _changed_section(run, most=100):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TABLES', 'REPORT_FILES', 'plain', 'digest', 'read_signed', 'weights_digest', 'check_entries', 'save_model',
-           'load_model', 'save_tables', 'edited_files', 'foreign_content', 'is_report', 'report_learner']
+           'load_model', 'save_tables', 'edited_files', 'is_report', 'foreign_content', 'report_learner']
 
 # %% ../nbs/internals/saving.ipynb #imports
 import json, reprlib, warnings
@@ -254,6 +254,14 @@ def _is_trace(file):
 
 def _content(folder): return [f for f in folder.iterdir() if not _is_trace(f)]
 
+def is_report(
+    folder:str|Path, # any path
+)->bool: # False also for a link, an empty folder, and a report that somebody changed, or added a file to
+    "Whether a folder holds a report of ours and nothing else"
+    folder = Path(folder)
+    if folder.is_symlink() or not folder.is_dir(): return False
+    return bool(_content(folder)) and foreign_content(folder) is None
+
 def foreign_content(
     path:Path, # anything that is there
 )->str|None: # ' (it contains NAME)' or such; None for an empty folder and for a report
@@ -268,14 +276,6 @@ def foreign_content(
     if not all(map(_is_ours, models)) or not _own_metrics(path): return ''
     edited = edited_files(path)
     return f' any more (somebody edited {edited[0]})' if edited else None
-
-def is_report(
-    folder:str|Path, # any path
-)->bool: # False also for a link, an empty folder, and a report that somebody changed, or added a file to
-    "Whether a folder holds a report of ours and nothing else"
-    folder = Path(folder)
-    if folder.is_symlink() or not folder.is_dir(): return False
-    return bool(_content(folder)) and foreign_content(folder) is None
 
 # %% ../nbs/internals/saving.ipynb #report-learner
 def _no_photos(about):
