@@ -127,12 +127,6 @@ def model_facts(
         return result_line(m)
     except Exception: return f'{_UNKNOWN}: there is no valid metrics.json.' # which may hold anything
 
-def _check_app(host, port, unsure, space):
-    check_number('--unsure', unsure, 0, 1, whole=False)
-    if port is not None: check_number('--port', port, 1, 65535)
-    if not host.strip(): raise ValueError('--host: expected an address, such as 127.0.0.1')
-    if space is not None: _refuse_space(user_path(space, '--space'))
-
 @contextmanager
 def open_app(
     report:str, # a folder that `pet_breeds --out` wrote
@@ -155,9 +149,11 @@ def run_app(
     space:str|None=None, # write a folder for Hugging Face Spaces instead of opening the page
 ):
     "Open the page until Ctrl-C, or write it as a Space. Raises ValueError or OSError"
-    _check_app(host, port, unsure, space)
-    require('pet_breeds_app', 'gradio')
+    check_number('--unsure', unsure, 0, 1, whole=False)
+    if port is not None: check_number('--port', port, 1, 65535)
+    if not host.strip(): raise ValueError('--host: expected an address, such as 127.0.0.1')
     if space is not None: return write_space(report, space, unsure)
+    require('pet_breeds_app', 'gradio')
     with open_app(report, host, port, unsure) as address:
         say(f'Open {address} in a browser. Ctrl-C ends the page.')
         try: threading.Event().wait()
@@ -237,9 +233,9 @@ def write_space(
     least:float=.5, # below this the answer is "unsure"
 )->Path: # `dest`
     "Write app.py, requirements.txt, README.md and model.onnx. Raises ValueError or OSError, and replaces nothing"
-    require('pet_breeds_app --space', 'gradio', 'onnx', 'onnxscript', 'onnxruntime')
     dest = user_path(dest, '--space')
     _refuse_space(dest)
+    require('pet_breeds_app --space', 'gradio', 'onnx', 'onnxscript', 'onnxruntime')
     from pet_breeds.maps import heat
     from pet_breeds.warp import crop_box
     facts, parts = model_facts(report), (verdict, two_best, take, make_page, as_rgb, upright, crop_box, heat)

@@ -147,7 +147,6 @@ def onnx_model(
     maps:bool=False, # give also the maps of `class_maps`, (breeds, height, width), if they are exact
 )->tuple: # the content of an ONNX file, and the `Predictor` with which it agrees
     "A model as ONNX, preparation included. Raises ValueError for one that can't be exported, and as `load_model`"
-    require('pet_breeds_export', 'onnx', 'onnxscript', 'onnxruntime')
     from onnx.helper import set_model_props
     predictor = Predictor(report)
     if predictor.prep.presize != 'composed':

@@ -15,11 +15,9 @@ from .figures import COLORS, in_style
 
 # %% ../nbs/06_rates.ipynb #rates-def
 def _rates(positive=False, **named):
-    "Each named number (or array) as a float array; the error names the one that is not finite, or not above 0."
+    "Each named number (or array) as a float array. ValueError names the one that is not finite, or not above 0"
     for name,x in named.items():
-        try: rate = np.asarray(x, dtype=float)
-        except (TypeError, ValueError):
-            raise TypeError(f'{name} must be a number or an array of numbers, got {x!r:.80}') from None
+        rate = np.asarray(x, dtype=float)
         if not np.isfinite(rate).all(): raise ValueError(f'{name} must be finite, got {x!r:.80}')
         if positive and not (rate>0).all(): raise ValueError(f'{name} must be above 0, got {x!r:.80}')
         yield rate
@@ -39,7 +37,7 @@ def linear(
     start, # value at 0: a number, or an array with one per parameter group (then ask for one fraction at a time)
     end, # value at 1: likewise
 )->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
-    "A straight line from `start` to `end`. TypeError or ValueError unless both are finite numbers."
+    "A straight line from `start` to `end`. Raises ValueError unless both are finite"
     start,end = _rates(start=start, end=end)
     return _schedule(lambda pct: start + pct*(end-start))
 
@@ -48,7 +46,7 @@ def exponential(
     start, # value at 0, above 0
     end, # value at 1, above 0
 )->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
-    "Equal factors in equal times from `start` to `end`, as the finder steps. TypeError; ValueError unless above 0."
+    "Equal factors in equal times from `start` to `end`, as the finder steps. Raises ValueError unless both are above 0"
     start,end = _rates(positive=True, start=start, end=end)
     return _schedule(lambda pct: start * (end/start)**pct)
 
@@ -65,8 +63,7 @@ def range_test(
     beta:float=.98, # weight of the past in the smoothed loss, in [0,1); fastai's Recorder uses .98
     stop:float=4., # end when the smoothed loss is more than this many times its best, or not finite
 )->tuple: # `lrs`, `losses`: two arrays of one length, the losses smoothed
-    "Raise the rate by equal factors until the smoothed loss diverges, like `learn.lr_find()`. TypeError, ValueError."
-    if not callable(loss): raise TypeError(f'loss must be a function of a rate, got {loss!r:.80}')
+    "Raise the rate by equal factors until the smoothed loss diverges, like `learn.lr_find()`. Raises ValueError"
     if not 0<start_lr<end_lr:
         raise ValueError(f'start_lr and end_lr must rise and be above 0, got {start_lr!r} and {end_lr!r}')
     if num_it<1 or not 0<=beta<1:
@@ -82,9 +79,7 @@ def range_test(
 # %% ../nbs/06_rates.ipynb #curve-def
 def _curve(lrs, losses, skip_start=0, skip_end=0):
     "`lrs` and `losses` checked, as two arrays without the skipped ends, cut before the first loss that is not finite."
-    try: lrs,losses = (np.array([_as_float(x) for x in xs]) for xs in (lrs, losses))
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f'lrs and losses must be sequences of numbers, got {lrs!r:.60} and {losses!r:.60}') from None
+    lrs,losses = (np.array([_as_float(x) for x in xs]) for xs in (lrs, losses))
     if len(lrs)!=len(losses): raise ValueError(f'lrs and losses must have one length, got {len(lrs)} and {len(losses)}')
     bad = lrs[~((lrs>0) & (lrs<np.inf))]
     if bad.size: raise ValueError(f'lrs must be above 0 and finite, got {bad[0]}')
@@ -120,7 +115,7 @@ def suggest(
     skip_start:int=0, # points to leave out at the start; `learn.lr_find()` leaves out a tenth of its steps
     skip_end:int=0, # points to leave out at the end; `learn.lr_find()` leaves out 5
 )->Suggestion: # four rates, None where a rule has no answer
-    "The rates that four rules read off a finder's curve. Raises TypeError or ValueError for other input. (Q16)"
+    "The rates that four rules read off a finder's curve. Raises ValueError for other input. (Q16)"
     lrs,losses = _curve(lrs, losses, skip_start, skip_end)
     if len(lrs)<2: return Suggestion(None, None, None, None)
     with np.errstate(over='ignore'):
@@ -190,9 +185,9 @@ def one_cycle_mom(
     moms:tuple[float, float, float]=(.95, .85, .95), # momentum at the start, at the peak of the rate, at the end
     pct_start:float=.25, # fraction of the training until the rate's peak, in [0,1]
 )->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
-    "The momentum under fastai's `fit_one_cycle`. Raises ValueError unless there are three"
-    if np.shape(moms)!=(3,): raise ValueError(f'moms must be three numbers (start, middle, end), got {moms!r}')
-    return _up_down(*moms, pct_start)
+    "The momentum under fastai's `fit_one_cycle`"
+    start,middle,end = moms
+    return _up_down(start, middle, end, pct_start)
 
 # %% ../nbs/06_rates.ipynb #cycles-def
 def triangular(
@@ -206,29 +201,24 @@ def triangular(
     return _schedule(lambda pct: low + (high-low) * (1-abs(2*(pct*cycles%1)-1)) * height(pct))
 
 # %% ../nbs/06_rates.ipynb #positive-def
-def _positive(**named):
-    "Each named rate as a float; the error names the one that is not a single number from 0 up."
-    for (name,x),rate in zip(named.items(), _rates(**named)):
-        if rate.ndim or rate<0: raise ValueError(f'{name} must be one rate from 0 up, got {x!r:.80}')
-        yield float(rate)
-
 def group_lrs(
     lr, # a number; `slice(hi)`; `slice(lo, hi)`; or a list with one rate, or one per group
     n_groups:int, # how many parameter groups the optimizer has: 3 for fastai's pretrained resnets
 )->list: # `n_groups` rates, the earliest group first
-    "The rate of each parameter group, as fastai assigns it. Raises TypeError or ValueError for what is no rate. (Q20)"
+    "The rate of each parameter group, as fastai assigns it. Raises ValueError for what is no rate. (Q20)"
     if not isinstance(n_groups, int) or n_groups<1:
         raise ValueError(f'n_groups must be a whole number from 1 up, got {n_groups!r}')
+    if isinstance(lr, slice) and lr.stop is None:
+        raise ValueError(f'a slice of rates needs its end, slice(hi) or slice(lo, hi); got {lr}')
+    [rates] = _rates(lr=[lr.start or 0, lr.stop] if isinstance(lr, slice) else lr)
+    if rates.ndim>1 or (rates<0).any(): raise ValueError(f'rates must be from 0 up, in a list, got {lr!r:.80}')
+    lrs = np.atleast_1d(rates).tolist()
     if isinstance(lr, slice):
-        if lr.stop is None: raise ValueError(f'a slice of rates needs its end, slice(hi) or slice(lo, hi); got {lr}')
-        lo,hi = _positive(start=lr.start or 0, stop=lr.stop)
+        lo,hi = lrs
         if n_groups==1: return [hi]
         if not lo: return [hi/10]*(n_groups-1) + [hi]
         step = (hi/lo)**(1/(n_groups-1))
         return [lo*step**i for i in range(n_groups)]
-    try: lr = list(lr)
-    except TypeError: lr = [lr]
-    lrs = list(_positive(**{f'lr[{i}]':x for i,x in enumerate(lr)}))
     if len(lrs) not in (1, n_groups):
         raise ValueError(f'lr holds {len(lrs)} rates for {n_groups} parameter groups; give one, or one per group')
     return lrs if len(lrs)==n_groups else lrs*n_groups

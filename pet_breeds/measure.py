@@ -63,7 +63,7 @@ def measured(
 def measure_test(
     run, # a `Run` with a trained model
 )->dict|None: # n_measured; unknown, photos of breeds that the model does not know; if any are left, as from `honest`
-    "The same for the photos of a test, `photos` (their digest) and `network` (see `network_report`); None without any"
+    "How good a run is on its test; `photos`, their digest; `network`, see `network_report`. None without a test"
     if not len(run.test): return None
     known = run.test[run.test.label.isin(list(run.learn.dls.vocab))]
     counts = dict(n_measured=len(known), unknown=len(run.test)-len(known))

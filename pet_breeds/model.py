@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from .core import check_choice, check_number, import_quietly, nearest, one_line, refusing
 from .warp import Prep, check_sizes
-from .weights import find_weights, read_weights, report_about, report_arch, torchvision_names, weights_arch
+from .weights import find_weights, read_weights, report_about, torchvision_names, weights_arch
 import numpy as np, torch, torchvision
 import_quietly('fastai.vision.all') # also adds `fit_one_cycle`, `lr_find`, `to_fp16` to a Learner
 from fastai.vision.all import Callback, DataLoaders, L, Learner, Normalize, Pipeline, TfmdDL, error_rate, get_model
@@ -64,7 +64,7 @@ class _NoDraws(TorchFunctionMode):
         if name in ('rand', 'randn'): return torch.zeros(*args, **{k: v for k,v in kwargs.items() if k != 'generator'})
         if not name.endswith(('normal_', 'uniform_')): return func(*args, **kwargs)
         tensor, value = args[0] if args else kwargs['tensor'], args[1] if len(args) > 1 else kwargs.get('mean', 0.)
-        with torch.no_grad(): return tensor.fill_(value) # what is in new memory may be out of range, and drawn for ever
+        with torch.no_grad(): return tensor.fill_(value) # new memory may hold what makes a draw endless
 
 def undrawn(): # a context
     "Within it networks are made without drawing their weights, which others will replace; that saves seconds"
@@ -208,7 +208,7 @@ def _load_body(body, names, file, arch):
     if was not in (None, arch):
         raise ValueError(f'{one_line(file, 300)} has the body of {one_line(was, 60)}, not of {arch}: '
                          f'give arch {one_line(was, 60)}, or other weights')
-    if report_arch(file):
+    if report_about(file):
         names = {id(t): f'0.{n}' for n,t in body.state_dict(keep_vars=True).items()}
         state = {k: v for k,v in state.items() if not k.startswith('1.')}
     state = {k: v for k,v in state.items() if not k.startswith(('aux1.', 'aux2.', 'AuxLogits.'))}

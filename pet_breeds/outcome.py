@@ -115,8 +115,6 @@ def _report(run):
         if not isinstance(tables, dict) or tables.get('predictions.csv') != sha256(data).hexdigest():
             raise ValueError(f'{one_line(run)}: its predictions.csv is not as a run wrote it; give a report')
     preds = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
-    if 'digest' not in preds: raise ValueError(f'{one_line(run)}: this report of an older version does not say which '
-                                               'photos it measured: run its command again')
     texts = preds.columns.intersection(['file', 'label', 'predicted'])
     return m, preds.assign(**{name: preds[name].map(from_cell) for name in texts})
 
@@ -169,15 +167,15 @@ def network_report(
     digests, # of the photos that it measures, as from `photo_digest`
 )->dict|None: # report: its name; same: how many of them it measured, too, None if unknown; doubt: True or False
     "The report that the network comes from, if some photos trained it, and whether these photos may be among those"
-    from pet_breeds.weights import report_arch
-    if not run.weights or report_arch(run.weights) is None: return None
+    from pet_breeds.weights import report_about
+    if not run.weights or not report_about(run.weights): return None
     folder = Path(os.path.abspath(run.weights)).parent
     try: m, preds = _report(folder)
     except (OSError, ValueError): return dict(report=folder.name, same=None, doubt=True)
-    test = m.get('test') or {}
-    if not (tested := test.get('photos') == set_digest(digests)): test = m
+    test, kept = m.get('test') or {}, m.get('kept')
+    tested = test.get('photos') == set_digest(digests)
     same = len(digests) if tested else int(pd.Series(digests, dtype=str).isin({*preds.digest} - {''}).sum())
-    origin, kept = test.get('network'), m.get('kept')
+    origin = (test if tested else m).get('network')
     fitted = kept == 'fitted head' or not kept and m.get('epochs') == 0
     if fitted and not origin: return None
     doubt = same < len(digests) or bool(origin and origin.get('doubt', True))

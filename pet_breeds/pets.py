@@ -87,11 +87,10 @@ def command(
     short=lambda path: path, # how a path is shown; None for one that cannot be shown
 )->str|None: # a line for a shell; None if there is none
     "The command that repeats a run"
-    options = {**asdict(config), 'resume': False}
     if not all(isinstance(x, str) for x in (config.labels, *config.fix)): return None # a table or a function in Python
-    options.update({name: short(options[name]) for name in _PATHS}, fix=tuple(map(short, config.fix)))
-    unknown = None in [*options['fix'], *(options[name] for name in _PATHS)]
-    return None if unknown else shell_line('pet_breeds', options, _DEFAULTS)
+    paths, fix = {name: short(getattr(config, name)) for name in _PATHS}, tuple(map(short, config.fix))
+    if None in (*paths.values(), *fix): return None
+    return shell_line('pet_breeds', {**asdict(config), **paths, 'fix': fix, 'resume': False}, _DEFAULTS)
 
 # %% ../nbs/internals/pets.ipynb #out-def
 def check_out(
@@ -152,14 +151,14 @@ class Run:
         config:Config|None=None, # the options; those in `options` unless given
         **options, # the fields of a `Config`
     ):
-        from pet_breeds.checkpoint import read_run, refuse_another_run
+        from pet_breeds.checkpoint import read_checkpoint, refuse_another_run
         refuse_unknown('a run', options, _DEFAULTS)
         if config and options: raise ValueError(f"{', '.join(options)}: put options into the Config, not beside it")
         self.config = c = config or Config(**options)
         self.start, self.out, self.fixes = time.perf_counter(), check_out(c.out), read_fixes(c.fix)
         self.prep:Any = None # a `Prep`
         self.weights:Any = None # the file of the body's weights
-        self.resumed = read_run(self.checkpoint) if c.resume else None
+        self.resumed = read_checkpoint(self.checkpoint)['run'] if c.resume else None
         self._check_model()
         if self.resumed: refuse_another_run(self.checkpoint, self.resumed['options'], self.options())
 

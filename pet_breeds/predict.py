@@ -120,15 +120,21 @@ def _answer_rows(names, probs, vocab, top, unsure):
         table.update({f'breed_{j+1}': breeds[:, j], f'prob_{j+1}': ranked[:, j]})
     return pd.DataFrame(table)
 
-def _in_parts(predictor, given, other, labels, top, unsure):
-    "Answers and unreadable photos, a few batches at a time. Raises ValueError if no photo can be read"
-    if unsure and UNSURE in predictor.vocab: raise ValueError(f'--unsure: the model has a breed named {UNSURE!r}')
-    usual, step, bad, any_good = {v.casefold(): v for v in predictor.vocab}, 4*predictor.about['bs'], [], False
-    if labels is not None and len(usual) < len(predictor.vocab):
-        one = min(set(predictor.vocab) - set(usual.values()))
+def _usual_names(vocab):
+    "Each breed by its name in lower case. Raises ValueError if two breeds have the same"
+    usual = {v.casefold(): v for v in vocab}
+    if len(usual) < len(vocab):
+        one = min({*vocab} - {*usual.values()})
         raise ValueError(f'--labels: the model has the breeds {one_line(one, 60)} and '
                          f'{one_line(usual[one.casefold()], 60)}, and labels tell no upper case from lower case: '
                          'rename one breed and train again, or leave --labels out')
+    return usual
+
+def _in_parts(predictor, given, other, labels, top, unsure):
+    "Answers and unreadable photos, a few batches at a time. Raises ValueError if no photo can be read"
+    if unsure and UNSURE in predictor.vocab: raise ValueError(f'--unsure: the model has a breed named {UNSURE!r}')
+    usual = {} if labels is None else _usual_names(predictor.vocab)
+    step, bad, any_good = 4*predictor.about['bs'], [], False
     for i in range(0, len(given), step):
         names, good, unread = _readable(given[i:i+step], predictor.prep.item)
         bad.append(unread)
@@ -202,9 +208,12 @@ def _format_of(out, format):
     suffix = user_path(out, '--out').suffix.lower()[1:]
     if format is None and suffix not in _FORMATS:
         raise ValueError(f'--out {one_line(out)}: expected a name that ends in .csv or .json; or give --format')
+    _refuse_existing(out)
+    return format or suffix
+
+def _refuse_existing(out):
     if os.path.lexists(user_path(out)):
         raise FileExistsError(errno.EEXIST, 'this exists, and I replace nothing: choose another name', str(out))
-    return format or suffix
 
 def _text(table, format, first, for_spreadsheet):
     "Rows of a table; of the first one with what comes before. JSON is an array, which the caller closes"
@@ -223,19 +232,15 @@ def _writer(out):
                 def write(text):
                     with writing(out): print(text, file=f, flush=True)
                 yield write
-            _format_of(out, 'csv') # somebody may have put a file there meanwhile
+            _refuse_existing(out) # somebody may have put a file there meanwhile
             os.replace(work/'new', out)
 
 def _from_input(photos):
-    "The photos, with the lines of the standard input in the place of `-`; or what is between zero bytes"
+    "The photos, with what the standard input lists in the place of `-`: a path a line, or between zero bytes"
     if '-' not in photos: return photos
-    data = getattr(sys.stdin, 'buffer', sys.stdin).read()
-    text = data if isinstance(data, str) else os.fsdecode(data)
-    lines = text.split('\0' if '\0' in text else '\n')
-    if '\0' not in text: # lines that Windows wrote end in a return
-        lines = [line if os.path.lexists(line) else line.removesuffix('\r') for line in lines]
-    lines = list(filter(None, lines))
-    return [p for photo in photos for p in (lines if photo == '-' else [photo])]
+    text = os.fsdecode(sys.stdin.buffer.read()) if sys.stdin else ''
+    listed = text.split('\0') if '\0' in text else text.replace('\r\n', '\n').split('\n') # as Windows ends lines
+    return [p for photo in photos for p in (filter(None, listed) if photo == '-' else [photo])]
 
 def _count_once(preds, counts, seen):
     "Count the label and the answer of each photo that is not among those seen; returns how many are"

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from . import interpret
-from .advice import doubts, of_100, some_of, suggestions
+from .advice import doubts, some_of, suggestions
 from .core import count_of, explain, one_line, short_path
 from .figures import in_style
 from .fixes import fix_lines, photo_digest
@@ -21,7 +21,7 @@ from .maps import heat
 from .measure import looked_at
 from .outcome import confused_pairs, coverage, doubtful, judged, mistakes
 from .photos import read_photo
-from .webpage import details, gallery, photo, render, scale
+from .webpage import details, gallery, of_100, photo, render, scale
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -191,10 +191,10 @@ def _mistakes_section(run, most=15):
     n = count_of(len(wrong), 'mistake')
     some = f'The {most} surest of {n}.' if len(wrong) > most else f'{n}, the surest first.'
     said = [f'{some} The percentages are probabilities. predictions.csv lists every photo, but none of a test.']
-    lying = {*run.findings.file[run.findings.problem == 'turned']} if run.prep.presize == 'stock' else {}
+    turned = {*run.findings.file[run.findings.problem == 'turned']} if run.prep.presize == 'stock' else {}
     try:
         maps = looked_at(run, wrong[:most])
-        over = [None if m is None or f in lying else heat(read_photo(run.folder/f, 200), m, run.prep.fit)
+        over = [None if m is None or f in turned else heat(read_photo(run.folder/f, 200), m, run.prep.fit)
                 for f, m in zip(wrong.file, maps)]
     except (OSError, ValueError): over = [None]*len(wrong[:most]) # a photo that is not there any more
     photos = [_captioned(r, run.folder, o) for r, o in zip(wrong[:most].itertuples(), over)]
@@ -222,12 +222,10 @@ def _confused_section(run, most=4):
             gallery(shown, 'pairs'), folded]
 
 # %% ../nbs/internals/report.ipynb #more-sections-def
-def _report_place(run, *inside, quoted=True):
-    "The report's folder, or what is in it, as the commands take it where the run started"
+def _report_place(run):
+    "The report's folder as it is seen from where the run started; the commands know what ~ means"
     out = os.path.join(os.path.dirname(os.path.normpath(run.config.out)), run.report.name)
-    path = os.path.join(short_path(out) or run.report.name, *inside)
-    home = '~/' if path.startswith('~/') else ''
-    return path if not quoted else home + shlex.quote(path.removeprefix(home))
+    return short_path(out) or run.report.name
 
 @section('Every breed')
 def _breeds_section(run):
@@ -285,8 +283,9 @@ def _doubtful_section(run, most=30):
             'To correct labels, open doubtful.csv in a spreadsheet and write into the column fix: relabel, which takes '
             'the suggested label or the one that you write under new_label; or drop. In looks_wrong.csv, relabel needs '
             'a new_label. Then run the command of this report again, with another --out and with',
-            dict(kind='code', text=f"--fix {_report_place(run, 'doubtful.csv')}"), 'The photos stay as they '
-            f'are. In a notebook, clean_labels({_report_place(run, quoted=False)!r}) shows each photo with a menu.']
+            dict(kind='code', text=f"--fix {shlex.quote(f'{_report_place(run)}/doubtful.csv')}"),
+            'The photos stay as they are. In a notebook, '
+            f'clean_labels({_report_place(run)!r}) shows each photo with a menu.']
 
 @section('Changed labels')
 def _changed_section(run, most=100):
@@ -364,7 +363,7 @@ def _again_section(run):
     said = dict(kind='code', text=run.shown_command) if run.shown_command else (
         'metrics.json holds the command that repeats this run; it names folders of the computer that made this page.')
     if not run.command: said = 'This run took its labels from Python; save them as CSV, and name it with --labels.'
-    new = [dict(kind='code', text=f'{name} {_report_place(run)}{what}')
+    new = [dict(kind='code', text=f'{name} {shlex.quote(_report_place(run))}{what}')
            for name, what in (('pet_breeds_predict', ' new_photo.jpg'), ('pet_breeds_app', ''))]
     versions = ', '.join(f'{k} {v}' for k, v in run.metrics['versions'].items())
     return [said, 'To predict the breed of a new photo, or to open a page that takes photos:', *new, versions]

@@ -133,15 +133,14 @@ def cross_validate(
         warnings.simplefilter('ignore') # breeds with fewer photos than folds are measured as far as they can be
         for train, valid in split.split(feats, targ, groups):
             if share < 1: train = _share_of(train, targ, share, seed)
-            known, logp, weight = np.unique(targ[train]), torch.zeros(()), np.zeros((1, len(turn)))
-            if len(known) > 1: # else nothing is to be fitted: the one breed is the answer
+            known, weights = np.unique(targ[train]), np.zeros((n_classes, features[0].shape[1]), np.float32)
+            if len(known) > 1:
                 head = _regression(feats[train], targ[train], balance)
                 logp = torch.tensor(head.predict_log_proba(feats[valid]), dtype=torch.float32).clamp(-30)
-                weight = _as_linear(head)[0]
+                weights[known] = _as_linear(head)[0] @ turn
+            else: logp = torch.zeros(()) # nothing is to be fitted: the one breed is the answer
             acts[np.ix_(valid, known)] = logp
-            if keep is None: continue
-            keep.append((valid, np.zeros((n_classes, features[0].shape[1]), np.float32)))
-            keep[-1][1][known] = weight @ turn
+            if keep is not None: keep.append((valid, weights))
     return acts
 
 # %% ../nbs/07_finetune.ipynb #keep-better
@@ -174,7 +173,7 @@ def _files(dl):
     return list(items) if all(isinstance(f, (str, Path)) for f in items) else []
 
 class StopOnNaN(Callback):
-    "Raise FloatingPointError at the first training loss that is not a number: batch, photos, rates, remedy"
+    "Raises FloatingPointError at the first loss that is not finite, with batch, photos, rates and a remedy"
     order = MixedPrecision.order+1 # after fastai's callback has left autocast
     def after_loss(self):
         if self.training and not self.loss.isfinite().all(): raise FloatingPointError(self._message())

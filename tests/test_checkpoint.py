@@ -15,7 +15,7 @@ from test_saving import hostile, new, photos  # noqa: F401 (fixtures)
 from torch.testing import assert_close
 
 from pet_breeds import checkpoint
-from pet_breeds.checkpoint import Checkpoint, is_checkpoint, read_checkpoint, read_run, refuse_another_run
+from pet_breeds.checkpoint import Checkpoint, is_checkpoint, read_checkpoint, refuse_another_run
 from pet_breeds.checkpoint import remove_checkpoint, restore, training_state
 from pet_breeds.core import hidden_beside
 from pet_breeds.data import pets_dls
@@ -135,11 +135,11 @@ def test_the_fits_must_be_as_long_as_before(file, new):
 
 
 def test_a_part_of_a_run_can_be_compared_before_anything_else(file):
-    assert read_run(file) == RUN
-    refuse_another_run(file, read_run(file)['options'], dict(size=48, bs=6))
+    assert read_checkpoint(file)['run'] == RUN
+    refuse_another_run(file, read_checkpoint(file)['run']['options'], dict(size=48, bs=6))
     now = dict(size=64, bs=6)
     with pytest.raises(ValueError, match='size 48, not 64'): refuse_another_run(file, RUN['options'], now)
-    with pytest.raises(FileNotFoundError): read_run(file.with_name('none'))
+    with pytest.raises(FileNotFoundError): read_checkpoint(file.with_name('none'))
 
 
 def test_a_run_that_json_cannot_hold(file):
@@ -263,7 +263,7 @@ def test_a_file_in_the_home_folder(new, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     learn = new()
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=Checkpoint('~/run', RUN))
-    assert os.listdir(tmp_path) == ['run'] and is_checkpoint('~/run') and read_run('~/run') == RUN
+    assert os.listdir(tmp_path) == ['run'] and is_checkpoint('~/run') and read_checkpoint('~/run')['run'] == RUN
     assert len(Checkpoint('~/run', RUN, resume=True).fits) == 1
     remove_checkpoint('~/run')
     assert os.listdir(tmp_path) == []

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pet_breeds.advice import of_100
+from pet_breeds.webpage import of_100
 from pet_breeds.data import pets_dls, photo_table
 from pet_breeds.fixes import read_fixes
 from pet_breeds.interpret import honest_error

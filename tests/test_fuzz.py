@@ -17,7 +17,7 @@ from fastai.vision.all import CrossEntropyLossFlat, Learner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save, save_file
-from test_saving import stub, write_format_1
+from test_saving import stub
 from torch import nn
 
 from pet_breeds import quiz, saving
@@ -161,7 +161,7 @@ def kept(*files):
     assert time.process_time()-begin < 2
 
 
-# model.safetensors, and model.json of the first format
+# model.safetensors
 
 @pytest.fixture(scope='module')
 def model(tmp_path_factory):
@@ -172,26 +172,14 @@ def model(tmp_path_factory):
     return folder, *load_model(folder)
 
 
-@pytest.fixture(scope='module')
-def old_model(tmp_path_factory):
-    "The same in the first format, where the description is in model.json"
-    folder = write_format_1(tmp_path_factory.mktemp('fuzz')/'model', make_model('drawnet', 2, size=64)[0])
-    return folder, *load_model(folder)
-
-
 def sign(folder):
     "Make the digest fit, as far as the files can be read: what a deceiver would do"
-    file, page = folder/'model.safetensors', folder/'model.json'
+    file = folder/'model.safetensors'
     try: tensors, meta = read_tensors(file)
     except Exception: return
-    if 'about' in meta:
-        meta['sha256'] = saving.digest(meta['about'], tensors)
-        return file.write_bytes(save(tensors, meta))
-    try: about = json.loads(page.read_text(encoding='utf-8'))
-    except Exception: return
-    if not isinstance(about, dict): return
-    about.pop('sha256', None)
-    page.write_text(json.dumps({**about, 'sha256': saving.digest(json.dumps(about), tensors)}))
+    if 'about' not in meta: return
+    meta['sha256'] = saving.digest(meta['about'], tensors)
+    file.write_bytes(save(tensors, meta))
 
 
 def load(model, deceiver):
@@ -204,15 +192,6 @@ def load(model, deceiver):
     with torch.no_grad(): out = got(torch.full((1, 3, 64, 64), .5)).softmax(1)
     assert out.shape == (1, len(got_about['vocab'])) and got_about.keys() == about.keys() and not got.training
     assert out.isfinite().all() and got_about['bs'] > 0
-
-
-@fuzz(150)
-@given(how=mutation, deceiver=st.booleans())
-def test_model_json_of_the_first_format(old_model, how, deceiver):
-    file = old_model[0]/'model.json'
-    with kept(file):
-        file.write_bytes(mutated_page(file.read_bytes(), *how))
-        load(old_model, deceiver)
 
 
 @fuzz(150)
@@ -281,15 +260,6 @@ def test_model_safetensors(model, how, deceiver):
     with kept(file):
         file.write_bytes(mutated(file.read_bytes(), *how))
         load(model, deceiver)
-
-
-@fuzz(100)
-@given(how=mutation, deceiver=st.booleans())
-def test_model_safetensors_of_the_first_format(old_model, how, deceiver):
-    files = old_model[0]/'model.safetensors', old_model[0]/'model.json'
-    with kept(*files):
-        files[0].write_bytes(mutated(files[0].read_bytes(), *how))
-        load(old_model, deceiver)
 
 
 # weights of one's own

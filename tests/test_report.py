@@ -403,7 +403,7 @@ def test_a_network_that_may_have_been_trained_on_what_is_measured(was, edit, sam
     (dict(kept='fitted head', network=dict(report='A', same=3, doubt=False)), 'abx', 2, True), (dict(kept='fitted head'), 'xyz', None, None)])
 def test_where_a_network_comes_from_is_known_after_many_steps(first, measures, same, doubt, tmp_path, monkeypatch):
     "What the first report measured (abc) or kept for its test (tuv) did not train it, and may have trained one before it"
-    monkeypatch.setattr('pet_breeds.weights.report_arch', lambda file: 'drawnet')
+    monkeypatch.setattr('pet_breeds.weights.report_about', lambda file: dict(arch='drawnet'))
     saved = save_tables({'predictions.csv': PREDS[:3].assign(digest=list('abc'))}, tmp_path)
     test = dict(n_measured=3, unknown=0, photos=set_digest('tuv'), network=None)
     (tmp_path/'metrics.json').write_text(json.dumps(dict(epochs=1, kept='trained network', test=test, tables=saved) | first))
