@@ -312,7 +312,7 @@ def course_folder(
         raise FileNotFoundError(f'no notebooks in {beside}: they come with the repository; give their folder (--nbs)')
     return beside
 
-def _place(path):
+def _typed_path(path):
     "A path that somebody typed, absolute. Raises FileNotFoundError if the folder it would be in is not there"
     path = user_path(path).absolute()
     if not path.parent.is_dir():
@@ -323,7 +323,7 @@ def new_file(
     path:str|Path, # as somebody typed it
 )->Path: # absolute
     "A path where nothing is. Raises ValueError if something is there, FileNotFoundError as `empty_place`"
-    path = _place(path)
+    path = _typed_path(path)
     if os.path.lexists(path): raise ValueError(f'{path}: there is something already; give a new name')
     return path
 
@@ -331,7 +331,7 @@ def empty_place(
     dest:str|Path, # as somebody typed it
 )->Path: # absolute
     "A path where nothing is, or an empty folder. Raises ValueError if something is there, else FileNotFoundError"
-    dest = _place(dest)
+    dest = _typed_path(dest)
     if dest.is_symlink() or dest.exists() and not (dest.is_dir() and not any(dest.iterdir())):
         raise ValueError(f'{dest}: there is something already; give a new folder')
     if dest.exists() and dest.samefile('.'):

@@ -59,10 +59,9 @@ def _tell(found, reasons, kept):
     if lost: say(f'Solved, but no answer of yours is found: {", ".join(lost)}. Answer in a cell, save, run this again.')
 
 def _counts(verdicts):
-    "How many of the questions are right, and so on, as text"
-    kinds = [v.partition(':')[0] for v in verdicts]
-    kinds += [NONE]*(len(QUESTIONS)-len(kinds))
-    return ', '.join(f'{kinds.count(kind)} {kind}' for kind in _RANK if kind in kinds)
+    "How many of the questions are right, and so on: {kind of verdict: number}; `verdicts`: {id: verdict}"
+    kinds = [verdicts.get(id, NONE).partition(':')[0] for id in QUESTIONS]
+    return {kind: kinds.count(kind) for kind in _RANK}
 
 def _results_name(name):
     "The name of a student's file: letters and digits of any script, with their marks, and at most 120 bytes of them"
@@ -96,7 +95,8 @@ def hand_in(
     _tell(found, reasons, kept)
     write_whole(file, (json.dumps(results, indent=1, ensure_ascii=False) + '\n').encode('utf-8', 'backslashreplace'))
     if not found: say('No answer was found. Save your notebooks, then run this cell again.')
-    say(f"{_counts([a['verdict'] for a in found.values()])}. Hand in this file: {file.name}")
+    counts = _counts({id: answer['verdict'] for id, answer in found.items()})
+    say(f"{', '.join(f'{n} {kind}' for kind, n in counts.items() if n)}. Hand in this file: {file.name}")
 
 # %% ../nbs/internals/results.ipynb #read-def
 MADE_BY, VERSION, LARGEST = 'pet_breeds results', 1, 1_000_000 # bytes of a file
@@ -186,12 +186,9 @@ def _all_files(folder):
 def _student_row(file, results, run, seconds):
     "What the table says of a student, and beside it the code of the answers, and why some could not be judged, by id"
     verdicts, unclear, noticed = check_again(results, run, seconds)
-    kinds = [v.partition(':')[0] for v in verdicts.values()]
-    row = dict(name=one_line(results['name'], 80), file=one_line(file), noticed=noticed, unclear=unclear,
-               codes={id: results['answers'][id]['source'] for id in verdicts},
-               **{kind: kinds.count(kind) for kind in _RANK},
-               **{id: '' if verdicts.get(id, NONE) == NONE else verdicts[id] for id in QUESTIONS})
-    return {**row, NONE: sum(row[id] == '' for id in QUESTIONS)}
+    return dict(name=one_line(results['name'], 80), file=one_line(file), noticed=noticed, unclear=unclear,
+                codes={id: results['answers'][id]['source'] for id in verdicts}, **_counts(verdicts),
+                **{id: '' if verdicts.get(id, NONE) == NONE else verdicts[id] for id in QUESTIONS})
 
 def _to_read(rows):
     "The answers that no check could judge, as Markdown"
@@ -213,7 +210,7 @@ def _summary(rows, problems, dest):
     "What is printed: a line for each student, what was noticed, the hardest questions"
     width = max(len(one_line(row['name'], 24)) for row in rows)
     for row in rows: say(f"{one_line(row['name'], 24):{width}}  " + ', '.join(f'{row[kind]} {kind}' for kind in _RANK))
-    noticed = [f"{row['name']} ({row['file']}): {part}" for row in rows for part in row['noticed'].split('; ') if part]
+    noticed = [f"{row['name']} ({row['file']}): {part}" for row in rows for part in row['noticed']]
     for title, lines in (('Noticed', noticed), ('Not read', problems)):
         if lines: say(f'\n{title}:\n  ' + '\n  '.join(lines))
     tried = {id: n for id in QUESTIONS if (n := sum(row[id] != '' for row in rows))}
@@ -240,7 +237,7 @@ def _same_words(rows):
         copied = row['codes'] == other['codes'] and len(typed) >= 15 # so many alike are no chance
         if copied or len(same) >= 3:
             what = 'all answers' if copied else ', '.join(same)
-            row['noticed'].append(f'{what}: the same words as in {other["file"].replace(";", ",")}')
+            row['noticed'].append(f'{what}: the same words as in {other["file"]}')
 
 # %% ../nbs/internals/results.ipynb #gather-def
 def _read_class(folder, run, seconds):
@@ -271,11 +268,11 @@ def gather(
     for row in rows:
         if names.count(row['name'].casefold()) > 1: row['noticed'].append('the name is in two files or more')
     _same_words(rows)
-    for row in rows: row['noticed'] = '; '.join(row['noticed'])
     import pandas as pd
     from pet_breeds.tables import csv_text
     order = ['name', 'file', *_RANK, 'noticed', *QUESTIONS]
-    table = csv_text(pd.DataFrame(rows)[order].sort_values(['name', 'file'])).encode('utf-8', 'backslashreplace')
+    table = pd.DataFrame(rows)[order].sort_values(['name', 'file'])
+    table = csv_text(table.assign(noticed=table.noticed.str.join('; '))).encode('utf-8', 'backslashreplace')
     to_read = _to_read(rows).encode('utf-8', 'backslashreplace')
     dest = fill_folder(dest, {'table.csv': table, 'to_read.md': to_read})
     _summary(sorted(rows, key=lambda row: row['name']), problems, dest)
