@@ -6,14 +6,15 @@
 __all__ = ['read_cards', 'save_deck', 'write_cards']
 
 # %% ../nbs/internals/cards.ipynb #imports
-import base64, io, itertools, json, os, re, sqlite3, yaml
+import base64, io, itertools, json, re, sqlite3
 from contextlib import closing, suppress
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile, ZipInfo
 from .core import count_of, one_line, say, write_whole
-from .handout import course_folder, new_place, read_cells
+from .handout import course_folder, new_file, read_cells
+from .questions import read_entries
 
 # %% ../nbs/internals/cards.ipynb #read-def
 _KEYS = {'id', 'front', 'back', 'picture'}
@@ -31,14 +32,10 @@ def read_cards(
     file:str|Path|None=None, # a YAML file; cards.yaml of the package if None
 )->dict: # by id: dicts of lesson, front and back (Markdown), and picture, the id of a cell or None
     "The cards. Raises ValueError if one is not complete, or has the id of another"
-    file = Path(str(files('pet_breeds')))/'cards.yaml' if file is None else Path(file)
     found:dict = {}
-    try: by_lesson = yaml.safe_load(file.read_text(encoding='utf-8'))
-    except yaml.YAMLError as e: raise ValueError(f'{file.name}: {" ".join(str(e).split())}') from e
-    if not isinstance(by_lesson, dict): raise ValueError(f'{file.name}: expected lessons, such as 05_loss, with cards')
-    for lesson, entries in by_lesson.items():
+    for lesson, entries in read_entries('cards.yaml', file).items():
         for id, card in (_card(lesson, entry) for entry in entries or []):
-            if id in found: raise ValueError(f'{file.name}: the id {id!r} is in {found[id]["lesson"]} and in {lesson}')
+            if id in found: raise ValueError(f'cards.yaml: the id {id!r} is in {found[id]["lesson"]} and in {lesson}')
             found[id] = card
     return found
 
@@ -109,9 +106,8 @@ def _deck_file(decks, pictures, changed):
 # %% ../nbs/internals/cards.ipynb #save-deck
 def _deck_place(path):
     "An absolute path to write a deck to. Raises ValueError if something is there"
-    path = new_place(path)
+    path = new_file(path)
     if path.suffix != '.apkg': raise ValueError(f'{path}: expected a name that ends in .apkg')
-    if os.path.lexists(path): raise ValueError(f'{path}: there is something already; give a new name')
     return path
 
 def save_deck(

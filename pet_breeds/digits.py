@@ -49,7 +49,6 @@ def fit_digits(
     lr:Callable, # the rate for a fraction of training that is done
     mom:Callable=lambda pct: .9, # the momentum for such a fraction
     n:int=30, # networks
-    bs:int=32, # digits in a batch
     seed:int=42, # another seed, other starts and orders
 )->np.ndarray: # (epochs, n): fraction of the 901 validation digits that each network gets wrong after each epoch
     "The validation errors of networks that train by a schedule"
@@ -58,9 +57,9 @@ def fit_digits(
     x, y, valid_x, valid_y = digits_split()
     ws = _new_networks(n, g)
     opt = torch.optim.SGD(ws, lr=.1, momentum=.9)
-    errors, done, total = [], 0, epochs*len(x)//bs
+    errors, done, total = [], 0, epochs*len(x)//32
     for _ in range(epochs):
-        for idx in torch.rand(n, len(x), generator=g).argsort(1).split(bs, dim=1):
+        for idx in torch.rand(n, len(x), generator=g).argsort(1).split(32, dim=1): # batches of 32
             _digit_step(ws, opt, idx, lr(done/total), mom(done/total))
             done += 1
         with torch.no_grad(): errors.append((_digit_acts(ws, valid_x).argmax(-1) != valid_y).float().mean(1))

@@ -56,7 +56,7 @@ def encoded(
         bare = picture.get_layout_engine() is None
         picture.savefig(file, format=kind, pil_kwargs=options)
         if bare: picture.set_layout_engine('none') # else matplotlib leaves that of the style, and a second file differs
-    else: picture.convert('RGB').save(file, kind, **options)
+    else: (picture.convert('RGB') if kind == 'jpeg' else picture).save(file, kind, **options)
     return kind, file.getvalue()
 
 def data_url(
@@ -90,18 +90,14 @@ def _pixels(picture):
     "A picture as RGB, and whether it holds photos"
     from PIL import Image
     photos = not hasattr(picture, 'axes') or any(ax.images for ax in picture.axes)
-    return Image.open(BytesIO(encoded(picture, 'png')[1])).convert('RGB'), photos
+    if hasattr(picture, 'savefig'): picture = Image.open(BytesIO(encoded(picture)[1]))
+    return picture.convert('RGB'), photos
 
 def _image_tag(picture, alt):
     "An `img` of HTML that holds its file: a JPEG of photos, or a PNG of 64 colors"
     pixels, photos = _pixels(picture)
-    kind, data = encoded(pixels, 'jpeg', 80) if photos else _as_png(pixels.quantize(64, dither=0))
+    kind, data = encoded(pixels, 'jpeg', 80) if photos else encoded(pixels.quantize(64, dither=0), 'png')
     return f'<img src="{data_url(kind, data)}" alt="{html.escape(alt)}">'
-
-def _as_png(pixels):
-    file = BytesIO()
-    pixels.save(file, 'png', optimize=True)
-    return 'png', file.getvalue()
 
 def show_live(
     kind:str, # 'film' for pictures, 'bits' for a number's bits, 'softmax' for activations: functions in explore.html

@@ -8,6 +8,7 @@ __all__ = ['WHICH', 'NONE_LEFT', 'as_html', 'choice_form', 'QuestionForm', 'Quiz
 # %% ../nbs/internals/forms.ipynb #imports
 from collections.abc import Callable
 from functools import cache
+from .judge import gives_up
 from .progress import is_due, is_solved, read_progress
 
 # %% ../nbs/internals/forms.ipynb #parts
@@ -88,7 +89,7 @@ class QuestionForm:
         self.verdict.children = [_text_of(result.told('Say it in another way, or compare it yourself.'))]
         if result.ok is None and result.answered:
             self.verdict.children += (_button('Compare with the points', self.points),)
-        if result.answered or self.exercise.given_up(self.answer.value): self.tried()
+        if result.answered or gives_up(self.answer.value): self.tried()
 
     def points(self):
         "The points of a full answer, to be ticked"

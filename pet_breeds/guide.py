@@ -6,11 +6,11 @@
 __all__ = ['TASKS', 'read_tasks', 'rubric', 'teachers_guide', 'hand_out']
 
 # %% ../nbs/internals/guide.ipynb #imports
-import ast, os, re
+import ast, re
 from pathlib import Path
 from . import photo_tasks, training_tasks
 from .core import count_of, say, write_whole
-from .handout import GONE, course_folder, empty_place, is_task, lessons, minutes, new_place, read_answers
+from .handout import GONE, course_folder, empty_place, is_task, lessons, minutes, new_file, read_answers
 from .handout import read_cells, student_cells, without, write_student
 from .questions import QUESTIONS
 from .quiz import Task
@@ -19,11 +19,6 @@ from .quiz import Task
 TASKS = {task.id: task for book in (photo_tasks, training_tasks) for task in vars(book).values()
          if isinstance(task, Task)} # of all lessons, by name
 _CHECK = re.compile(r'\b(quiz|tasks)\.(\w+)\.check\(')
-
-def _hint(check):
-    "The hint of a check"
-    if check[1] == 'quiz': return QUESTIONS[check[2]].hint
-    return TASKS[check[2]].hint_text
 
 def _solution(source):
     "The code of a folded solution, without its check unless that holds the answer"
@@ -46,8 +41,8 @@ def read_tasks(
         if not is_task(cell) or not (check := _CHECK.search(cell['source'])): continue
         text = without(above.rpartition('**Your turn.** ')[2], GONE)
         folded = next((c['source'] for c in cells[i+1:i+3] if c['source'].startswith('# Solution')), '')
-        solution = _solution(folded) if folded else ''
-        found.append(dict(id=check[2], text=text, hint=_hint(check), solution=solution))
+        hint = QUESTIONS[check[2]].hint if check[1] == 'quiz' else TASKS[check[2]].hint_text
+        found.append(dict(id=check[2], text=text, hint=hint, solution=_solution(folded) if folded else ''))
     return found
 
 # %% ../nbs/internals/guide.ipynb #rubric-def
@@ -55,10 +50,6 @@ _MARKS = """Each question counts 1. An answer that a check calls right counts 1;
 that makes as many points as its question asks for, in any words and any order, and none of the listed mistakes. A \
 point that is only hinted at does not count, and neither do words in no sentence. The checks look for the same points, \
 by patterns: they may call a sentence right that says the opposite, so read a few of those, too."""
-
-def _mistakes(id):
-    "The known mistakes of a question, as a list in Markdown"
-    return '\n'.join(f'- **{name}.** {why}' for name, why in QUESTIONS[id].mistakes.items())
 
 def _details(summary, text): return f'<details><summary>{summary}</summary>\n\n{text}\n\n</details>'
 
@@ -69,9 +60,10 @@ def rubric(
     "How to mark an answer to a question, and which mistakes to expect"
     q = QUESTIONS[id]
     points = '\n'.join(f'- {p[0].upper()}{p[1:]}' for p in q.points)
+    mistakes = '\n'.join(f'- **{name}.** {why}' for name, why in q.mistakes.items())
     ours = f'\n\n{_details("Our answer", answer)}' if answer else ''
     return (f'<a id="{id}"></a>\n\n#### {id.upper()}\n\n{q.text}\n\nIn words, right with {q.enough} of these points:'
-            f'\n\n{points}\n\nCommon mistakes:\n\n{_mistakes(id)}{ours}')
+            f'\n\n{points}\n\nCommon mistakes:\n\n{mistakes}{ours}')
 
 # %% ../nbs/internals/guide.ipynb #lesson-def
 _FLAGS = dict(cuda='a graphics card', net='the network', slow='minutes')
@@ -171,8 +163,7 @@ def hand_out(
     "Write the lessons without answers, and a teacher's guide. Raises ValueError if something is there already"
     nbs, text = course_folder(nbs), ''
     if guide is not None:
-        guide = new_place(guide)
-        if os.path.lexists(guide): raise ValueError(f'{guide}: there is something already; give a new name')
+        guide = new_file(guide)
         if empty_place(dest).resolve() in (guide.resolve(), *guide.resolve().parents):
             raise ValueError(f'{guide}: this is the folder of the students, or in it; give another name')
         text = teachers_guide(nbs)

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['IDS', 'ASKED', 'GONE', 'read_cells', 'visible_lines', 'is_task', 'minutes', 'lessons', 'read_answers', 'statements',
-           'answers_in', 'without', 'student_cells', 'course_folder', 'new_place', 'empty_place', 'fill_folder',
+           'answers_in', 'without', 'student_cells', 'course_folder', 'new_file', 'empty_place', 'fill_folder',
            'write_student']
 
 # %% ../nbs/internals/handout.ipynb #imports
-import ast, json, re
+import ast, json, os, re
 from contextlib import suppress
 from html import escape
 from importlib.resources import files
@@ -177,19 +177,14 @@ def _definitions(source, module):
                 found[name] = f'{name} = {ast.unparse(node.value)}'
     return found
 
-def _used_in(code, known):
-    "The names from above that code uses: a value only by its name, since it may be called as a word of a sentence is"
-    words, loads = set(re.findall(r'\b[A-Za-z_]\w*', code)), _names_that(code, ast.Load)
-    return {name for name in known if name in (loads if _is_value(name, known[name]) else words)}
-
 def _complete(source, known):
     "A cell with the definitions from above that it uses; `known`: {name: code}, in the order of the notebook"
     own = _names_that(source, ast.Store)
     known = {name: code for name, code in known.items() if not (name in own and _is_value(name, code))}
-    used, more = {*()}, _used_in(source, known)
+    used, more = set(), known.keys() & _names_that(source, ast.Load)
     while more := more - used:
         used |= more
-        more = set().union(*(_used_in(known[name], known) for name in more))
+        more = known.keys() & set().union(*(_names_that(known[name], ast.Load) for name in more))
     parts = dict.fromkeys(code for name, code in known.items() if name in used and code not in source)
     return '\n'.join([*parts, source])
 
@@ -221,18 +216,18 @@ GONE = re.compile( # in sentences that are true of the full lessons only
     r'\bquestionnaire\b.* has all answers|tests/build\.py')
 _TIME = re.compile(r'\b((?:lesson|It) takes (?:about )?)\d+(?= minutes\b)')
 
-def _your_turn(nb, cell, found, questions, above):
+def _your_turn(nb, cell, found, above):
     "What stands in place of the section that starts with `cell`, below the cells `above`"
     before, id = cell['source'][:found.start()].replace('Answers', 'Questions'), (found[1] or '').lower()
     stub = None
     if found['takeaways']: task = 'Write three rules, each with a number from above.'
     elif found['rest']: task, stub = 'A solution is in the full edition of this notebook.', ''
-    elif id not in questions: raise ValueError(f'{nb}, cell {cell["id"]}: pet_breeds.questions has no {id}')
+    elif id not in QUESTIONS: raise ValueError(f'{nb}, cell {cell["id"]}: pet_breeds.questions has no {id}')
     elif asked := [c['id'] for c in above if is_task(c) and f'quiz.{id}.check(' in ''.join(c['source'])]:
-        task = f'{questions[id].text}\n\nIt is asked in [a task above]({Path(nb).name}#cell-id={asked[0]}).'
+        task = f'{QUESTIONS[id].text}\n\nIt is asked in [a task above]({Path(nb).name}#cell-id={asked[0]}).'
     else:
-        stub, hint = questions[id].stub, f'<details><summary>Hint</summary>\n\n{questions[id].hint}\n\n</details>'
-        task = f'{questions[id].text}\n\n{hint}\n\nTo choose instead of writing: `quiz.{id}.ask()`'
+        stub, hint = QUESTIONS[id].stub, f'<details><summary>Hint</summary>\n\n{QUESTIONS[id].hint}\n\n</details>'
+        task = f'{QUESTIONS[id].text}\n\n{hint}\n\nTo choose instead of writing: `quiz.{id}.ask()`'
     text = f'{before}{found["rest"] or f"#### {found[1]}"}\n\n**Your turn.** {task}'
     yours = [] if stub is None else [_cell('code', f'{cell["id"]}-yours', stub)]
     return [_cell('markdown', cell['id'], text), *yours]
@@ -247,16 +242,14 @@ def without(
 
 def student_cells(
     nb:str|Path, # a lesson's file
-    questions:dict|None=None, # by id, each with text, hint and stub; those of the chapter if None
     locked:bool=False, # without the calls that show an answer, and the sentences about them
 )->list: # cells, as they stand in a notebook's file
-    "The cells of a lesson without its answers; raises ValueError for a question that is not in `questions`"
+    "The cells of a lesson without its answers; raises ValueError for a question that is not in `QUESTIONS`"
     out:list = []
-    questions = QUESTIONS if questions is None else questions
     for (cell, *_), found in _sections(nb, _TAKEN):
         source, code = _COLAB.sub('', cell['source']), cell['cell_type'] == 'code'
         if locked and code and _GIVES_AWAY.search(source): continue
-        if found: out += _your_turn(nb, cell, found, questions, out)
+        if found: out += _your_turn(nb, cell, found, out)
         elif not _LEFT_OUT.match(source):
             if not code: source = without(source, GONE)
             if not code and locked: source = without(source, _GIVES_AWAY)
@@ -319,20 +312,26 @@ def course_folder(
         raise FileNotFoundError(f'no notebooks in {beside}: they come with the repository; give their folder (--nbs)')
     return beside
 
-def new_place(
-    path:str|Path, # as somebody typed it
-)->Path: # absolute
-    "A path to write to. Raises FileNotFoundError if the folder it would be in is not there"
+def _typed_path(path):
+    "A path that somebody typed, absolute. Raises FileNotFoundError if the folder it would be in is not there"
     path = user_path(path).absolute()
     if not path.parent.is_dir():
         raise FileNotFoundError(f'{path.parent}: no such folder to put {path.name} in; make it first')
     return path
 
+def new_file(
+    path:str|Path, # as somebody typed it
+)->Path: # absolute
+    "A path where nothing is. Raises ValueError if something is there, FileNotFoundError as `empty_place`"
+    path = _typed_path(path)
+    if os.path.lexists(path): raise ValueError(f'{path}: there is something already; give a new name')
+    return path
+
 def empty_place(
     dest:str|Path, # as somebody typed it
 )->Path: # absolute
-    "A path where nothing is, or an empty folder. Raises ValueError if something is there"
-    dest = new_place(dest)
+    "A path where nothing is, or an empty folder. Raises ValueError if something is there, else FileNotFoundError"
+    dest = _typed_path(dest)
     if dest.is_symlink() or dest.exists() and not (dest.is_dir() and not any(dest.iterdir())):
         raise ValueError(f'{dest}: there is something already; give a new folder')
     if dest.exists() and dest.samefile('.'):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHORT', 'GIVE_UP', 'LONGEST', 'NOT', 'SENTENCE', 'ONLY_WORDS', 'ANOTHER_WAY', 'REACH', 'CLAUSES', 'AS_NUMBERS',
            'NUMBER', 'ABOUT', 'REASON', 'ELSE', 'Verdict', 'right', 'known', 'differs', 'unclear', 'words', 'said',
-           'gives_up', 'denied', 'jumbled', 'found', 'even_denied', 'claims', 'readable', 'read', 'beside', 'follows',
+           'gives_up', 'denied', 'jumbled', 'found', 'even_denied', 'claims', 'readable', 'read', 'follows', 'beside',
            'clauses', 'Failed', 'Unreadable', 'call', 'first_to_work', 'within', 'numbers', 'numbers_in',
            'numbers_said', 'number_of', 'near', 'known_near']
 
@@ -170,21 +170,13 @@ def read(
     return right(' '.join(remark for remark, mark in (remarks or {}).items() if claims(text, mark)), mistake)
 
 # %% ../nbs/internals/judge.ipynb #beside-def
-def beside(
-    a:str, # a pattern
-    b:str, # another
-    within:int=80, # characters between them, at most; no end of a sentence is crossed
-)->str: # a pattern
-    "Two patterns near each other, in either order"
-    return f'{follows(a, b, within)}|{follows(b, a, within)}'
+def follows(a:str, b:str)->str: # two patterns
+    "A pattern for the second after the first, in the same sentence, with at most 80 characters between them"
+    return rf'({a})[^.;]{{0,80}}({b})'
 
-def follows(
-    a:str, # a pattern
-    b:str, # another
-    within:int=80, # characters between them, at most; no end of a sentence is crossed
-)->str: # a pattern
-    "The second pattern after the first"
-    return rf'({a})[^.;]{{0,{within}}}({b})'
+def beside(a:str, b:str)->str: # two patterns
+    "A pattern for the two near each other, in either order"
+    return f'{follows(a, b)}|{follows(b, a)}'
 
 CLAUSES = r'[,;]|\.(?=\s|$)|\b(?:and|while|whereas|but)\b'
 
@@ -202,14 +194,13 @@ class Unreadable(Failed):
 def call(
     func:Callable, # the learner's
     *args, # what it is called with; it gets copies
-    **kwargs, # the same, by name
 ):
     "What `func` returns; raises `Failed` if it raises, or changes what it was given"
-    copies, named = deepcopy(args), deepcopy(kwargs)
+    copies = deepcopy(args)
     name = f'`{func.__name__}`' if hasattr(func, '__name__') else 'your function'
-    try: res = func(*copies, **named)
+    try: res = func(*copies)
     except Exception as e: raise Failed(f'{name} raises {type(e).__name__}: {e}') from e
-    if not _same((args, kwargs), (copies, named)): raise Failed(f'{name} changes what it is given: work on a copy')
+    if not _same(args, copies): raise Failed(f'{name} changes what it is given: work on a copy')
     return res
 
 def first_to_work(*tries:Callable): # functions without arguments

@@ -62,19 +62,6 @@ def predict_found(attempt, n_found): # a number; what the run found
     return differs('It finds more.' if n < n_found else 'It finds fewer.')
 
 # %% ../nbs/internals/photo_tasks.ipynb #labels-tasks
-def _judged_pattern(attempt, cases):
-    "The first of the cases that a pattern gets wrong"
-    if not isinstance(getattr(attempt, 'pattern', attempt), str): # it may be compiled
-        return differs("Expected a pattern as text, such as r'(.+)_'.")
-    try: tried = try_regex(attempt, cases)
-    except ValueError as e: return differs(f'{e}.')
-    wrong = tried[tried.verdict != 'right']
-    if not len(wrong): return right(f'All {len(tried)} names are right.')
-    row = wrong.iloc[0]
-    if row.got is None: return differs(f'It finds nothing in {row.text!r}, where {row.want!r} is wanted.')
-    if row.want is None: return differs(f'It finds {row.got!r} in {row.text!r}, which it should refuse.')
-    return differs(f'In {row.text!r} it finds {row.got!r}, which is {row.verdict}: {row.want!r} is wanted.')
-
 @task('The pattern takes everything up to the last underscore. Which names have something wrong after it?')
 def count_verdicts(attempt, pattern, cases): # a number; as for `try_regex`
     "Whether this many verdicts are right"
@@ -86,11 +73,21 @@ def count_verdicts(attempt, pattern, cases): # a number; as for `try_regex`
 @task(r'Put `(?i:...)` around the suffix: in it `jpg`, `jpeg`, `png` and bars. Keep `\.` before it and `$` after it.')
 def photo_pattern(attempt): # a regular expression
     "Whether it reads names of photos, and refuses others"
-    return _judged_pattern(attempt, {
+    cases = {
         'great_pyrenees_173.jpg': 'great_pyrenees', 'Birman_42.jpg': 'Birman', 'pug_7.JPG': 'pug', 'pug_7.jpeg': 'pug',
         'Birman_42.png': 'Birman', 'great_pyrenees.jpg': None, 'beagle_12xjpg': None, 'Abyssinian_100.mat': None,
         'beagle_12.jpg.part': None, 'my_png_notes.txt': None, 'pug_.jpg': None, 'pug_7.png.zip': None,
-        'pug_7.PNG': 'pug', 'pug_7.Jpeg': 'pug', 'pug_1234.jpg': 'pug', 'pug_7.gpj': None, 'pug_7.jpxg': None})
+        'pug_7.PNG': 'pug', 'pug_7.Jpeg': 'pug', 'pug_1234.jpg': 'pug', 'pug_7.gpj': None, 'pug_7.jpxg': None}
+    if not isinstance(getattr(attempt, 'pattern', attempt), str): # it may be compiled
+        return differs("Expected a pattern as text, such as r'(.+)_'.")
+    try: tried = try_regex(attempt, cases)
+    except ValueError as e: return differs(f'{e}.')
+    wrong = tried[tried.verdict != 'right']
+    if not len(wrong): return right(f'All {len(tried)} names are right.')
+    row = wrong.iloc[0]
+    if row.got is None: return differs(f'It finds nothing in {row.text!r}, where {row.want!r} is wanted.')
+    if row.want is None: return differs(f'It finds {row.got!r} in {row.text!r}, which it should refuse.')
+    return differs(f'In {row.text!r} it finds {row.got!r}, which is {row.verdict}: {row.want!r} is wanted.')
 
 @task('`Path(file)` makes a path of a text; its `.parent` is the folder, and `.name` the last part of that.')
 def folder_breed(attempt): # a function of a file
@@ -156,10 +153,8 @@ def count_unusable(attempt, problems): # a number; from `check_photos`
 
 # %% ../nbs/internals/photo_tasks.ipynb #presize-tasks
 @task('Draw the turned square on top of the other. The four corners that stick out are small triangles.')
-def empty_corners(
-    attempt, # a number between 0 and 1, or a text such as '30%'
-):
-    "The fraction of a square, turned by 45 degrees, for which there are no pixels"
+def empty_corners(attempt): # a number between 0 and 1, or a text such as '30%'
+    "Whether so much of a square has no pixels after a turn by 45 degrees, within .03"
     [value] = numbers_given(attempt, 1)
     if not 0 <= value <= 1: return differs(f'{value:.3g} is not between 0 and 1.')
     if abs(value-.1716) <= .03: return right('Exactly: 1 - 2(√2 - 1) = 0.1716.')
@@ -168,10 +163,8 @@ def empty_corners(
     return differs(f'{value:.3g} is too {"much" if value > .17 else "little"}.')
 
 @task('Solve side/√2 = 224.')
-def margin(
-    attempt, # a side in pixels
-):
-    "The square from which 224 pixels can be kept at any angle"
+def margin(attempt): # a side in pixels
+    "Whether this is the smallest square from which 224 pixels can be kept at any angle"
     [side] = numbers_given(attempt, 1)
     if not 0 < side < inf: return differs('A side is a number of pixels above 0.')
     if side < 316.78: return differs(f'From {side:.5g} pixels you could keep only {side/2**.5:.5g}.')
@@ -179,10 +172,8 @@ def margin(
     return right('At least 316.8, so 317. The book takes 460, which also leaves room for a crop.')
 
 @task('What must be true of photos before they can be stacked? And what is quicker for 64 photos together?')
-def presizing_order(
-    attempt, # a text of three letters
-):
-    "The parts of presizing in their order"
+def presizing_order(attempt): # a text of three letters
+    "Whether these are the parts of presizing in their order"
     said = ' '.join(words_given(attempt)).lower() if not isinstance(attempt, (set, dict)) else ''
     letters = re.sub(r'\b(?:first|then|next|last|finally|steps?|parts?)\b|[\W_]', '', said)
     if sorted(letters) != ['a', 'b', 'c']: return differs('Give the letters a, b and c, each once.')
@@ -191,10 +182,8 @@ def presizing_order(
     return right('One by one to equal squares; then the batch is warped at once.')
 
 @task('Step 1 resizes. Step 2 has two parts, and the second one crops.')
-def resamplings(
-    attempt, # a whole number
-):
-    "How often presizing resamples a training photo"
+def resamplings(attempt): # a whole number
+    "Whether presizing resamples a training photo so often"
     [value] = numbers_given(attempt, 1)
     if value == 3: return right('Once in step 1, twice in step 2. Run the next cell to see them.')
     if value == 1: return differs('That is what the book says. It leaves out step 1, and one more.')
@@ -205,10 +194,8 @@ def resamplings(
 
 # %% ../nbs/internals/photo_tasks.ipynb #loss-tasks
 @task('Which function do you know that is 0 at 1 and falls without a limit towards 0? Turn its sign.')
-def steep_loss(
-    attempt, # a function of one probability
-):
-    "A loss that is 0 at 1 and grows without a limit towards 0"
+def steep_loss(attempt): # a function of one probability
+    "Whether it is a loss that is 0 at 1 and grows without a limit towards 0"
     if not callable(attempt): return differs('Give a function of one probability, such as `lambda p: 1 - p`.')
     import torch
     number = lambda p: numbers_given(call(attempt, p), 1)[0]
@@ -224,10 +211,8 @@ def steep_loss(
     return right('It grows without a limit. The usual choice is -log p.')
 
 @task('What is the largest number that 32 bits hold, about 3.4e38, as a power of e? Or make every power of e zero.')
-def breaks_softmax(
-    attempt, # finite activations, one row or more
-):
-    "Activations for which softmax without a shift gives nan"
+def breaks_softmax(attempt): # finite activations, one row or more
+    "Whether softmax without a shift gives nan for these activations"
     import torch
     if isinstance(attempt, str): attempt = numbers_given(attempt)
     if hasattr(attempt, 'to_numpy'): attempt = attempt.to_numpy()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEYS', 'QUESTIONS', 'TURNED', 'BEAR', 'NUMBERS', 'LISTS', 'FILES', 'ENDLESS', 'DOTLESS', 'LABEL', 'QUOTED', 'FORMS',
-           'TWO_OF', 'MEAN', 'CASES', 'MOVED', 'Question', 'read_questions', 'read_words', 'question']
+           'TWO_OF', 'MEAN', 'CASES', 'MOVED', 'Question', 'read_entries', 'read_questions', 'read_words', 'question']
 
 # %% ../nbs/internals/questions.ipynb #imports
 import cmath, math, re, yaml
@@ -110,23 +110,30 @@ def _from_entry(entry):
     if [c.get('right', False) for c in choices] != [i == 0 for i in range(len(choices))] or len(choices) < 2:
         raise ValueError('expected two choices or more, the first with right: true, the others without')
     text, hint, stub = _texts([entry[key] for key in ('text', 'hint', 'stub')])
-    whole = ' '.join([text, *_texts([entry[key] for key in entry if key == 'cell'])])
+    whole = ' '.join(_texts([entry[key] for key in ('text', 'cell') if key in entry]))
     return dict(text=whole, typed=text, hint=hint, stub=stub, points=_texts(entry['points']),
                 choices=tuple((*_texts([c['text']]), c.get('right', False), *_texts([c['why']])) for c in choices),
                 mistakes=dict(zip(_texts(mistakes), _texts(mistakes.values()))), words=_marks(entry['words'], mistakes))
+
+def read_entries(
+    name:str, # of a YAML file of the package
+    file:str|Path|None=None, # another one in its place
+)->dict: # what stands under each key of its first level
+    "The entries of a file. Raises ValueError if it is no YAML, has no keys, or one of them twice in one place"
+    file = Path(str(files('pet_breeds')))/name if file is None else Path(file)
+    try: entries = yaml.load(file.read_text(encoding='utf-8'), _UniqueKeys)
+    except (yaml.YAMLError, ValueError) as e: raise ValueError(f'{file.name}: {" ".join(str(e).split())}') from e
+    if not isinstance(entries, dict): raise ValueError(f'{file.name}: expected keys with entries, such as q7: ...')
+    return entries
 
 def read_questions(
     file:str|Path|None=None, # a YAML file; questions.yaml of the package if None
 )->dict: # {id: dict of the fields of a `Question` but its id and judge}, in the order of the file
     "The texts of the questions. Raises ValueError if an entry is not complete or has an unknown key"
-    file = Path(str(files('pet_breeds')))/'questions.yaml' if file is None else Path(file)
-    try: entries = yaml.load(file.read_text(encoding='utf-8'), _UniqueKeys)
-    except (yaml.YAMLError, ValueError) as e: raise ValueError(f'{file.name}: {" ".join(str(e).split())}') from e
-    if not isinstance(entries, dict): raise ValueError(f'{file.name}: expected questions by id, such as q7: ...')
     found:dict = {}
-    for id, entry in entries.items():
+    for id, entry in read_entries('questions.yaml', file).items():
         try: found[id] = _from_entry(entry)
-        except ValueError as e: raise ValueError(f'{file.name}, {id}: {e}') from e
+        except ValueError as e: raise ValueError(f'{Path(file or "questions.yaml").name}, {id}: {e}') from e
     return found
 
 # %% ../nbs/internals/questions.ipynb #enter-def
@@ -228,9 +235,19 @@ def _given(id, answer):
     if said(answer) and re.search(table.get('unless', '$.'), words(answer)): return None
     try: given = numbers_said(answer, *how) if said(answer) else numbers(answer)
     except Failed: return None
-    if given and table.get('percent'): given = [x/100 if x > 1 else x for x in given]
-    if given and table.get('shares') and abs(sum(given)-100) < 2 and min(given) >= 0: given = [x/100 for x in given]
-    return given or None
+    if not given: return None
+    if table.get('percent'): given = [x/100 if x > 1 else x for x in given]
+    return _as_shares(given) if table.get('shares') else given
+
+def _as_shares(given):
+    "The numbers, of which percent that sum to 100 become shares that sum to 1"
+    return [x/100 for x in given] if abs(sum(given)-100) < 2 and min(given) >= 0 else given
+
+def _number_given(id, answer):
+    "The one number that an answer is, or that its words give, as a complex number; None for other answers"
+    value = number_of(answer)
+    if value is None and said(answer) and len(given := _given(id, answer) or []) == 1: return complex(given[0])
+    return value
 
 LISTS:dict = { # {id: {names: what may be listed; aside: words that change no list; letters: of the cases in order}}
     'q12': dict(names='softmax|sigmoid', aside='[a-d]|cases?|use|loss', letters='abcd'),
@@ -329,11 +346,6 @@ def _judge_q3(answer): # a list of paths and a table, or words
 # %% ../nbs/internals/questions.ipynb #q4
 def _identifiers(text): return set(found(text, r'[a-z_]\w*')) # all words that could be names
 
-def _named_in(id, answer):
-    "Which of those in `TWO_OF` an answer names, or claims the parts of"
-    text = words(answer)
-    return sorted(TWO_OF[id] & (_identifiers(text) | _parts_in(id, text)))
-
 def _made_in(cls, package): # of the attributes of a class, those that are made in a package
     return {n for n in dir(cls) if n[0] != '_' and package in str(getattr(getattr(cls, n), '__module__', package))}
 
@@ -344,7 +356,8 @@ TWO_OF:dict = { # two of these are asked
 
 def _two_of(id, answer):
     "The verdict on the words of an answer that has to name two of those in `TWO_OF`, or to claim their parts"
-    verdict, named, text = read_words(id, answer), _named_in(id, answer), words(answer)
+    verdict, text = read_words(id, answer), words(answer)
+    named = sorted(TWO_OF[id] & (_identifiers(text) | _parts_in(id, text)))
     if len(named) > 1 or not (verdict.ok or named and verdict.text.startswith('I found')): return verdict
     slip = next((name for name, mark in _TEXTS[id]['words']['mistakes'].items() if claims(text, mark)), None)
     if slip: return known(slip)
@@ -439,35 +452,40 @@ def _judge_q12(answer): # four losses, or words
 # %% ../nbs/internals/questions.ipynb #q13
 @question('q13', runs=(Callable,), modules=('torch',))
 def _judge_q13(answer): # a table, numbers, or a function of a tensor
-    exps, [soft, *_], wrong = _exps(BEAR), NUMBERS['q13']['right'], NUMBERS['q13']['mistakes']
-    if isinstance(answer, str) and (verdict := readable(words(answer))): return verdict
-    if isinstance(answer, str) and re.search(rf'{NOT}[^a-z]*\d', words(answer)): return unclear(ANOTHER_WAY)
-    if isinstance(answer, str) and len(given := _given('q13', answer) or []) in NUMBERS['q13']['many']: answer = given
-    if isinstance(answer, str) and jumbled(answer): return unclear(ANOTHER_WAY)
     if callable(answer):
         import torch
         bear, func = torch.tensor(BEAR), answer
         answer = first_to_work(lambda: call(func, bear), lambda: call(func, bear[None]))
     if hasattr(answer, 'columns') or isinstance(answer, dict):
         table = {re.sub(r'\W|_', '', str(name).lower()): answer[name] for name in answer}
-        if 'exp' in table and not near(table['exp'], exps, .01): return differs("'exp' is not exp of the activations")
+        exps = table.get('exp', _exps(BEAR))
+        if not near(exps, _exps(BEAR), .01): return differs("'exp' is not exp of the activations")
         if 'softmax' not in table and hasattr(answer, 'columns'): return differs("the table has no column 'softmax'")
         answer = table.get('softmax', list(table.values()))
-    text = said(answer)
-    value = numbers_in(answer) if text else numbers(answer)
-    if not text and abs(sum(value)-100) < 2 and min(value) >= 0: value = [v/100 for v in value]
-    if not text: return _in_table('q13', value) or _judge_column(value, text)
-    def has(xs): return all(any(near(v, x, .006) for v in value) for x in xs)
-    if has(soft): return right()
-    return next((known(name) for name, [column, *_] in wrong.items() if has(column)), _judge_column(value, text))
+    return _read_column(answer) if said(answer) else _judge_column(numbers(answer))
 
-def _judge_column(value, text):
-    "The verdict on numbers that are not those of the figure"
-    ceiling = math.e/(math.e+len(value)-1) if len(value) > 3 else 0
+def _read_column(answer):
+    "The verdict on a text with the numbers of the softmax column"
+    text, value = words(answer), numbers_in(answer)
+    if verdict := readable(text): return verdict
+    if re.search(rf'{NOT}[^a-z]*\d', text): return unclear(ANOTHER_WAY)
+    if len(given := _given('q13', answer) or []) in NUMBERS['q13']['many']: return _judge_column(given)
+    if jumbled(answer): return unclear(ANOTHER_WAY)
+    def has(xs): return all(any(near(v, x, .006) for v in value) for x in xs)
+    if has(NUMBERS['q13']['right'][0]): return right()
+    for name, [column, *_] in NUMBERS['q13']['mistakes'].items():
+        if has(column): return known(name)
+    if any(near(v, .0702, 1e-4) for v in value): return known('softmax twice')
+    if len(value) not in (0, 3): return unclear(f'I found {count_of(len(value), "number")}; three are asked.')
+    return _judge_column(value)
+
+def _judge_column(value):
+    "The verdict on the numbers of the softmax column"
     if not value: return unclear('I found no numbers in it.')
-    if any(near(v, .0702, 1e-4) for v in value) if text else abs(sum(value)-1) < .01 and max(value) < ceiling+1e-4:
-        return known('softmax twice')
-    if text and len(value) != 3: return unclear(f'I found {count_of(len(value), "number")}; three are asked.')
+    value = _as_shares(value)
+    if verdict := _in_table('q13', value): return verdict
+    ceiling = math.e/(math.e+len(value)-1) if len(value) > 3 else 0 # of a softmax of a softmax of so many
+    if abs(sum(value)-1) < .01 and max(value) < ceiling+1e-4: return known('softmax twice')
     if len(value) == 1: return differs(f'one number, {value[0]:.4g}; three are asked')
     if len(value) == 3 and abs(sum(value)-1) < .015:
         return differs('they sum to 1, as they should; the single values differ, or their order')
@@ -493,9 +511,7 @@ def _judge_q14(answer): # a function (probs, targ), or words
 # %% ../nbs/internals/questions.ipynb #q15
 @question('q15')
 def _judge_q15(answer): # a number, or words
-    value = number_of(answer)
-    if value is None and said(answer) and len(given := _given('q15', answer) or []) == 1: value = complex(given[0])
-    if value is None: return read_words('q15', answer)
+    if (value := _number_given('q15', answer)) is None: return read_words('q15', answer)
     if cmath.isnan(value): return right('numpy warns when it gives nan, PyTorch does not; math.log raises ValueError.')
     if value == -math.inf: return known('log of 0')
     if not value.imag: return _in_table('q15', value.real) or differs(NUMBERS['q15']['otherwise'])
@@ -579,9 +595,7 @@ def _judge_q20(answer): # three rates, a function (start, stop, n), or words
 @question('q21', runs=(Callable,))
 def _judge_q21(answer): # a number, a schedule, or words
     if callable(answer): return _judge_schedule(answer)
-    value = number_of(answer)
-    if value is None and said(answer) and len(given := _given('q21', answer) or []) == 1: value = complex(given[0])
-    if value is None: return read_words('q21', answer)
+    if (value := _number_given('q21', answer)) is None: return read_words('q21', answer)
     if value.imag: return differs(f'not {answer}: expected a number that is real')
     return _in_table('q21', value.real) or differs(f"not {answer}: {NUMBERS['q21']['otherwise']}")
 

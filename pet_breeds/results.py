@@ -23,7 +23,7 @@ _RANK = 'right', 'wrong', UNCLEAR, NONE
 
 def _worth(verdict): return ('wrong', UNCLEAR, 'right').index(verdict.partition(':')[0])
 
-def _best_answers(folder, kept, seconds):
+def _best_answers(folder, kept):
     "{id: dict of verdict and code}, and {id: why} of those that are not right; `kept`: from `read_progress`"
     found, reasons = {}, {}
     typed = ((id, FROM_QUIZ + kept[id]['given']) for id in QUESTIONS if kept.get(id, {}).get('given'))
@@ -33,7 +33,7 @@ def _best_answers(folder, kept, seconds):
             say(f'{id.upper()} is not handed in: its cell, with the functions that it uses, has {len(source):,} '
                 f'characters; expected {LONGEST_CODE:,} at most. Shorten it, and run this cell again.')
             continue
-        verdict, why = check_source(id, source, seconds=seconds)
+        verdict, why = check_source(id, source)
         if verdict == NONE or id in found and _worth(verdict) <= _worth(found[id]['verdict']): continue
         found[id], reasons[id] = dict(verdict=verdict, source=source), why
     return {id: found[id] for id in QUESTIONS if id in found}, reasons
@@ -59,10 +59,9 @@ def _tell(found, reasons, kept):
     if lost: say(f'Solved, but no answer of yours is found: {", ".join(lost)}. Answer in a cell, save, run this again.')
 
 def _counts(verdicts):
-    "How many of the questions are right, and so on, as text"
-    kinds = [v.partition(':')[0] for v in verdicts]
-    kinds += [NONE]*(len(QUESTIONS)-len(kinds))
-    return ', '.join(f'{kinds.count(kind)} {kind}' for kind in _RANK if kind in kinds)
+    "How many of the questions are right, and so on: {kind of verdict: number}; `verdicts`: {id: verdict}"
+    kinds = [verdicts.get(id, NONE).partition(':')[0] for id in QUESTIONS]
+    return {kind: kinds.count(kind) for kind in _RANK}
 
 def _results_name(name):
     "The name of a student's file: letters and digits of any script, with their marks, and at most 120 bytes of them"
@@ -78,7 +77,6 @@ def _is_results(file, name):
 def hand_in(
     name:str, # yours, such as 'Ada Lovelace'
     folder:str|Path='.', # the folder of your notebooks
-    seconds:float=10, # time for each answer
 ):
     "Check the answers in your saved notebooks and of the quiz, and write them to a file, such as Ada_Lovelace.json"
     if name is ...:
@@ -90,14 +88,15 @@ def hand_in(
     file = folder/_results_name(name)
     refuse_foreign(file, lambda there: _is_results(there, name), 'move it away, or add an initial to your name')
     kept = read_progress()
-    found, reasons = _best_answers(folder, kept, seconds)
+    found, reasons = _best_answers(folder, kept)
     solved = [id for id in QUESTIONS if kept.get(id, {}).get('solved')]
     results = dict(made_by=MADE_BY, version=VERSION, package=pet_breeds.__version__, name=name, answers=found,
                    solved=solved)
     _tell(found, reasons, kept)
     write_whole(file, (json.dumps(results, indent=1, ensure_ascii=False) + '\n').encode('utf-8', 'backslashreplace'))
     if not found: say('No answer was found. Save your notebooks, then run this cell again.')
-    say(f"{_counts([a['verdict'] for a in found.values()])}. Hand in this file: {file.name}")
+    counts = _counts({id: answer['verdict'] for id, answer in found.items()})
+    say(f"{', '.join(f'{n} {kind}' for kind, n in counts.items() if n)}. Hand in this file: {file.name}")
 
 # %% ../nbs/internals/results.ipynb #read-def
 MADE_BY, VERSION, LARGEST = 'pet_breeds results', 1, 1_000_000 # bytes of a file
@@ -185,33 +184,33 @@ def _all_files(folder):
     yield from closed
 
 def _student_row(file, results, run, seconds):
-    "What the table says of a student, and the answers to read: {id: (code, why)}"
+    "What the table says of a student, and beside it the code of the answers, and why some could not be judged, by id"
     verdicts, unclear, noticed = check_again(results, run, seconds)
-    kinds = [v.partition(':')[0] for v in verdicts.values()]
-    counts = {kind: kinds.count(kind) for kind in _RANK[:3]}
-    row = dict(name=one_line(results['name'], 80), file=one_line(file), **counts, noticed=noticed,
-               **{id: '' if verdicts.get(id, NONE) == NONE else verdicts[id] for id in QUESTIONS})
-    row[NONE] = sum(row[id] == '' for id in QUESTIONS)
-    return row, {id: (results['answers'][id]['source'], why) for id, why in unclear.items()}
+    return dict(name=one_line(results['name'], 80), file=one_line(file), noticed=noticed, unclear=unclear,
+                codes={id: results['answers'][id]['source'] for id in verdicts}, **_counts(verdicts),
+                **{id: '' if verdicts.get(id, NONE) == NONE else verdicts[id] for id in QUESTIONS})
 
-def _to_read(rows, answers):
+def _to_read(rows):
     "The answers that no check could judge, as Markdown"
-    about = 'Answers that no check could judge, beside the points of a full answer.'
-    parts = ['# To read', about if any(answers) else 'The checks could judge all answers.']
+    found = any(row['unclear'] for row in rows)
+    parts = ['# To read', 'Answers that no check could judge, beside the points of a full answer.' if found else
+             'The checks could judge all answers.']
     for id, q in QUESTIONS.items():
-        if not (here := [(row['name'], *read[id]) for row, read in zip(rows, answers) if id in read]): continue
+        if not (here := [row for row in rows if id in row['unclear']]): continue
         enough = f'Right with {q.enough} of these points:'
         parts += [f'## {id.upper()}', q.text, enough, '\n'.join(f'- {p}' for p in q.points)]
-        for name, source, why in here:
+        for row in here:
+            source = row['codes'][id]
             fence = '`'*max(3, 1 + max(map(len, re.findall('`+', source)), default=0))
-            parts.append(f'### {name}\n\n{why}\n\n{fence}python\n{visible(source.strip())}\n{fence}')
+            parts.append(f"### {row['name']}\n\n{row['unclear'][id]}\n\n"
+                         f'{fence}python\n{visible(source.strip())}\n{fence}')
     return '\n\n'.join(parts) + '\n'
 
 def _summary(rows, problems, dest):
     "What is printed: a line for each student, what was noticed, the hardest questions"
     width = max(len(one_line(row['name'], 24)) for row in rows)
     for row in rows: say(f"{one_line(row['name'], 24):{width}}  " + ', '.join(f'{row[kind]} {kind}' for kind in _RANK))
-    noticed = [f"{row['name']} ({row['file']}): {part}" for row in rows for part in row['noticed'].split('; ') if part]
+    noticed = [f"{row['name']} ({row['file']}): {part}" for row in rows for part in row['noticed']]
     for title, lines in (('Noticed', noticed), ('Not read', problems)):
         if lines: say(f'\n{title}:\n  ' + '\n  '.join(lines))
     tried = {id: n for id in QUESTIONS if (n := sum(row[id] != '' for row in rows))}
@@ -226,40 +225,32 @@ def _long_texts(source):
     with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         texts = (n.value for s in statements(source) for n in ast.walk(s) if isinstance(n, ast.Constant))
         return {_plain_words(text) for text in texts if isinstance(text, str) and len(text) >= 40}
-    return {*()}
+    return set()
 
-def _codes(results):
-    "{id: code} of a file's answers"
-    entries = {id: results['answers'].get(id) for id in QUESTIONS}
-    return {id: e['source'] for id, e in entries.items() if isinstance(e, dict) and isinstance(e.get('source'), str)}
-
-def _same_words(found, rows):
-    "Add to each row what the student's answers share with another student's; `found`: {id: code} of each"
-    texts = [{id: _long_texts(source) for id, source in sources.items()} for sources in found]
-    for (i, row), (j, other) in permutations(enumerate(rows), 2):
+def _same_words(rows):
+    "Add to each row what the student's answers share with another student's"
+    texts = [{id: _long_texts(source) for id, source in row['codes'].items()} for row in rows]
+    for (row, mine), (other, theirs) in permutations(zip(rows, texts), 2):
         if row['name'].casefold() == other['name'].casefold(): continue
-        same = [id for id in QUESTIONS if texts[i].get(id, {*()}) & texts[j].get(id, {*()})]
-        chosen = sum(bool(CHOSEN.search(source)) for source in found[i].values())
-        copied = found[i] == found[j] and len(found[i]) - chosen >= 15 # so many alike are no chance
+        same = [id for id in QUESTIONS if mine.get(id, set()) & theirs.get(id, set())]
+        typed = [source for source in row['codes'].values() if not CHOSEN.search(source)]
+        copied = row['codes'] == other['codes'] and len(typed) >= 15 # so many alike are no chance
         if copied or len(same) >= 3:
             what = 'all answers' if copied else ', '.join(same)
-            row['noticed'].append(f'{what}: the same words as in {other["file"].replace(";", ",")}')
+            row['noticed'].append(f'{what}: the same words as in {other["file"]}')
 
 # %% ../nbs/internals/results.ipynb #gather-def
 def _read_class(folder, run, seconds):
-    "A row, the answers to read and the code of all answers for each student; and a line for each other file"
-    rows, read, found, problems = [], [], [], []
+    "A row for each student, and a line for each other file"
+    rows, problems = [], []
     for file in _all_files(folder):
         name = file.relative_to(folder)
         try:
             if file.is_dir(): raise ValueError(_CLOSED[file.is_symlink()])
             if file.suffix.lower() != '.json': raise ValueError('expected a file that ends in .json')
-            results = read_results(file)
-            row, unclear = _student_row(name, results, run, seconds)
+            rows.append(_student_row(name, read_results(file), run, seconds))
         except ValueError as e: problems.append(f'{one_line(name)}: {e}')
-        else:
-            for part, more in zip((rows, read, found), (row, unclear, _codes(results))): part.append(more)
-    return rows, read, found, problems
+    return rows, problems
 
 def gather(
     handed_in:str|Path, # a folder of files that `hand_in` wrote; folders in it are searched, too
@@ -271,18 +262,18 @@ def gather(
     handed_in, dest = user_path(handed_in), empty_place(dest)
     check_number('--seconds', seconds, 1, 600, whole=False)
     if not handed_in.is_dir(): raise FileNotFoundError(f'{handed_in}: no such folder')
-    rows, answers, found, problems = _read_class(handed_in, run, seconds)
+    rows, problems = _read_class(handed_in, run, seconds)
     if not rows: raise ValueError(f'{handed_in}: no results here' + (f'; {problems[0]}' if problems else ''))
     names = [row['name'].casefold() for row in rows]
     for row in rows:
         if names.count(row['name'].casefold()) > 1: row['noticed'].append('the name is in two files or more')
-    _same_words(found, rows)
-    for row in rows: row['noticed'] = '; '.join(row['noticed'])
+    _same_words(rows)
     import pandas as pd
     from pet_breeds.tables import csv_text
     order = ['name', 'file', *_RANK, 'noticed', *QUESTIONS]
-    table = csv_text(pd.DataFrame(rows)[order].sort_values(['name', 'file'])).encode('utf-8', 'backslashreplace')
-    to_read = _to_read(rows, answers).encode('utf-8', 'backslashreplace')
+    table = pd.DataFrame(rows)[order].sort_values(['name', 'file'])
+    table = csv_text(table.assign(noticed=table.noticed.str.join('; '))).encode('utf-8', 'backslashreplace')
+    to_read = _to_read(rows).encode('utf-8', 'backslashreplace')
     dest = fill_folder(dest, {'table.csv': table, 'to_read.md': to_read})
     _summary(sorted(rows, key=lambda row: row['name']), problems, dest)
     return dest

@@ -11,7 +11,7 @@ __all__ = ['lowest_rate', 'stable_rate', 'minimum_over_10', 'slice_rates', 'near
 
 # %% ../nbs/internals/training_tasks.ipynb #imports
 import re, shlex
-from math import inf
+from math import inf, isclose
 from pathlib import Path
 from statistics import stdev
 from .judge import call, differs, near, right
@@ -24,11 +24,7 @@ def _fraction(attempt):
     return x/100 if 2 <= x <= 100 else x
 
 @task('Go straight down from the bottom of the curve to the axis. Each long tick there is ten times the one before.')
-def lowest_rate(
-    attempt, # a rate
-    lrs, # the rates of a finder's curve
-    losses, # its losses
-):
+def lowest_rate(attempt, lrs, losses): # a rate; the rates of a finder's curve; its losses
     "Whether a rate is the one with the lowest loss, within a factor of about two"
     [rate], lowest = numbers_given(attempt, 1), float(lrs[losses.argmin()])
     if lowest/2.1 < rate < lowest*2.1: return right(f'The lowest loss is at {lowest:.2g}.')
@@ -36,10 +32,7 @@ def lowest_rate(
     return differs(f'{rate:.3g} is {"above" if rate > lowest else "below"} the rate with the lowest loss.')
 
 @task('After a step the distance is (1-rc) times what it was. Closer means a factor between -1 and 1.')
-def stable_rate(
-    attempt, # a rate
-    curvature, # the curvature
-):
+def stable_rate(attempt, curvature): # a rate; the curvature
     "Whether a rate is 2 over the curvature"
     [rate], limit = numbers_given(attempt, 1), float(2/curvature)
     factor = 1-rate*float(curvature)
@@ -50,9 +43,7 @@ def stable_rate(
     return differs(f'At {rate:.3g} the distance is multiplied by {factor:.3g}, so a step does not end closer.')
 
 @task('`losses.argmin()` is the place of the lowest loss.')
-def minimum_over_10(
-    attempt, # a function (lrs, losses)
-):
+def minimum_over_10(attempt): # a function (lrs, losses)
     "Whether a function returns a tenth of the rate with the lowest loss"
     if not callable(attempt): return differs('Expected a function of lrs and losses.')
     import numpy as np
@@ -66,30 +57,22 @@ def minimum_over_10(
         if abs(ratio-.1) > 1e-3: return differs(f'With the minimum at {lrs[low]:.3g} it gives {found:.3g}.')
     return right()
 
-def _three_groups(attempt):
-    "Whether these are the rates of three groups for slice(1e-5, 1e-3)"
-    rates = numbers_given(attempt)
-    if len(rates) != 3: return differs('Three groups have three rates.')
-    def near(*expected): return all(abs(a-b) < .02*b for a, b in zip(rates, expected))
-    if near(1e-5, 1e-4, 1e-3): return right()
-    if near(1e-5, 5.05e-4, 1e-3): return differs('Those are equal differences; the groups are spaced by equal factors.')
-    if near(1e-3, 1e-4, 1e-5): return differs('The lowest rate is for the first group, the earliest layers.')
-    if near(1e-4, 1e-4, 1e-3): return differs('The first group gets less than the second.')
-    ends_right = abs(rates[0]-1e-5) < 2e-7 and abs(rates[2]-1e-3) < 2e-5
-    return differs('The middle rate is wrong.' if ends_right else
-                   'They run from 1e-5 for the early layers to 1e-3 for the head.')
-
 @task('The middle rate is as many times the first as the last is times the middle one.')
 def slice_rates(attempt): # three rates
     "Whether these are the rates of three groups for slice(1e-5, 1e-3)"
-    return _three_groups(attempt)
+    rates = numbers_given(attempt)
+    if len(rates) != 3: return differs('Three groups have three rates.')
+    def are(*expected): return all(isclose(a, b, rel_tol=.02) for a, b in zip(rates, expected))
+    if are(1e-5, 1e-4, 1e-3): return right()
+    if are(1e-5, 5.05e-4, 1e-3): return differs('Those are equal differences; the groups are spaced by equal factors.')
+    if are(1e-3, 1e-4, 1e-5): return differs('The lowest rate is for the first group, the earliest layers.')
+    if are(1e-4, 1e-4, 1e-3): return differs('The first group gets less than the second.')
+    if are(1e-5, rates[1], 1e-3): return differs('The middle rate is wrong.')
+    return differs('They run from 1e-5 for the early layers to 1e-3 for the head.')
 
 # %% ../nbs/internals/training_tasks.ipynb #finetune-tasks
 @task('`breed[nearest]` are the breeds of the nearest photos. The mean of True and False is a fraction.')
-def nearest_breed(
-    attempt, # a fraction
-    fraction, # the right one
-):
+def nearest_breed(attempt, fraction): # a fraction; the right one
     "Whether this is the fraction of photos whose nearest photo has the same breed"
     if len(attempt := numbers_given(attempt)) > 1: return differs('One fraction is asked, for all photos.')
     same = _fraction(attempt)
@@ -98,10 +81,7 @@ def nearest_breed(
     return differs(f'{same:.3g} is not the fraction.' if same <= 1 else 'A fraction is between 0 and 1.')
 
 @task('fastai makes one exception from freezing. And a running mean is no weight: every training batch changes it.')
-def what_moved(
-    attempt, # names of parts
-    moved, # {part: whether it moved}
-):
+def what_moved(attempt, moved): # names of parts; {part: whether it moved}
     "Whether these are the parts that moved"
     chosen = {re.sub('batch[_-]?norm', 'batch norm', part.lower()) for part in words_given(attempt)}
     if unknown := sorted(chosen-set(moved)): return differs(f'{unknown[0]!r:.40} is not among {", ".join(moved)}.')
@@ -110,9 +90,7 @@ def what_moved(
     return differs(f'{wrong[0].capitalize()} {"moved" if moved[wrong[0]] else "did not move"}.')
 
 @task('First one epoch at rate lr; then half of lr for the head and a hundredth of that half for the first group.')
-def two_fits(
-    attempt, # a function (learn, epochs, lr)
-):
+def two_fits(attempt): # a function (learn, epochs, lr)
     "Whether a function does what `fine_tune` does"
     if not callable(attempt): return differs('Expected a function of learn, epochs and lr.')
     steps, fits = [], []
@@ -140,9 +118,7 @@ def two_fits(
     return right()
 
 @task('It climbs for a quarter of the time and falls along half a cosine. At 9 of 12 epochs two thirds of it are done.')
-def left_of_peak(
-    attempt, # a fraction, or percent
-):
+def left_of_peak(attempt): # a fraction, or percent
     "Whether this is what one cycle has left of its peak after 9 of 12 epochs"
     left = _fraction(attempt)
     if near(left, .25, .01): return right('A quarter: (1+cos(2π/3))/2.')
@@ -151,9 +127,7 @@ def left_of_peak(
     return differs(f'{left:.3g} is not what is left.')
 
 @task('The names count layers: 101-50 layers are missing, and a block has three.')
-def third_stage(
-    attempt, # a number of blocks
-):
+def third_stage(attempt): # a number of blocks
     "Whether resnet101 has so many blocks in its third stage"
     blocks, *more = numbers_given(attempt)
     if more: return differs('Give one number, that of the third stage.')
@@ -258,11 +232,8 @@ def cleaned_validation(attempt): # higher, lower or same
 
 # %% ../nbs/internals/training_tasks.ipynb #improve-tasks
 @task('Throw 48 coins, several times. Would 20 heads, and then 27, surprise you?')
-def luck(
-    attempt, # the guess, in photos
-    wrong, # wrong photos of each seed
-):
-    "How many photos lie between the luckiest and the unluckiest seed"
+def luck(attempt, wrong): # the guess, in photos; wrong photos of each seed
+    "Whether so many photos lie between the luckiest and the unluckiest seed"
     low, high = round(min(wrong)), round(max(wrong))
     found = f'The luckiest seed gets {low} photos wrong, the unluckiest {high}.'
     [guess] = numbers_given(attempt, 1)
@@ -270,10 +241,8 @@ def luck(
     return differs(f'{found} They differ by {high-low}.')
 
 @task('Divide the standard deviation by the square root of the number of runs: `len(errors)**.5`.')
-def standard_error(
-    attempt, # a function of a list of errors
-):
-    "The standard error of a mean"
+def standard_error(attempt): # a function of a list of errors
+    "Whether it returns the standard error of their mean"
     if not callable(attempt): return differs('Expected a function of a list of errors.')
     for errors in ([.1, .2, .6, .3, .3], [.2, .3]):
         n, sd = len(errors), stdev(errors)
@@ -285,10 +254,8 @@ def standard_error(
     return right('pandas calls it `sem`, for standard error of the mean.')
 
 @task('For E: subtract 119 from 88 and divide by 1,478. Divide that by `np.hypot` of the two standard errors.')
-def clear_of_a(
-    attempt, # letters of tables
-):
-    "Which tables of the book differ from A by more than two standard errors"
+def clear_of_a(attempt): # letters of tables
+    "Whether these are the tables of the book that differ from A by more than two standard errors"
     said = [*attempt] if isinstance(attempt, str) and {*attempt.upper()} <= {*'ABCDEFG'} else words_given(attempt)
     letters = {letter for name in said for letter in re.sub(r'\btables?\b', '', name.lower()).upper().split()}
     if letters & {'TRUE', 'FALSE'}: return differs('That says it for each table. Give letters.')
@@ -301,11 +268,8 @@ def clear_of_a(
     return right('All three are better than A.')
 
 @task('Is zero between `low` and `high`? If not, is the difference in the error rate below or above zero?')
-def verdict(
-    attempt, # a word for each way
-    compared, # what `compare` returned
-):
-    "Which ways are better than the baseline"
+def verdict(attempt, compared): # a word for each way; what `compare` returned
+    "Whether these words say which ways are better than the baseline"
     said = [re.sub("(?:i )?can(?:\\W?t| ?not)", "can't", word.lower()) for word in words_given(attempt)]
     if isinstance(attempt, (set, dict)) or len(said) != len(compared)-1:
         return differs(f'Give a list of {len(compared)-1} words.')
@@ -318,10 +282,8 @@ def verdict(
     return right()
 
 @task('Each count varies around 80 by about 9, the square root of 80. How far below the mean is the least of twelve?')
-def best_of_twelve(
-    attempt, # a number of mistakes
-):
-    "How many mistakes the luckiest of twelve equal models shows"
+def best_of_twelve(attempt): # a number of mistakes
+    "Whether the luckiest of twelve equal models shows so many"
     [fewest] = numbers_given(attempt, 1)
     if near(fewest, 66.1, 3): return right('14 photos better than it is, by luck alone.')
     if near(fewest, 80, 3): return differs('That is the mean of each model. The winner is one that was lucky.')
@@ -329,27 +291,21 @@ def best_of_twelve(
 
 # %% ../nbs/internals/training_tasks.ipynb #pets-tasks
 @task('First come the epochs of the head alone, then those of the whole network. Both get a row for each epoch.')
-def rows_of_g(
-    attempt, # a number of rows
-):
-    "How many epochs `fine_tune(6, freeze_epochs=3)` takes"
+def rows_of_g(attempt): # a number of rows
+    "Whether `fine_tune(6, freeze_epochs=3)` takes so many epochs"
     rows = numbers_given(attempt)
     if rows == [9]: return right('Three for the head, six for everything.')
     if rows in ([3], [6]): return differs('That is only one of the two fits.')
     return differs('The two fits have 3 and 6 epochs. How many rows are that in all?')
 
 @task('Each rate is the one before times the same factor.')
-def three_rates(
-    attempt, # three rates
-):
-    "The rates of `slice(1e-5, 1e-3)`"
-    return _three_groups(attempt)
+def three_rates(attempt): # three rates
+    "Whether these are the rates of `slice(1e-5, 1e-3)`"
+    return slice_rates.judge(attempt)
 
 @task('Which coat does not fit its row? And which photo has lost its lower third?')
-def two_faults(
-    attempt, # names of two files
-):
-    "Which photos of the folder are faulty"
+def two_faults(attempt): # names of two files
+    "Whether these are the faulty photos of the folder"
     found = {('bombay', '13'), ('persian', '9')}
     paths = [Path(part) for name in words_given(attempt) for part in name.lower().replace('\\', '/').split()]
     names = {(path.parent.name, path.stem) for path in paths}
@@ -359,11 +315,8 @@ def two_faults(
                     'Both are among these, but no others are faulty.')[len(names & found)])
 
 @task('The interval is in the line that starts with "Error rate". Its upper end is a fraction.')
-def worst_of_100(
-    attempt, # a number of photos
-    high, # the upper end of the interval, a fraction
-):
-    "How many of 100 photos may be wrong"
+def worst_of_100(attempt, high): # a number of photos; the upper end of the interval, a fraction
+    "Whether so many of 100 photos may be wrong"
     [wrong] = numbers_given(attempt, 1)
     if near(wrong, 100*high, 1): return right()
     if near(wrong, high, .01): return differs('That is a fraction. How many of 100 photos is it?')
@@ -371,10 +324,8 @@ def worst_of_100(
 
 @task('Four options: where the photos are, where their labels are, that nothing is mirrored, and where the report '
       'goes.')
-def command_for_signs(
-    attempt, # a line for a shell
-):
-    "The command that trains on a folder of traffic signs"
+def command_for_signs(attempt): # a line for a shell
+    "Whether this command trains on a folder of traffic signs"
     if isinstance(attempt, (list, tuple)): attempt = ' '.join(map(str, attempt))
     try: first, *rest = shlex.split(attempt.replace('\\\n', ' ').replace('=', ' ').strip(' !$`\n'))
     except (ValueError, AttributeError): return differs('Give a command as text.') # AttributeError: it is no text

@@ -57,7 +57,7 @@ def test_numbers_and_names_are_those_of_the_lesson():
 
 
 @pytest.mark.parametrize('text, says', [
-    ('', 'expected lessons'), ('05_loss:\n- a', 'a card has the keys'), ('05_loss:\n- {id: a, front: b}', '05_loss, a: a card has the keys'),
+    ('', 'expected keys'), ('05_loss: []\n05_loss: []', "the key '05_loss' stands here twice"), ('05_loss:\n- a', 'a card has the keys'), ('05_loss:\n- {id: a, front: b}', '05_loss, a: a card has the keys'),
     ('05_loss:\n- {id: a, front: b, back: c, hint: d}', 'a card has the keys'), ('05_loss:\n- {id: a, front: b, back: 5}', 'back is 5; expected text'),
     ('05_loss:\n- {id: a, front: " ", back: c}', 'front is'), ('05_loss:\n- {id: a, front: b, back: c, picture: }', 'picture is None'),
     ('05_loss: [{id: a, front: b, back: c}]\n06_rates: [{id: a, front: b, back: c}]', "the id 'a' is in 05_loss and in 06_rates"),

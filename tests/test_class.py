@@ -358,6 +358,13 @@ def test_two_files_with_one_name_and_another_version(tmp_path, capsys):
                for row in csv.DictReader((tmp_path/'class'/'table.csv').open()))
 
 
+def test_what_a_file_says_is_noticed_on_one_line(tmp_path, capsys):
+    (tmp_path/'eve.json').write_text(as_json(q8=entry("quiz.q8.check('one_batch')", 'right; Ada (ada.json): copied')))
+    gather(tmp_path, tmp_path/'class')
+    noticed = capsys.readouterr().out.partition('Noticed:\n')[2].partition('\n\n')[0].splitlines()
+    assert len(noticed) == 1 and 'the file says right; Ada (ada.json): copied, the check says' in noticed[0]
+
+
 def test_what_is_there_is_left_alone(tmp_path, capsys):
     (tmp_path/'full').mkdir()
     (tmp_path/'full'/'mine').write_text('mine')

@@ -437,9 +437,9 @@ def test_interrupted_nothing_is_left(tmp_path, monkeypatch, error):
 
 
 def test_a_question_that_nobody_asks_is_named(tmp_path):
-    nbs = write_nb(tmp_path, '01_a.ipynb', md('mine', '#### Q7. Why?\n\nSo.'), code('p', '1', '1'))
-    with pytest.raises(ValueError, match=r'01_a.ipynb, cell mine: pet_breeds.questions has no q7'):
-        student_cells(nbs/'01_a.ipynb', {})
+    nbs = write_nb(tmp_path, '01_a.ipynb', md('mine', '#### Q77. Why?\n\nSo.'), code('p', '1', '1'))
+    with pytest.raises(ValueError, match=r'01_a.ipynb, cell mine: pet_breeds.questions has no q77'):
+        student_cells(nbs/'01_a.ipynb')
 
 
 # Its notebooks run, and unanswered checks say so; test_jupyter opens those with a slider in a browser

@@ -84,7 +84,7 @@ def test_a_result_in_words():
     assert said(False, 'one_batch', 'It draws nothing.') == '✗ Q7 is not right yet: It draws nothing.'
     assert said(False, None, 'No.') == '✗ Q7 is not right yet: No.'
     assert said(None, None, 'No.').startswith("? Q7: I can't tell. No. Say it in another way.") and said(None, None, '', False) == 'Q7 is not answered yet.'
-    assert repr(quiz.Result('task', None, None, 'No.')) == "? That: I can't tell. No."
+    assert repr(quiz.Result('task', None, None, 'No.')) == "? I can't tell. No."
     assert quiz.Result('q7', True, None, 'x')._repr_markdown_() == said(True, None, 'x')
     assert quiz.q7.check('one_batch') == quiz.Result(
         'q7', False, 'one_batch', quiz.q7.question.mistakes['one_batch'] + ' See lesson 03, question 7.')

@@ -164,7 +164,7 @@ def test_back_and_a_number_go_where_they_say(terminal):
 
 def test_at_the_end_it_says_what_is_open_and_what_comes_back(terminal):
     for id in IDS:
-        if id not in ('q5', 'q20', 'fr1'): quiz.exercise_of(id)._kept(quiz.Result(id, True, None, ''))
+        if id not in ('q5', 'q20', 'fr1'): quiz.exercise_of(id)._remember(True)
     quiz.q20.check('linspace'), quiz.q7.check('one_batch')
     done = terminal('fr1\n1506.01186\n')
     day = quiz.read_progress()['q20']['review']
@@ -253,13 +253,13 @@ def test_numbers_and_lists_are_typed(terminal):
 
 
 def test_solved_questions_are_not_asked_again(terminal):
-    quiz.q1._kept(quiz.Result('q1', True, None, ''))
+    quiz.q1._remember(True)
     done = terminal('skip\nquit\n')
     assert 'Q1. ' not in done.stdout and 'Q2. ' in done.stdout and 'Q3. ' in done.stdout and 'Q4. ' not in done.stdout
 
 
 def test_what_was_missed_is_asked_again_on_its_day(terminal):
-    quiz.q1._kept(quiz.Result('q1', False, None, '')), quiz.q1._kept(quiz.Result('q1', True, None, ''))
+    quiz.q1._remember(False), quiz.q1._remember(True)
     assert 'Q1. ' not in terminal('quit\n').stdout
     kept = quiz.read_progress()
     kept['q1']['review'] = '2024-02-28'
