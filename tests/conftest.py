@@ -4,7 +4,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+import traceback
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -58,6 +61,57 @@ def tried(id):
     "What is kept of a question, but when it is to be reviewed, and the answer"
     from pet_breeds.progress import read_progress
     return {name: value for name, value in read_progress()[id].items() if name not in ('review', 'reviewed', 'given')}
+
+
+class Forked:
+    "A function of ours, such as a command's, in a process of its own that has loaded already what this one has; what it says goes to files"
+    def __init__(self, func, *args):
+        self.returncode, self.files = None, [TemporaryFile(), TemporaryFile()]
+        self.pid = os.fork() or self.live(func, args)
+
+    def live(self, func, args):
+        "In the new process: call `func`, and end as the script of a command does"
+        import torch
+        status = 1
+        try:
+            os.setsid()
+            torch.set_num_threads(1) # its other threads were not forked
+            for fd, file in enumerate(self.files, 1): os.dup2(file.fileno(), fd)
+            sys.stdout, sys.stderr = (open(fd, 'w', encoding='utf-8', buffering=1, closefd=False) for fd in (1, 2))
+            func(*args)
+            status = 0
+        except SystemExit as e: status = e.code or 0
+        except BaseException: traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr): stream.flush()
+            os._exit(status)
+
+    def said(self, fd=1): return os.pread(self.files[fd-1].fileno(), 10**6, 0).decode()
+
+    def poll(self):
+        if self.returncode is None and (status := os.waitpid(self.pid, os.WNOHANG)) != (0, 0): self.returncode = os.waitstatus_to_exitcode(status[1])
+        return self.returncode
+
+    def wait(self, until=lambda run: False, timeout=600):
+        "Until something is so or the process has ended"
+        end = time.monotonic()+timeout
+        while self.poll() is None and not until(self):
+            if time.monotonic() > end: os.killpg(self.pid, signal.SIGKILL)
+            time.sleep(.01)
+
+    def ended(self):
+        "The status and what was written to stderr"
+        self.wait()
+        return self.returncode, self.said(2)
+
+
+def fork(code, *words, cwd='.'):
+    "Run a script as a new Python would, in a fork"
+    def live():
+        os.chdir(cwd)
+        sys.argv = ['-c', *map(str, words)]
+        exec(code, {'__name__': '__main__'})
+    return Forked(live)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import fastai.callback.progress  # noqa: F401, for `no_bar`
 import numpy as np
 import pytest
 import torch
+from conftest import fork
 from fastai.callback.data import PartialDL, WeightedDL
 from fastai.data.block import CategoryBlock, DataBlock
 from fastai.data.core import DataLoaders, TfmdDL
@@ -247,13 +249,9 @@ print('done')
 """
 
 
-def building(*words):
-    return subprocess.Popen([sys.executable, '-W', 'ignore', '-c', BUILD, *words], stdout=subprocess.PIPE, text=True)
-
-
 def test_what_a_killed_process_left_is_cleared_away(few, tmp_path):
     "Killed half way (at random moments: see test_faults): the part is hidden, and gone after the next one"
-    building(few/'images', tmp_path/'c', 'killed').communicate(timeout=600)
+    assert fork(BUILD, few/'images', tmp_path/'c', 'killed').ended()[0] == -signal.SIGKILL
     [left] = os.listdir(tmp_path/'c')
     assert left.startswith('.') and left.endswith('.part')
     cache = cache_photos(photos(few), folder=tmp_path/'c', progress=False)
@@ -262,8 +260,8 @@ def test_what_a_killed_process_left_is_cleared_away(few, tmp_path):
 
 
 def test_two_at_once(drawn, tmp_path):
-    runs = [building(drawn/'images', tmp_path/'c') for _ in range(2)]
-    assert all(run.communicate(timeout=600)[0].endswith('done\n') and run.returncode == 0 for run in runs)
+    runs = [fork(BUILD, drawn/'images', tmp_path/'c') for _ in range(2)]
+    assert all(run.ended() == (0, '') and run.said().endswith('done\n') for run in runs)
     [file] = (tmp_path/'c').iterdir()
     assert all((PhotoCache(file).get(f).numpy() == read_photo(f)).all() for f in photos(drawn)[::10])
 

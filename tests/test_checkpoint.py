@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from conftest import fork
 from fastai.callback.channelslast import ChannelsLast
 from fastai.vision.all import SGD, Adam, Callback, Metric, OptimWrapper, ranger, set_seed
 from safetensors.torch import save_file
@@ -494,6 +495,7 @@ def test_restore_leaves_the_rest_alone(new):
 KILLED = '''
 import os, random, signal, sys, time, traceback
 import torch
+from conftest import fork
 from pathlib import Path
 from fastai.vision.all import set_seed
 from pet_breeds.data import pets_dls
@@ -558,12 +560,11 @@ for presize in ('stock', 'composed'):
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs POSIX processes')
-def test_kill_9_at_any_moment(photos, tmp_path, root):
+def test_kill_9_at_any_moment(photos, tmp_path):
     "Killed at random moments and in the middle of a write, a run ends with the same weights, rows and random states"
-    done = subprocess.run([sys.executable, '-c', KILLED, photos, tmp_path], cwd=root, timeout=300, text=True,
-                          env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True)
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
+    status, err = (run := fork(KILLED, photos, tmp_path)).ended()
+    print(run.said())
+    assert status == 0, run.said() + err
     for presize in ('stock', 'composed'):
         whole, killed = (read_checkpoint(tmp_path/f'{presize}-{how}', dict(epochs=5)) for how in ('whole', 'killed'))
         assert whole['fits'] == killed['fits'] and [len(f['rows']) for f in whole['fits']] == [1, 4]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from conftest import Forked
 from PIL import Image
 
 from pet_breeds.cli import main, main_predict
@@ -155,7 +156,8 @@ def test_whoever_reads_may_stop(report, drawn, here):
 
 
 @pytest.mark.parametrize('presize', ['composed', 'stock'])
-def test_predict_agrees_with_validation(presize, drawn, here):
+def test_predict_agrees_with_validation(presize, drawn, here, monkeypatch):
+    monkeypatch.setattr('pet_breeds.pets._n_workers', lambda presize: 0) # starting processes takes seconds an epoch
     metrics = run_pets(path=str(drawn), epochs=3, size=64, bs=8, lr='4e-3', valid_pct=.3, presize=presize).metrics
     assert metrics['presize'] == presize == json.loads(Path('report/model.json').read_text())['prep']['presize']
     from pet_breeds.inventory import photo_table
@@ -350,29 +352,26 @@ def test_no_traceback_from_the_shell(here):
 def test_ctrl_c_leaves_the_old_report(after, report, drawn, here):
     shutil.copytree(report, here/'report')
     before = (here/'report'/'metrics.json').read_bytes()
-    run = subprocess.Popen([f'{sys.exec_prefix}/bin/pet_breeds', '--path', drawn, '--epochs', '500', '--size', '32', '--lr', '1e-3'], cwd=here, text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, 'PYTHONUNBUFFERED': '1'}, start_new_session=True)
-    for line in run.stdout:
-        if after in line: break
-    time.sleep(2)
+    run = Forked(main, ['--path', str(drawn), '--epochs', '500', '--size', '32', '--lr', '1e-3'])
+    run.wait(until=lambda run: after in run.said())
+    time.sleep(.5)
     os.killpg(run.pid, signal.SIGINT)
-    err = run.communicate(timeout=60)[1]
-    assert run.returncode == 130 and 'Traceback' not in err and 'interrupted' in err, err
+    status, err = run.ended()
+    assert status == 130 and 'Traceback' not in err and 'interrupted' in err, err
     assert set(os.listdir(here)) - {'.report-run.safetensors'} == {'report'} and (here/'report'/'metrics.json').read_bytes() == before
 
 
 def test_a_stopped_run_goes_on(drawn, here, capsys):
     "kill -9 after an epoch; --resume ends where a run that was left alone does, and leaves nothing behind"
-    words = ['--path', drawn, '--epochs', '6', '--size', '32', '--bs', '8', '--lr', '1e-3', '--precision', 'fp32']
-    run = subprocess.Popen([f'{sys.exec_prefix}/bin/pet_breeds', *words], cwd=here, text=True, stdout=subprocess.PIPE, env={**os.environ, 'PYTHONUNBUFFERED': '1'})
-    while not (here/'.report-run.safetensors').exists() and run.poll() is None: time.sleep(.01)
-    run.kill()
-    run.communicate()
-    assert not (here/'report').exists()
-    with pytest.raises(SystemExit): main([str(word) for word in (*words[:-4], '--lr', '2e-3', '--resume')])
+    words = ['--path', str(drawn), '--epochs', '6', '--size', '32', '--bs', '8', '--lr', '1e-3', '--precision', 'fp32']
+    run = Forked(main, words)
+    run.wait(until=lambda run: (here/'.report-run.safetensors').exists())
+    os.kill(run.pid, signal.SIGKILL)
+    assert run.ended()[0] == -signal.SIGKILL and not (here/'report').exists()
+    with pytest.raises(SystemExit): main([*words[:-4], '--lr', '2e-3', '--resume'])
     assert capsys.readouterr().err.count('was made with lr') == 1
-    assert shell('pet_breeds', *words, '--resume', cwd=here).returncode == 0
-    main([str(word) for word in (*words, '--out', 'whole')])
+    main([*words, '--resume'])
+    main([*words, '--out', 'whole'])
     assert (here/'report'/'model.safetensors').read_bytes() == (here/'whole'/'model.safetensors').read_bytes()
     assert not list(here.glob('.*.safetensors'))
 
@@ -394,17 +393,18 @@ def test_ctrl_c_in_the_middle_of_a_fork(here):
     assert done.returncode == 130 and done.stderr.strip().endswith('pet_breeds: interrupted') and 'Traceback' not in done.stderr, done.stderr
 
 
-def test_full_disk(drawn, here, small_disk):
+def test_full_disk(drawn, here, small_disk, capsys):
     disk = small_disk(1024)
-    done = shell('pet_breeds', '--path', drawn, *QUICK, '--out', disk/'report', cwd=here)
-    assert done.returncode == 2 and 'No space left' in done.stderr and 'Traceback' not in done.stderr and len(done.stderr.splitlines()) <= 2, done.stderr
+    refused(capsys, ['--path', drawn, *QUICK, '--out', disk/'report'], 'No space left')
     assert os.listdir(disk) == []
 
 
 def test_a_file_that_may_not_grow(drawn, here):
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
-    done = shell('pet_breeds', '--path', drawn, *QUICK, cwd=here, preexec_fn=limit)
-    assert done.returncode == 2 and 'File too large' in done.stderr and 'Traceback' not in done.stderr, done.stderr
+    def limited(words):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+        main(words)
+    status, err = Forked(limited, ['--path', str(drawn), *QUICK]).ended()
+    assert status == 2 and 'File too large' in err and 'Traceback' not in err, err
     assert os.listdir(here) == []
 
 

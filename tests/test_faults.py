@@ -9,7 +9,8 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from conftest import refused
+from conftest import Forked, refused
+from PIL import Image
 
 from pet_breeds import drawn as drawing
 from pet_breeds.cli import main
@@ -29,10 +30,6 @@ FONTS = matplotlib.get_cachedir() # without a home, matplotlib would look for al
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def command(*words, **kwargs):
-    return subprocess.Popen([BIN/'pet_breeds', *map(str, words)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV, **kwargs)
 
 
 def in_mounts(mounts, *words, env=None):
@@ -174,18 +171,17 @@ def test_sigterm(drawn, here, capsys):
     "As Ctrl-C: a line, status 143, the old report as it was, and what to do to go on; which it then does"
     run_pets(path=str(drawn), **QUICK)
     before = contents(here/'report')
-    run = command('--path', drawn, *OPTIONS, '--epochs', 40)
-    while not (here/'.report-run.safetensors').exists() and run.poll() is None: time.sleep(.01)
-    run.terminate()
-    out, err = run.communicate(timeout=60)
-    assert run.returncode == 143 and 'Traceback' not in err and err.strip().endswith('pet_breeds: interrupted; no report was written, but --resume with its options goes on after the last epoch'), err
+    words = ['--path', str(drawn), *OPTIONS, '--epochs', '40']
+    run = Forked(main, words)
+    run.wait(until=lambda run: (here/'.report-run.safetensors').exists())
+    os.kill(run.pid, signal.SIGTERM)
+    status, err = run.ended()
+    assert status == 143 and 'Traceback' not in err and err.strip().endswith('pet_breeds: interrupted; no report was written, but --resume with its options goes on after the last epoch'), err
     assert contents(here/'report') == before and sorted(os.listdir(here)) == ['.report-run.safetensors', 'report']
-    again = command('--path', drawn, *OPTIONS, '--epochs', 40, '--resume')
-    for line in again.stdout:
-        if 'resuming after' in line: break
-    again.terminate()
-    again.communicate(timeout=60)
-    assert 'resuming after' in line
+    again = Forked(main, [*words, '--resume'])
+    again.wait(until=lambda run: 'resuming after' in run.said())
+    os.kill(again.pid, signal.SIGTERM)
+    assert again.ended()[0] == 143 and 'resuming after' in again.said()
     main(['--path', str(drawn), *OPTIONS])
     assert 'a run into report was not finished: --resume goes on with it' in capsys.readouterr().out and os.listdir(here) == ['report']
 
@@ -205,24 +201,21 @@ def test_sigterm_while_drawing(here):
 
 def test_two_runs_into_one_folder(drawn, here, capsys):
     "The second is refused, and the first goes on"
-    first = command('--path', drawn, *OPTIONS, '--epochs', 20)
-    while not list(here.glob('.report.*.part')) and first.poll() is None: time.sleep(.01)
+    first = Forked(main, ['--path', str(drawn), *OPTIONS, '--epochs', '20'])
+    first.wait(until=lambda run: list(here.glob('.report.*.part')))
     refused(main, capsys, ['--path', drawn, *OPTIONS], 'another run is making report: wait for it, or choose another name')
-    assert first.communicate(timeout=120) and first.returncode == 0 and os.listdir(here) == ['report'] and sorted(os.listdir('report')) == REPORT
+    assert first.ended()[0] == 0 and os.listdir(here) == ['report'] and sorted(os.listdir('report')) == REPORT
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='worker processes are started on Linux only')
 def test_a_worker_process_dies(drawn, here):
     "One that reads photos: a line, not a traceback"
-    code = f'''if True:
-        import os, signal
-        from PIL import Image
-        from pet_breeds.cli import main
+    def lose(words):
         pid, copy = os.getpid(), Image.Image.copy
         Image.Image.copy = lambda *args: copy(*args) if os.getpid() == pid else os.kill(os.getpid(), signal.SIGKILL)
-        main(['--path', {str(drawn)!r}, '--presize', 'stock', *{OPTIONS!r}])'''
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=ENV, timeout=120)
-    assert done.returncode == 2 and done.stderr.strip().endswith('a process that reads photos was killed, perhaps for lack of memory; no report was written') and 'Traceback' not in done.stderr, done.stderr
+        main(words)
+    status, err = Forked(lose, ['--path', str(drawn), '--presize', 'stock', *OPTIONS]).ended()
+    assert status == 2 and err.strip().endswith('a process that reads photos was killed, perhaps for lack of memory; no report was written') and 'Traceback' not in err, err
     assert os.listdir(here) == []
 
 
@@ -249,13 +242,21 @@ def test_a_home_that_cannot_be_written(drawn, here):
     "One's own photos need no home; for drawn ones it is said where else they can go; the quiz goes on without a memory"
     (here/'home').mkdir()
     read_only, env = f'mount -t tmpfs -o ro,size=4k tmpfs {here}/home', dict(HOME=str(here/'home'), MPLCONFIGDIR=FONTS)
-    done = in_mounts(read_only, BIN/'pet_breeds', '--path', drawn, '--cache', *OPTIONS, env=env)
-    assert done.returncode == 0 and 'continuing without a cache of photos' in done.stderr, done.stderr
-    done = in_mounts(read_only, BIN/'pet_breeds', '--out', 'other', env=env)
-    assert done.returncode == 2 and 'set FASTAI_HOME to a folder you may write to' in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
-    code = "from pet_breeds import quiz; assert quiz.q7.check('show_batch')"
-    done = in_mounts(read_only, sys.executable, '-c', code, env=env)
-    assert done.returncode == 0 and 'progress is not kept' in done.stdout and 'Read-only file system' in done.stdout, done.stderr
+    code = """if True:
+        import sys
+        from pet_breeds import quiz
+        from pet_breeds.cli import main
+        main(sys.argv[1:])
+        print('---', file=sys.stderr)
+        try: main(['--out', 'other'])
+        except SystemExit as e: assert e.code == 2
+        print('---', file=sys.stderr)
+        assert quiz.q7.check('show_batch')"""
+    done = in_mounts(read_only, sys.executable, '-c', code, '--path', drawn, '--cache', *OPTIONS, env=env)
+    own, drawn_ones, asked = done.stderr.split('---\n')
+    assert done.returncode == 0 and 'continuing without a cache of photos' in own, done.stderr
+    assert 'set FASTAI_HOME to a folder you may write to' in drawn_ones and len(drawn_ones.strip().splitlines()) == 1, drawn_ones
+    assert 'progress is not kept' in done.stdout and 'Read-only file system' in done.stdout, asked
 
 
 def test_no_home(drawn, here):

@@ -1,4 +1,5 @@
 "The front page: in step with its notebook and with what was measured, its links alive, its commands and its code run."
+import io
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from importlib import metadata
 from pathlib import Path
 from threading import Timer
 
@@ -16,7 +18,7 @@ import nbformat
 import pet_breeds
 import pytest
 import readme
-from conftest import ROOT
+from conftest import ROOT, Forked
 
 sys.path.insert(0, str(ROOT))
 import start  # noqa: E402
@@ -78,10 +80,25 @@ def words(line): return [str(BIN/Path(w).name) if w.startswith('.venv/bin/') els
 def lines_with(name): return [line for block in SHELL for line in block.splitlines() if f'.venv/bin/{name} ' in f'{line} ']
 
 
-def run(command, folder, stdin=''):
-    done = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=600, env={**os.environ, 'XDG_DATA_HOME': str(folder), 'TORCH_HOME': str(folder)})
+def run(command, folder):
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, env={**os.environ, 'XDG_DATA_HOME': str(folder), 'TORCH_HOME': str(folder)})
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def called(command, folder):
+    "As `run`, in a fork: the function that pip makes the script of"
+    name, *options = command
+    [script] = metadata.entry_points(group='console_scripts', name=Path(name).name)
+    def live():
+        os.chdir(folder)
+        os.environ.update(XDG_DATA_HOME=str(folder), TORCH_HOME=str(folder))
+        sys.stdin = io.StringIO()
+        script.load()(options)
+    process = Forked(live)
+    status, err = process.ended()
+    assert status == 0, err
+    return process.said()
 
 
 @pytest.fixture(scope='module')
@@ -139,13 +156,13 @@ def test_quiz_student_edition_cards(tmp_path):
     if not (Path(pet_breeds.__file__).parent.parent/'nbs').exists(): pytest.skip('the notebooks come with a clone, where the package is installed to be edited')
     commands = 'pet_breeds_quiz', 'pet_breeds_student', 'pet_breeds_cards', 'pet_breeds_gather'
     [quiz], [student], [cards], [gather] = map(lines_with, commands)
-    assert 'Q1' in run(words(quiz), tmp_path)
-    assert 'notebooks without answers' in run(words(student), tmp_path) and 'cards' in run(words(cards), tmp_path)
+    assert 'Q1' in called(words(quiz), tmp_path)
+    assert 'notebooks without answers' in called(words(student), tmp_path) and 'cards' in called(words(cards), tmp_path)
     assert (tmp_path/'exercises'/'05_loss.ipynb').exists() and (tmp_path/'deck.apkg').exists() and (tmp_path/'guide.md').exists()
     (tmp_path/'handed_in').mkdir()
     results = dict(made_by='pet_breeds results', version=1, name='Ada', answers=dict(q7=dict(verdict='right', source="quiz.q7.check('show_batch')")))
     (tmp_path/'handed_in'/'Ada.json').write_text(json.dumps(results))
-    assert '1 right' in run(words(gather), tmp_path) and (tmp_path/'class'/'table.csv').exists()
+    assert '1 right' in called(words(gather), tmp_path) and (tmp_path/'class'/'table.csv').exists()
 
 
 def test_the_course_opens(tmp_path):

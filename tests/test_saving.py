@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import fork
 from fastai.interpret import ClassificationInterpretation
 from fastai.learner import load_learner
 from fastai.torch_core import set_seed
@@ -474,6 +475,7 @@ def test_ours_is_replaced(net, saved):
 KILLED = '''
 import os, shutil, signal, sys
 import torch
+from conftest import fork
 from test_saving import load_model, make_model, save_model, stub
 saved = sys.argv[1]
 torch.manual_seed(1)
@@ -504,11 +506,10 @@ for function in ('fsync', 'replace'):
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs processes of POSIX')
-def test_a_kill_at_any_moment_leaves_a_whole_model(saved, root):
+def test_a_kill_at_any_moment_leaves_a_whole_model(saved):
     "Between the two files as well: the old model or the new one, never a pair that does not belong together"
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': os.pathsep.join([str(root), str(root/'tests')])}
-    done = subprocess.run([sys.executable, '-c', KILLED, str(saved)], env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    status, err = fork(KILLED, saved).ended()
+    assert status == 0, err
 
 
 def test_a_write_that_fails_leaves_the_old_model(saved, monkeypatch):

@@ -1,4 +1,4 @@
-"Several processes, for real: two on this CPU, started by torchrun and joined by gloo."
+"Several processes, for real: two on this CPU, started by torchrun and joined by gloo. What loads fastai is imported where it is used: the processes that are lost need none."
 import json
 import os
 import signal
@@ -12,12 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny import tiny_files, tiny_learner
 
 from pet_breeds import core
 from pet_breeds import distributed as distributed_module
 from pet_breeds.distributed import as_one, distributed, is_main, on_main
-from pet_breeds.saving import REPORT_FILES
 
 BIN = Path(sys.exec_prefix)/'bin'
 ONE_THREAD = {'OMP_NUM_THREADS': '1'}
@@ -162,6 +160,7 @@ def test_predictions_in_the_order_of_the_photos(logs):
 
 def test_the_command(job):
     "One voice, one report, and an error rate that stands on every photo once"
+    from pet_breeds.saving import REPORT_FILES
     done, out = job
     assert done.returncode == 0, done.stderr
     said = '32 drawn photos to train on', 'Error rate', 'Open report'
@@ -236,6 +235,7 @@ def test_a_process_that_ends_with_another_is_not_told_twice(one_of_two, lost):
 
 def test_an_error_in_a_shared_fit_leaves_the_model_as_it_was(one_of_two, files_of_two, monkeypatch):
     "fastai has wrapped it, and the loaders, by then"
+    from tiny import tiny_learner
     learn = tiny_learner(files_of_two)
     model, loaders = learn.model, learn.dls.loaders
     @contextmanager
@@ -250,7 +250,9 @@ def test_an_error_in_a_shared_fit_leaves_the_model_as_it_was(one_of_two, files_o
 
 
 @pytest.fixture
-def files_of_two(tmp_path): return tiny_files(tmp_path)
+def files_of_two(tmp_path):
+    from tiny import tiny_files
+    return tiny_files(tmp_path)
 
 
 @pytest.mark.parametrize('processes', [1, 2, 1000])
