@@ -8,8 +8,8 @@ __all__ = ['fitted_items', 'honest', 'measured', 'measure_test', 'photo_curve', 
 # %% ../nbs/internals/measure.ipynb #imports
 from . import interpret
 from .distributed import on_main
-from .fixes import photo_digest
-from .outcome import network_report, paired_difference, set_digest
+from .loss import softmax
+from .outcome import network_report, paired_difference, predictions, set_digest
 import numpy as np, pandas as pd
 from fastcore.basics import noop
 
@@ -68,9 +68,10 @@ def measure_test(
     known = run.test[run.test.label.isin(list(run.learn.dls.vocab))]
     counts = dict(n_measured=len(known), unknown=len(run.test)-len(known))
     if not len(known): return counts
-    digests = list(map(photo_digest, known.file))
-    return {**counts, 'photos': set_digest(digests), 'network': network_report(run, digests),
-            **honest(run, *_activations(run.learn, run.learn.dls.test_dl(known, with_labels=True)))}
+    acts, targ, items = _activations(run.learn, run.learn.dls.test_dl(known, with_labels=True))
+    run.tested = predictions(softmax(acts, dim=1).numpy(), items, list(run.learn.dls.vocab), run.folder)
+    return {**counts, 'photos': set_digest(run.tested.digest), 'network': network_report(run, run.tested.digest),
+            **honest(run, acts, targ, items)}
 
 # %% ../nbs/internals/measure.ipynb #curve-def
 def photo_curve(

@@ -118,7 +118,7 @@ def _checkpoint_of(out): return out.with_name(f'.{out.name}-run.safetensors')
 
 # %% ../nbs/internals/pets.ipynb #left-def
 _LEFT = dict(check='folder table test findings photos plan', data='dls', learner='learn precision fresh',
-             fit='finder features epochs kept metrics fitted', measure='heads confusion predictions measured',
+             fit='finder features epochs kept metrics fitted', measure='heads confusion predictions tested measured',
              write='report earlier') # what a step leaves
 
 # %% ../nbs/internals/pets.ipynb #run-def
@@ -143,7 +143,8 @@ class Run:
     fitted:Any = None # the Learner and a digest of its weights as `fit` left them
     heads:list = [] # of a cross-validation: photos (numbers), and the weights of the head that judged them
     confusion:Any = None # counts, as a DataFrame
-    predictions:Any = None # a DataFrame, a row for each measured photo
+    predictions:Any = None # a DataFrame, a row for each photo of the validation or cross-validation
+    tested:Any = None # the same for the photos of a test
     measured:Any = None # the Learner and a digest of its weights as `measure` found them
     report:Any = None # the folder
     earlier:Any = None # the folder of an earlier report on the same photos, and what `compare_reports` says

@@ -19,7 +19,7 @@ from .fixes import fix_lines, photo_digest
 from .lrs import plot_suggest
 from .maps import heat
 from .measure import looked_at
-from .outcome import confused_pairs, coverage, doubtful, judged, mistakes
+from .outcome import confused_pairs, coverage, doubtful, judged, listed, mistakes
 from .photos import read_photo
 from .webpage import details, gallery, of_100, photo, render, scale
 import pandas as pd
@@ -190,7 +190,8 @@ def _mistakes_section(run, most=15):
     if not len(wrong): return ['The model made no mistake on these photos.']
     n = count_of(len(wrong), 'mistake')
     some = f'The {most} surest of {n}.' if len(wrong) > most else f'{n}, the surest first.'
-    said = [f'{some} The percentages are probabilities. predictions.csv lists every photo, but none of a test.']
+    test = ', those of the test last' if run.tested is not None else ''
+    said = [f'{some} The percentages are probabilities. predictions.csv lists every photo that was measured{test}.']
     turned = {*run.findings.file[run.findings.problem == 'turned']} if run.prep.presize == 'stock' else {}
     try:
         maps = looked_at(run, wrong[:most])
@@ -393,5 +394,5 @@ def tables(
     photos = pd.concat([run.table, run.test])
     labels = {os.path.relpath(f, run.folder): label for f, label in zip(photos.file, photos.label)}
     digests, given = ([of.get(f, '') for f in run.findings.file] for of in (known, labels))
-    return {'predictions.csv': run.predictions, 'doubtful.csv': doubtful(judged(run)),
+    return {'predictions.csv': listed(run), 'doubtful.csv': doubtful(judged(run)),
             'looks_wrong.csv': run.findings.assign(label=given, fix='', new_label='', digest=digests)}

@@ -372,6 +372,26 @@ def test_a_test_is_measured_apart(tmp_path):
     assert run.findings.file.tolist().count('test/pug/bad.png') == 1 and 'Test: error rate' in (tmp_path/'report'/'index.html').read_text()
 
 
+@pytest.mark.parametrize('own', [False, True])
+def test_predictions_of_a_test_are_listed_and_stay_out_of_all_else(tmp_path, own):
+    "Of cross-validation and of an own split; a second run compares what validates it, and no label of the test is doubted"
+    from pet_breeds.pets import run_pets
+    for part, n in dict(train=5, valid=3*own, test=2).items(): photos(tmp_path/'pets'/part, *numbered('pug/{}.png', n), *numbered('beagle/{}.png', n))
+    def run(out):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return run_pets(str(tmp_path/'pets'), arch='drawnet', labels='folder', size=32, bs=2, out=str(tmp_path/out))
+    first, second = run('first'), run('second')
+    table = pd.read_csv(tmp_path/'second'/'predictions.csv')
+    held = 'validation' if own else 'cross-validation'
+    assert table['set'].value_counts().to_dict() == {held: second.metrics['n_measured'], 'test': 4} and second.metrics['n_measured'] == (6 if own else 10)
+    tested = table[table['set'] == 'test']
+    assert list(tested.file) == sorted(f'test/{breed}/{i}.png' for breed in ('beagle', 'pug') for i in range(2)) == list(second.tested.file)
+    assert (tested.predicted != tested.label).mean() == pytest.approx(second.metrics['test']['error_rate'])
+    assert second.earlier[0] == first.report and second.earlier[1]['n'] == second.metrics['n_measured'] == compare_reports(first.report, second)['n']
+    assert not pd.read_csv(tmp_path/'second'/'doubtful.csv').file.str.startswith('test').any()
+    assert run('second').earlier is not None and run('first').report == first.report # both are known as ours, and replaced
+
+
 @pytest.mark.parametrize('balance', [False, True])
 def test_where_rare_breeds_do_worse_balance_is_named(balance):
     m = {**metrics([0]*36+[1]*4, [0]*36+[0]*3+[1], [144, 16]), 'balance': balance}
