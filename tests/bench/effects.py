@@ -67,7 +67,7 @@ def split(seed, train=7):
 
 def loaders(train, valid, bs=BS, size=SIZE):
     "fastai's loaders with the chapter's augmentations"
-    x, y = photos(), files()[1]
+    x, y = photos(max(STORED, size*STORED//SIZE)), files()[1]
     sets = Datasets(range(len(x)), [[lambda i: TensorImage(x[i])], [lambda i: TensorCategory(y[i])]], splits=(L(*train), L(*valid)))
     dls = sets.dataloaders(bs=bs, val_bs=64, num_workers=0, device=torch.device('cpu'),
                            after_batch=[IntToFloatTensor(), *aug_transforms(size=size, min_scale=.75)])
@@ -329,6 +329,26 @@ def precision(seed, precision, each, epochs, lr):
     with torch.autocast('cpu', torch.bfloat16, enabled=precision == 'bf16'): MB = saved_bytes(learn)/1e6
     return dict(ms=ms, MB=MB, **measured(learn))
 
+@cache
+def chapter_head(seed, each, bs, size):
+    "The state of the chapter's model after three epochs of its head, where its tables D, E and F begin"
+    learn = learner(seed, *split(seed, each), bs, 'fastai', size=size)
+    quiet(learn, 'fit_one_cycle', 3, 3e-3)
+    return deepcopy(learn.model.state_dict())
+
+CHAPTER = dict(A=('fine_tune', 2), B=('fine_tune', 1, .1), C=('fine_tune', 2, 3e-3), D=None, E=('fit_one_cycle', 6, 1e-5),
+               F=('fit_one_cycle', 12, slice(1e-6, 1e-4)), G=('fine_tune', 6, 2e-3, 3)) # what is called for each of its tables
+
+def chapter(seed, table, each, bs, size):
+    train, valid = split(seed, each)
+    if table == 'fitted head': return dict(error=error_of(regression(features(size), train), features(size), valid))
+    learn = learner(seed, train, valid, bs, 'fastai', size=size)
+    if table in 'DEF':
+        learn.model.load_state_dict(chapter_head(seed, each, bs, size))
+        learn.unfreeze()
+    if call := CHAPTER[table]: quiet(learn, *call)
+    return measured(learn)
+
 # the table: function, settings that vary, settings of all, what is measured
 def grid(**options):
     "All combinations of settings, as dictionaries"
@@ -353,6 +373,9 @@ MEASURES = dict(
             dict(each=[4, 29], epochs=1, bs=BS, head_bs=64, lr=1e-4),
             'Photos of a breed to train on: a small network from scratch (60 steps of 32 photos of 64 pixels), heads fitted on the bodies of '
             'drawn pets and of ImageNet, and the second one trained on for an epoch with the last three stages'),
+    chapter=(chapter, grid(table=[*CHAPTER, 'fitted head']), dict(each=29, bs=64, size=224),
+             "The calls of the book's tables A to G, all with the body of the others and the head of the chapter; D is three epochs of the "
+             'head, and E and F go on from there; and a head that is fitted to the features of the same photos'),
     noise=(noise, grid(wrong=[.05, .1]), dict(each=29, size=160),
            'Labels planted wrong in the training set; a cross-validated model names the most doubtful photos, which are looked at and set right'),
     views=(views, [{}], dict(each=29, size=128), 'Probabilities averaged over views of each validation photo, under one fitted head'),
