@@ -56,7 +56,7 @@ def listed(
     run, # a measured `Run`
 )->pd.DataFrame: # as from `predictions`, with a column `set`: validation, cross-validation or test
     "The predictions for all photos that were measured, those of a test last"
-    own = run.predictions.assign(set='cross-validation' if run.metrics['folds'] else 'validation')
+    own = run.predictions.assign(set='cross-validation' if run.metrics.get('folds') else 'validation')
     return own if run.tested is None else pd.concat([own, run.tested.assign(set='test')], ignore_index=True)
 
 def judged(

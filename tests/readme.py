@@ -12,13 +12,15 @@ BANNER = '<!-- Made from nbs/index.ipynb by `python tests/build.py`: edit the no
 
 # Figures
 
-def measured(name): return json.loads((ROOT/'tests'/'bench'/'results'/f'{name}.json').read_text(encoding='utf-8'))
+def measured(name):
+    folder = ROOT/'nbs'/'results' if name == 'chapter' else ROOT/'tests'/'bench'/'results'
+    return json.loads((folder/f'{name}.json').read_text(encoding='utf-8'))
 
 
 def table(head, *rows): return '\n'.join(f"| {' | '.join(row)} |" for row in (head, ['---']*len(head), *rows))
 
 
-MEASURED = 'presize', 'training', 'epoch_bf16', 'epoch_fp32' # what the table is made of
+MEASURED = 'presize', 'training', 'epoch_bf16', 'epoch_fp32', 'chapter' # what the table is made of
 
 
 def epoch_row(what, epoch, script):
@@ -29,13 +31,15 @@ def epoch_row(what, epoch, script):
     return [what, seconds('book'), f"{seconds('ours')} ({ratios} times faster); the network alone {seconds('one batch')}", script]
 
 
-def comparison(presize, training, bf16, fp32):
-    "The table beside the book's way, from what two scripts in tests/bench measured"
+def comparison(presize, training, bf16, fp32, chapter):
+    "The table beside the book's way, from what three scripts in tests/bench measured"
     ways, fidelity, real, drawn = presize['speed']['ways'], presize['fidelity']['train'], training['real'], training['drawn']
     def mean(part, way): return '{mean:.3f} ± {se:.3f}'.format(**part['table'][way])
     one, cached = presize['speed']['ratio_composed'], presize['speed']['ratio_cached']
     epoch, processor = bf16['epoch'], bf16['processor'].partition(',')[0]
     archs = ' and of '.join(epoch['archs'])
+    errors = {row['table']: row['error'] for row in chapter['rows'] if row['seed'] == 0}
+    fitted = errors.pop('fitted head')
     return table(
         ['', "the book's calls", 'this package', 'measured by, in `tests/bench`'],
         ['times a photo is resampled', '3 or 4', '1', '[04_presize](04_presize.ipynb) counts them'],
@@ -47,6 +51,8 @@ def comparison(presize, training, bf16, fp32):
         epoch_row(f"an epoch of {archs} in bfloat16 (n={epoch['n']}, real, 224 px, two cores of an {processor})", epoch, '`training.py --parts epoch`'),
         epoch_row('the same in float32, as on a processor that does not compute in bfloat16', fp32['epoch'], 'the same after `export ONEDNN_MAX_CPU_ISA=AVX512_CORE`'),
         [f"right on real photos, seven of a breed (n={real['n']}, mobilenet_v2, {len(real['ours'])} splits): fine-tuning in 55 steps, or a fitted head on eight views", mean(real, 'book'), mean(real, 'ours'), '`training.py --parts real`'],
+        [f"error rate on real photos, 29 of a breed (n={chapter['about']['n_valid']}, EfficientNet-Lite0, one run): the calls of the chapter's tables, or a fitted head",
+         f'{min(errors.values()):.3f} to {max(errors.values()):.3f}', f'{fitted:.3f}', '`effects.py chapter`'],
         [f"error rate on drawn photos, no download (n={drawn['n']}, {len(drawn['shipped'])} seeds)", f"{mean(drawn, 'scratch')} from scratch",
          f"{mean(drawn, 'shipped')} with the bundled network", '`training.py --parts drawn`'])
 

@@ -100,7 +100,7 @@ run_pets(path=str(pets), weights='own.pth', out=str(Path.home()/'own'), size=32,
 assert cached_weights('resnet18') is None and cached_weights('resnet10t') is None
 assert len(predict_pets('report', [sys.argv[2]])[0]) == 32
 main_predict(['report', str(photos[0])])
-with patch('sys.stdin', io.StringIO(sys.argv[2])):
+with patch('sys.stdin', io.TextIOWrapper(io.BytesIO(sys.argv[2].encode()))):
     main_predict(['report', '-', '--labels', 'folder', '--top', '0', '--unsure', '.9', '--out', 'preds.json'])
 
 said, grid, button, told = clean_labels('report').children

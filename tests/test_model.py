@@ -13,7 +13,7 @@ from fastai.callback.data import WeightedDL
 from fastai.vision.all import ImageDataLoaders, Normalize, Resize, add_head, aug_transforms, get_image_files
 from fastai.vision.all import imagenet_stats
 from safetensors.torch import save_file
-from test_saving import new, photos, write_format_1  # noqa: F401 (fixtures)
+from test_saving import new, photos  # noqa: F401 (fixtures)
 from torch import nn
 from torch.testing import assert_close
 
@@ -154,16 +154,6 @@ def test_training_starts_from_an_earlier_report(new, photos, tmp_path, given, he
     for k, v in old.model[0].state_dict().items(): assert_close(learn.model[0].state_dict()[k], v, rtol=0, atol=0)
     assert not next(learn.model[0].parameters()).requires_grad
     with learn.no_bar(), learn.no_logging(): learn.fit(1)
-
-
-def test_a_report_of_the_first_format_gives_its_body(tmp_path):
-    net = make_model('drawnet', 2, size=64)[0]
-    folder = write_format_1(tmp_path/'old', net)
-    model, _ = make_model('drawnet', 5, find_weights('drawnet', folder), size=64)
-    assert_close(dict(model[0].state_dict()), dict(net[0].state_dict()), rtol=0, atol=0)
-    write_format_1(tmp_path/'other', net, arch='resnet18')
-    with pytest.raises(ValueError, match='has the body of resnet18, not of drawnet'):
-        make_model('drawnet', 5, tmp_path/'other'/'model.safetensors', size=64)
 
 
 def test_a_report_of_another_architecture_is_refused_by_name(new, tmp_path):

@@ -58,7 +58,7 @@ MAY_IMPORT = {
     'handout': 'core questions',
     'maps': 'figures warp',
     'outcome': 'core fixes interpret tables weights',
-    'measure': 'distributed features fixes interpret maps outcome training',
+    'measure': 'distributed features interpret loss maps outcome training',
     'plan': 'core distributed features measure training weights',
     'advice': 'core outcome webpage',
     'report': 'advice core figures fixes interpret lrs maps measure outcome photos webpage',
