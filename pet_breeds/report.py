@@ -190,7 +190,7 @@ def _mistakes_section(run, most=15):
     if not len(wrong): return ['The model made no mistake on these photos.']
     n = count_of(len(wrong), 'mistake')
     some = f'The {most} surest of {n}.' if len(wrong) > most else f'{n}, the surest first.'
-    said = [f'{some} The percentages are probabilities. predictions.csv lists every photo that was measured, those of a test last.']
+    said = [f'{some} The percentages are probabilities. predictions.csv lists every photo that was measured.']
     turned = {*run.findings.file[run.findings.problem == 'turned']} if run.prep.presize == 'stock' else {}
     try:
         maps = looked_at(run, wrong[:most])

@@ -451,12 +451,12 @@ def report_of(folder, preds, **metrics):
 def test_the_earlier_report_with_most_of_the_photos(named, tmp_path):
     "Unless one is to be replaced or its table has the decisions; never one that this run wrote itself"
     preds = PREDS.assign(digest=list('abcde'))
-    own = report_of(tmp_path/'own', preds, model_sha256='abc')
+    own = report_of(tmp_path/'own', preds.assign(set='validation'), model_sha256='abc')
     for i, (name, n) in enumerate(dict(four=4, few=1, many=3, replaced=2, other=5).items()):
         report_of(tmp_path/name, preds[:n], model_sha256='abc', **({'command': 'pet_breeds --path=others'} if name == 'other' else {}))
         os.utime(tmp_path/name/'predictions.csv', (i, i))
     fix = (str(tmp_path/'few'/'doubtful.csv'),) if named == 'fix' else ()
-    run = SimpleNamespace(predictions=preds, metrics=dict(own, command='pet_breeds --path=photos'), config=SimpleNamespace(fix=fix), out=tmp_path/('replaced' if named == 'out' else 'new'))
+    run = SimpleNamespace(predictions=preds, tested=None, metrics=dict(own, command='pet_breeds --path=photos'), config=SimpleNamespace(fix=fix), out=tmp_path/('replaced' if named == 'out' else 'new'))
     folder, found = earlier_report(run)
     assert (folder.name, found['n']) == {None: ('four', 4), 'out': ('replaced', 2), 'fix': ('few', 1)}[named]
     if named: return
