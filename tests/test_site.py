@@ -291,7 +291,7 @@ def test_a_widget_leaves_its_picture(monkeypatch):
 
 # In a browser
 
-AXE_PAGES = ('index', '05_loss', '08_precision', '09_mistakes', 'glossary', 'search', 'take_quiz', 'api/loss') # all if PET_BREEDS_LONG is set
+AXE_PAGES = ('index', '05_loss', '08_precision', '09_mistakes', 'glossary', 'search', 'take_quiz', 'api/loss', 'api/sources') # all if PET_BREEDS_LONG is set
 CUT = '''() => [...document.querySelectorAll('article :not(pre *), .prev-next-area *')].filter(e => {
   const style = getComputedStyle(e), box = e.getBoundingClientRect()
   if (!box.width || e.closest('math, svg, .visually-hidden, .picture') || e.matches('input')) return false
@@ -548,6 +548,7 @@ def test_no_serious_fault_of_accessibility(site, browser, axe):
         page.add_style_tag(content='* { transition: none !important }')
         for theme, width, *rules in (('light', 420, 'scrollable-region-focusable'), ('light', 1200), ('dark', 1200, 'color-contrast')):
             page.set_viewport_size(dict(width=width, height=900))
+            page.wait_for_timeout(600) # then the theme has looked which boxes can be scrolled
             page.evaluate(f'document.documentElement.dataset.theme = "{theme}"')
             faults += [(str(name), theme, width, *fault) for fault in axe(page, *rules)]
     page.close()
