@@ -13,8 +13,8 @@ BANNER = '<!-- Made from nbs/index.ipynb by `python tests/build.py`: edit the no
 # Figures
 
 def measured(name):
-    folder = ROOT/'nbs'/'results' if name == 'chapter' else ROOT/'tests'/'bench'/'results'
-    return json.loads((folder/f'{name}.json').read_text(encoding='utf-8'))
+    from pet_breeds.effects import measured_file # as it has just been exported
+    return json.loads(measured_file(name).read_text(encoding='utf-8'))
 
 
 def table(head, *rows): return '\n'.join(f"| {' | '.join(row)} |" for row in (head, ['---']*len(head), *rows))

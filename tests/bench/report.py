@@ -5,11 +5,10 @@
 Each round runs the default command on drawn pets and on `$PET_BREEDS_SHARED/pets`, each in a process of its own. Time counts from the
 start of Python, imports included, and a second processor counts, too.
 """
-import argparse, json, os, platform, statistics, subprocess, sys, tempfile
+import argparse, json, os, statistics, subprocess, sys, tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get('PET_BREEDS_SHARED', ROOT.parent/'shared'))
+from presize import ROOT, SHARED, about
 
 ONE_RUN = """
 import contextlib, io, json, sys, time
@@ -52,9 +51,7 @@ def main():
     parser.add_argument('--json', type=Path)
     args = parser.parse_args()
     found = {name: summary([one_run(path) for _ in range(args.rounds)]) for name, path in (('drawn', 'drawn'), ('real', str(SHARED/'pets')))}
-    about = dict(command='python tests/bench/report.py', rounds=args.rounds, python=platform.python_version(), machine=platform.machine(),
-                 cpus=os.cpu_count(), threads=os.environ.get('OMP_NUM_THREADS'))
-    result = json.dumps(dict(about=about, **found), indent=1)
+    result = json.dumps(about() | dict(rounds=args.rounds, **found), indent=1)
     print(result)
     if args.json: args.json.write_text(result+'\n')
 
