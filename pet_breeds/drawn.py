@@ -242,7 +242,7 @@ def contact_sheet(
     cols:int=6, # photos in a row
     size:int=160, # side of the square that each is cropped to, in pixels
     labels=None, # a text below each; ValueError unless there are as many
-)->Image.Image: # one RGB picture, filled row by row from the left
+)->Image.Image: # one RGB picture, filled row by row from the left; `info['alt']` is it in words
     "Lay photos out in rows."
     images, labels = list(images), list(labels or ())
     if not images: raise ValueError("images is empty: expected at least one photo")
@@ -260,6 +260,7 @@ def contact_sheet(
         tile = ImageOps.fit(im.convert('RGB'), (size-4, size-4), Image.Resampling.LANCZOS, centering=(0.5, 0.4))
         sheet.paste(tile, (x+2, y+2))
         if labels: draw.multiline_text((x+size/2, y+size), labels[i], '#333333', font, 'ma', align='center', spacing=0)
+    sheet.info['alt'] = ', '.join(labels).replace('\n', ' ') or f'{len(images)} photos' # for Jupyter, in words
     return sheet
 
 # %% ../nbs/internals/drawn.ipynb #stripes

@@ -41,7 +41,6 @@ def top_losses(
                               prob_actual=probs[i, targ[i]].item(), prob_predicted=probs[i, pred[i]].item(),
                               loss=losses[i].item()) for i in idxs])
 
-# %% ../nbs/09_mistakes.ipynb #plot-photos
 def _thumbnail(file, side=240): # from the pixels that the model sees
     return ImageOps.contain(Image.fromarray(read_photo(file, side)), (side, side))
 

@@ -75,6 +75,8 @@ def tidy_output(out, source):
     if 'print(fill(' in source and 'text' in out: return {**out, 'text': ' '.join(''.join(out['text']).split())}
     html = ''.join(out.get('data', {}).get('text/html', '-'))
     if not re.sub(r'<style>.*?</style>', '', html, flags=re.S).strip(): return None
+    if photos := re.match(r'<img src="data:image/jpeg;base64,([^"]+)"', html):
+        if Image.open(BytesIO(b64decode(photos[1]))).width > 640: out['data']['text/html'] = html.replace('<img', '<img class="full"', 1)
     if 'class="fastprogress"' in html: out['data']['text/html'] = html.replace('<table class="fastprogress">', '<table border="1" class="dataframe">')
     return out
 
