@@ -40,8 +40,10 @@ def data_url(
     "A picture as an address that holds it"
     return f'data:image/{kind};base64,{b64encode(data).decode()}'
 
-def _holds_photos(picture): # those of three colors; a matrix has one
-    return not hasattr(picture, 'axes') or any(image.get_array().ndim == 3 for ax in picture.axes for image in ax.images)
+def _holds_photos(picture):
+    "Whether a picture is a photo, or a figure of some: of red, green and blue alone, as a matrix is not"
+    shapes = [image.get_array().shape for ax in getattr(picture, 'axes', ()) for image in ax.images]
+    return not hasattr(picture, 'axes') or any(shape[2:] == (3,) for shape in shapes)
 
 def _pixels(picture):
     "A picture as RGB"
@@ -52,7 +54,8 @@ def _pixels(picture):
 def _image_tag(picture, alt):
     "An `img` of HTML that holds its file: a JPEG of photos, or a PNG of 64 colors"
     pixels = _pixels(picture)
-    kind, data = encoded(pixels, 'jpeg', 80) if _holds_photos(picture) else encoded(pixels.quantize(64, dither=0), 'png')
+    few = None if _holds_photos(picture) else pixels.quantize(64, dither=0)
+    kind, data = encoded(few, 'png') if few else encoded(pixels, 'jpeg', 80)
     return f'<img src="{data_url(kind, data)}" alt="{html.escape(alt)}">'
 
 def _titles(picture): # or else the other texts in the plots

@@ -9,7 +9,7 @@ __all__ = ['fitted_items', 'honest', 'measured', 'measure_test', 'photo_curve', 
 from . import interpret
 from .distributed import on_main
 from .loss import softmax
-from .outcome import network_report, paired_difference, predictions, set_digest
+from .outcome import judged, network_report, paired_difference, predictions, set_digest
 import numpy as np, pandas as pd
 from fastcore.basics import noop
 
@@ -32,20 +32,21 @@ def _activations(learn, dl):
 
 def honest(
     run, # a `Run` with its Learner
-    acts, # activations of the photos, (n, classes)
-    targ, # their true classes, (n,)
-    items:pd.DataFrame, # the photos, perhaps with a `group`
+    preds:pd.DataFrame, # from `predictions`
     folds:int=0, # as for `interpret.honest_error`
 )->dict: # as from `interpret.honest_error`; n_shared: photos that have copies among those that the model was fitted to
     "The error rate, what to compare it with, and `unseen`: {breed that no head that judged it had seen: its photos}"
-    known = set() if folds or 'group' not in items else {*fitted_items(run).group}
+    known = set() if folds else {*fitted_items(run).get('group', ())} - {''}
     vocab, loaders = list(run.learn.dls.vocab), run.learn.dls.loaders
+    targ, pred = (pd.Categorical(preds[column], vocab).codes for column in ('label', 'predicted'))
     n_train = pd.concat([dl.items for dl in loaders]).label.value_counts().reindex(vocab, fill_value=0)
-    errors = interpret.honest_error(targ, acts.argmax(1), vocab, list(n_train), items.get('group'), folds)
-    part = pd.Series(0, range(len(targ))) # in which a photo was judged
+    part = pd.Series(0, preds.index) # in which a photo was judged
     for i, (photos, _) in enumerate(run.heads if folds else ()): part[photos] = i
-    unseen = {vocab[c]: len(rows) for c, rows in part.groupby(np.asarray(targ)) if folds and rows.nunique() == 1}
-    return {**errors, 'n_shared': sum(g in known for g in items.get('group', ())), 'unseen': unseen}
+    unseen = {vocab[c]: len(rows) for c, rows in part.groupby(targ) if folds and rows.nunique() == 1}
+    doubted = preds.index.isin(judged(preds, {**run.metrics, 'unseen': unseen}).index) & (preds.prob_1 >= interpret.SURE)
+    if run.photos == 'drawn': doubted = None # their labels are right
+    errors = interpret.honest_error(targ, pred, vocab, list(n_train), preds.group, folds, doubted)
+    return {**errors, 'n_shared': sum(g in known for g in preds.group), 'unseen': unseen}
 
 def measured(
     run, # a `Run` with a trained model
@@ -71,7 +72,7 @@ def measure_test(
     acts, targ, items = _activations(run.learn, run.learn.dls.test_dl(known, with_labels=True))
     run.tested = predictions(softmax(acts, dim=1).numpy(), items, list(run.learn.dls.vocab), run.folder)
     return {**counts, 'photos': set_digest(run.tested.digest), 'network': network_report(run, run.tested.digest),
-            **honest(run, acts, targ, items)}
+            **honest(run, run.tested)}
 
 # %% ../nbs/internals/measure.ipynb #curve-def
 def photo_curve(

@@ -60,11 +60,12 @@ def listed(
     return own if run.tested is None else pd.concat([own, run.tested.assign(set='test')], ignore_index=True)
 
 def judged(
-    run, # a measured `Run`
-)->pd.DataFrame: # some of its `predictions`
+    preds:pd.DataFrame, # from `predictions`
+    m:dict, # the metrics of the run
+)->pd.DataFrame: # some of `preds`
     "The predictions that may doubt a label: the model had seen that breed, and nobody has decided to keep the label"
-    preds, kept = run.predictions, (run.metrics.get('fix') or {}).get('kept', ())
-    return preds[~preds.label.isin([*run.metrics.get('unseen', ())]) & ~preds.file.isin(kept)]
+    kept = (m.get('fix') or {}).get('kept', ())
+    return preds[~preds.label.isin([*m.get('unseen', ())]) & ~preds.file.isin(kept)]
 
 def confused_pairs(
     preds:pd.DataFrame, # from `predictions`

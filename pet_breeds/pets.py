@@ -329,7 +329,7 @@ def measure(self:Run):
     probs = softmax(acts, dim=1).numpy() # of equal ones, the first is the answer, everywhere
     self.confusion = interpret.confusion(targ, probs.argmax(1), vocab)
     self.predictions = outcome.predictions(probs, items, vocab, self.folder)
-    self.metrics.update(measure.honest(self, probs, targ, items, folds), n_measured=len(targ),
+    self.metrics.update(measure.honest(self, self.predictions, folds), n_measured=len(targ),
                         valid_loss=self.learn.loss_func(acts, targ).item(),
                         kept='trained by hand' if by_hand else self.kept,
                         curve=None if by_hand else measure.photo_curve(self, acts),

@@ -272,7 +272,7 @@ def _findings_section(run):
 
 @section('Doubtful labels')
 def _doubtful_section(run, most=30):
-    table = doubtful(judged(run)).drop(columns=['fix', 'new_label', 'digest'])
+    table = doubtful(judged(run.predictions, run.metrics)).drop(columns=['fix', 'new_label', 'digest'])
     if not len(table): return []
     shown = pd.DataFrame(dict(file=table.file,
                               label=[f'{r.label}, {_percent(r.prob_label)}' for r in table.itertuples()],
@@ -393,5 +393,5 @@ def tables(
     photos = pd.concat([run.table, run.test])
     labels = {os.path.relpath(f, run.folder): label for f, label in zip(photos.file, photos.label)}
     digests, given = ([of.get(f, '') for f in run.findings.file] for of in (known, labels))
-    return {'predictions.csv': listed(run), 'doubtful.csv': doubtful(judged(run)),
+    return {'predictions.csv': listed(run), 'doubtful.csv': doubtful(judged(run.predictions, run.metrics)),
             'looks_wrong.csv': run.findings.assign(label=given, fix='', new_label='', digest=digests)}

@@ -3,6 +3,7 @@ import json
 import re
 import textwrap
 from base64 import b64decode
+from html import escape
 from io import BytesIO
 from pathlib import Path
 
@@ -70,13 +71,19 @@ def fold_name(source):
     return 'Imports' if re.match(r'(from|import) ', line) else 'Code'
 
 
-def tidy_output(out, source):
+def photos_output(html, alt):
+    "A picture of photos, its words after those of its cell; on a telephone, a wide one takes all of the width"
+    photos = re.fullmatch(r'<img src="data:image/jpeg;base64,([^"]+)" alt="([^"]*)">', html)
+    wide = photos and Image.open(BytesIO(b64decode(photos[1]))).width > 640
+    return html.replace(f'alt="{photos[2]}"', f'alt="{escape(alt)} {photos[2]}"' + ' class="full"'*wide) if photos else html
+
+
+def tidy_output(out, source, alt=''):
     "None for an output that shows nothing, as a progress bar that is done. The table that it leaves is one as any other; text that its cell wrapped is wrapped by the page"
     if 'print(fill(' in source and 'text' in out: return {**out, 'text': ' '.join(''.join(out['text']).split())}
     html = ''.join(out.get('data', {}).get('text/html', '-'))
     if not re.sub(r'<style>.*?</style>', '', html, flags=re.S).strip(): return None
-    if photos := re.match(r'<img src="data:image/jpeg;base64,([^"]+)"', html):
-        if Image.open(BytesIO(b64decode(photos[1]))).width > 640: out['data']['text/html'] = html.replace('<img', '<img class="full"', 1)
+    if html.startswith('<img'): out['data']['text/html'] = photos_output(html, alt)
     if 'class="fastprogress"' in html: out['data']['text/html'] = html.replace('<table class="fastprogress">', '<table border="1" class="dataframe">')
     return out
 
@@ -120,7 +127,7 @@ def adapt_notebook(nb, docname, terms={}):
             plot = plot_class(cell['outputs'])
             cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': plot.strip()} if plot else {})}}
             if is_folded: fold(cell)
-            cell['outputs'] = [out for out in (tidy_output(out, source) for out in cell['outputs']) if out and not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
+            cell['outputs'] = [out for out in (tidy_output(out, source, alt) for out in cell['outputs']) if out and not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
         name = ''.join(f'```{{index}} !{term}\n```\n' for term in terms.get(f'{docname}.{cell["id"]}', [])) + f'({docname}.{cell["id"]})='
         if cells and is_joined(cell, cells[-1]):
             cell['source'] = cells.pop()['source'].rstrip() + '\n\n\n' + cell['source']

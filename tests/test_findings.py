@@ -15,9 +15,10 @@ from PIL import Image
 from pet_breeds.webpage import of_100
 from pet_breeds.data import pets_dls, photo_table
 from pet_breeds.fixes import read_fixes
-from pet_breeds.interpret import honest_error
+from pet_breeds.interpret import SURE, error_interval, honest_error
 from pet_breeds.inventory import labeled_photos, usable_photos
-from pet_breeds.outcome import compare_reports, coverage, paired_difference
+from pet_breeds.measure import honest
+from pet_breeds.outcome import compare_reports, coverage, paired_difference, predictions
 from pet_breeds.pets import Run
 from pet_breeds.report import SECTIONS, data_lines, earlier_line, first_screen, result_line, test_line as line_of_test
 
@@ -328,6 +329,31 @@ def test_a_breed_that_was_not_measured_is_named():
     m = metrics([0]*7, [0]*7, [29, 1])
     assert 'of 1 of 2 breeds' in result_line(m) and 'Not measured, because there is no validation photo: breed_1' in result_line(m)
     assert 'no better than that' in result_line(m)
+
+
+@pytest.mark.parametrize('photos', ['real', 'drawn'])
+@pytest.mark.parametrize('kept', [[], ['0.jpg'], ['0.jpg', '1.jpg']])
+@pytest.mark.parametrize('folds', [0, 2])
+def test_the_interval_allows_for_the_labels_that_are_doubted(photos, kept, folds):
+    """Photos 0 to 3 are wrong, 0 and 1 surely; so is 9, the only photo of its breed. No label of a drawn photo is doubted, none that was
+    kept, and in a cross-validation none of a breed that its head had not seen"""
+    vocab, label = ['a', 'b', 'c'], ['a']*9 + ['c']
+    probs = [[.01, .98, .01]]*2 + [[.25, .5, .25]]*2 + [[.9, .05, .05]]*5 + [[.99, .01, 0]]
+    items = pd.DataFrame(dict(file=[f'top/{i}.jpg' for i in range(10)], label=label))
+    loader = SimpleNamespace(items=items.assign(group=range(90, 100)))
+    dls = SimpleNamespace(vocab=vocab, loaders=[loader], train=loader, valid=loader)
+    heads = [(np.arange(0, 10, 2), None), (np.arange(1, 10, 2), None)]
+    run = SimpleNamespace(learn=SimpleNamespace(dls=dls), dls=dls, plan=dict(folds=folds), heads=heads, photos=photos, metrics=dict(fix=dict(kept=kept)))
+    m = honest(run, predictions(probs, items, vocab, 'top'), folds)
+    doubted = 0 if photos == 'drawn' else 2 - len(kept) + (not folds)
+    assert m['n_doubtful'] == doubted and m['unseen'] == (dict(c=1) if folds else {}) and m['error_rate'] == .5
+    n = 10/(1 + folds/(folds-1)) if folds else 10
+    assert (m['error_low'], m['error_high']) == pytest.approx((error_interval(.5 - doubted/10, n)[0], error_interval(.5, n)[1]))
+    mistakes = '1 mistake as a wrong label' if doubted == 1 else f'{doubted} mistakes as wrong labels'
+    said = f'counts {mistakes}, because the model is at least {SURE:.0%} sure of another breed'
+    whole = dict(photos=photos, n_classes=3, n_measured=10, folds=folds, **m)
+    tested = {**whole, 'test': None if folds else dict(n_measured=10, unknown=0, **m)}
+    for line in (result_line(whole), *line_of_test(tested)): assert (said in line) == bool(doubted)
 
 
 @pytest.mark.parametrize('copies', [1, 6])

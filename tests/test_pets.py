@@ -740,6 +740,7 @@ def test_labels_that_were_kept_are_not_doubted_again(photos, capsys):
     rows.assign(fix='keep').to_csv('kept.csv', index=False)
     run = run_pets(**options, fix='kept.csv', out='second')
     assert not set(rows.file) & set(pd.read_csv('second/doubtful.csv').file) and run.metrics['fix']['kept'] == sorted(rows.file)
+    assert run.metrics['n_doubtful'] == 0 <= first.metrics['n_doubtful'] <= len(rows)
     assert 'kept after a look, and no more doubted' in capsys.readouterr().out and not any('Check' in line for line in suggestions(run))
 
 

@@ -4,11 +4,13 @@
 
 Each folder is a random choice from a pool of drawn photos: two to eight breeds with 4 to 40 photos each, of which none, some or many
 have near-copies (resized, compressed and brightened, mirrored), and none to a tenth have a wrong label. A linear classifier is fitted
-to the features of the shipped body, as the command does. Its true error is measured on fresh photos in the folder's proportions, with
-right labels, and with as many wrong labels as the folder has. "before" is the way of earlier versions: copies are known by equal bytes
+to the features of the shipped body, as the command does with real photos, whose labels may be doubtful. Its true error is measured
+on fresh photos in the folder's proportions, of breeds and of the changes that make near-copies, since a compressed photo is harder:
+with right labels, and with as many wrong labels as the folder has. "before" is the way of earlier versions: copies are known by equal bytes
 alone, a fifth of the photos validates, and the interval is two standard errors.
 """
 import argparse, io, json, platform, warnings
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +20,8 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 
 BREEDS = 'Abyssinian', 'Birman', 'Ragdoll', 'Siamese', 'beagle', 'boxer', 'pug', 'samoyed'
-POOL, FRESH = 40, 60 # photos of each breed to choose from, and fresh ones
+POOL, FRESH = 240, 240 # photos of each breed to choose from, and fresh ones: so many that neither are harder by chance
+MOST = 40 # photos of a breed in a folder
 
 def copies_of(im):
     "Three near-copies of a photo, as JPEG files hold them"
@@ -29,20 +32,17 @@ def copies_of(im):
         yield buf.getvalue()
 
 def make_pool(top):
-    "{breed: files of the pool, each followed by its copies}, {breed: fresh files}"
+    "{breed: files of the pool, each followed by its copies}, and the same of fresh photos"
     from pet_breeds.drawn import draw_pets
     drawn = draw_pets(top/'drawn', POOL+FRESH, breeds=list(BREEDS), progress=False)/'images'
-    pool, fresh = {}, {}
-    for breed in BREEDS:
-        pool[breed], fresh[breed] = [], [drawn/f'{breed}_{i}.jpg' for i in range(POOL+1, POOL+FRESH+1)]
-        for i in range(1, POOL+1):
-            file = drawn/f'{breed}_{i}.jpg'
-            group = [file]
-            for k, data in enumerate(copies_of(Image.open(file))):
-                group.append(top/f'{breed}_{i}_copy{k}.jpg')
-                group[-1].write_bytes(data)
-            pool[breed].append(group)
-    return pool, fresh
+    groups = {breed: [] for breed in BREEDS}
+    for breed, i in product(BREEDS, range(1, POOL+FRESH+1)):
+        group = [drawn/f'{breed}_{i}.jpg']
+        for k, data in enumerate(copies_of(Image.open(group[0]))):
+            group.append(top/f'{breed}_{i}_copy{k}.jpg')
+            group[-1].write_bytes(data)
+        groups[breed].append(group)
+    return {breed: found[:POOL] for breed, found in groups.items()}, {breed: found[POOL:] for breed, found in groups.items()}
 
 def features_of(files, arch='drawnet', size=96):
     "{file: its features by a body with its weights}"
@@ -62,12 +62,12 @@ def random_folder(rng, pool):
     copied, wrong = rng.choice([0, .3, .6]), rng.choice([0, .05, .1])
     rows = []
     for breed in breeds:
-        n = int(np.exp(rng.uniform(np.log(4), np.log(POOL))))
+        n = int(np.exp(rng.uniform(np.log(4), np.log(MOST))))
         for group in (pool[breed][i] for i in rng.choice(POOL, n, replace=False)):
             label = rng.choice([b for b in breeds if b != breed]) if rng.random() < wrong else breed
             more = rng.integers(1, 4) if rng.random() < copied else 0
-            rows += [(file, str(label), str(breed)) for file in group[:1+more]]
-    return pd.DataFrame(rows, columns=['file', 'label', 'breed']), wrong
+            rows += [(file, str(label), str(breed), change, 1/(1+more)) for change, file in enumerate(group[:1+more])]
+    return pd.DataFrame(rows, columns=['file', 'label', 'breed', 'change', 'weight']), wrong
 
 def fitted(x, y):
     from sklearn.linear_model import LogisticRegression
@@ -75,19 +75,20 @@ def fitted(x, y):
 
 def true_error(head, table, fresh, feats, vocab, wrong):
     "Of a head on fresh photos in the folder's proportions: with right labels, and with a fraction of wrong ones"
-    share = table.drop_duplicates('group').breed.value_counts(normalize=True)
-    errors = {b: np.mean(head.predict(np.stack([feats[f] for f in fresh[b]])) != vocab.index(b)) for b in share.index}
-    error = float(sum(share[b]*errors[b] for b in share.index))
+    def wrongly(breed, change): return np.mean(head.predict(np.stack([feats[group[change]] for group in fresh[breed]])) != vocab.index(breed))
+    shares = table.groupby(['breed', 'change']).weight.sum()/table.weight.sum()
+    error = float(sum(share*wrongly(*which) for which, share in shares.items()))
     return error, error*(1-wrong) + (1-error)*wrong + error*wrong*(1-1/max(1, len(vocab)-1))
 
 def ours(table, x, y, vocab):
     "The stated interval, and the head of the report: what the command does with a fitted head"
-    from pet_breeds.interpret import honest_error
+    from pet_breeds.interpret import SURE, honest_error
     from pet_breeds.plan import plan_folds
     from pet_breeds.training import cross_validate
     folds = plan_folds(dict(epochs=0), table, 0)
     acts = cross_validate((x, y), table.group, len(vocab), folds)
-    m = honest_error(y, acts.argmax(1), vocab, np.bincount(y, minlength=len(vocab)), table.group, folds)
+    probs, pred = acts.softmax(1).max(1)
+    m = honest_error(y, pred, vocab, np.bincount(y, minlength=len(vocab)), table.group, folds, probs.numpy() >= SURE)
     return (m['error_low'], m['error_high']), fitted(x, y)
 
 def before(table, x, y):
@@ -122,7 +123,7 @@ def main():
     warnings.filterwarnings('ignore')
     with TemporaryDirectory() as tmp:
         pool, fresh = make_pool(Path(tmp))
-        files = [f for groups in pool.values() for group in groups for f in group] + [f for some in fresh.values() for f in some]
+        files = [f for photos in (pool, fresh) for groups in photos.values() for group in groups for f in group]
         feats = features_of(files)
         rows = pd.DataFrame([judged(np.random.default_rng([args.seed, i]), pool, fresh, feats) for i in range(args.folders)])
     result = dict(folders=len(rows), seed=args.seed, photos=[int(rows.photos.min()), int(rows.photos.median()), int(rows.photos.max())],
