@@ -7,8 +7,7 @@ __all__ = ['some_of', 'doubts', 'suggestions']
 
 # %% ../nbs/internals/advice.ipynb #imports
 from .core import count_of, one_line
-from .interpret import SURE
-from .outcome import confused_pairs, judged, mistakes
+from .outcome import SURE, confused_pairs, judged, mistakes
 from .webpage import of_100
 import pandas as pd
 
@@ -38,9 +37,9 @@ def doubts(
         yield (f"Averaged over the breeds, {of_100(m['mean_breed_error'])} of 100 are wrong: some do much worse than "
                'others. --balance gives each the same weight.')
     if doubted := m.get('n_doubtful'):
-        as_what = 'a wrong label' if doubted == 1 else 'wrong labels'
-        yield (f"The lower end of the interval counts {count_of(doubted, 'mistake')} as {as_what}, because the model is at "
-               f'least {SURE:.0%} sure of another breed.')
+        labels = 'a wrong label' if doubted == 1 else 'wrong labels'
+        yield (f"The lower end of the interval counts {count_of(doubted, 'mistake')} as {labels}, because the model is "
+               f'at least {SURE:.0%} sure of another breed.')
     if m['n_different'] < (n := m['n_measured']):
         yield f"Copies of a photo count once in the error rate, so it is based on {m['n_different']} different photos."
     if shared := m.get('n_shared'): # training knew them
@@ -90,7 +89,8 @@ def _label_advice(preds, drawn):
     if not len(wrong := mistakes(preds)): return ''
     n = int((wrong.prob_1 >= SURE).sum())
     if not n: return f'No mistake was made with a probability of {SURE:.0%} or more, so no label stands out as wrong.'
-    return f'Check {count_of(n, "label")}: the model is at least {SURE:.0%} sure of another breed. See "Doubtful labels".'
+    sure = f'the model is at least {SURE:.0%} sure of another breed'
+    return f'Check {count_of(n, "label")}: {sure}. See "Doubtful labels".'
 
 # %% ../nbs/internals/advice.ipynb #more-def
 def _curve_advice(c):

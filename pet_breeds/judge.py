@@ -46,7 +46,8 @@ def unclear(text:str)->Verdict: # what was not found, without giving the answer 
     return Verdict(None, None, text)
 
 # %% ../nbs/internals/judge.ipynb #words-def
-SHORT = {'’': "'", '−': '-', 'incl.': 'including', 'e.g.': 'for example', 'i.e.': 'that is'}
+SHORT = {'’': "'", 'doesnt': "doesn't", 'isnt': "isn't", '−': '-',
+         'incl.': 'including', 'e.g.': 'for example', 'i.e.': 'that is'}
 GIVE_UP = ( # what a learner types to ask for help
     r"^\W*(?:i )?(?:really )?(?:do not|don't|dont) know\b(?:,? (?:it|that|this|yet|sorry|why|the answer))*\W*$|"
     r"^\W*(?:(?:what(?:'s| is)|tell me|show me) the .{0,10}answer|idk|no idea|dunno|(?:i )?(?:give up|pass)|"
@@ -123,15 +124,20 @@ NOT = (r"(?:\b(?:not|never|no|nor|neither|nothing|cannot|without|unlike|instead 
 SENTENCE, ONLY_WORDS = 'a sentence', 'I found key words only: say it in a sentence.' # a point, and without it
 ANOTHER_WAY = 'I recognize the words, but not this way of saying it.'
 _NOT_IT = re.compile(r"[()]* ?(?:is|are|was)(?:n't| not) (?:it|right|correct|true|the (?:answer|right|one|method))\b")
-REACH = r'(?:(?!\b(?:but|while|whereas|and (?:they|it|together))\b)[^.;:,])' # a character of what a denial is about
+REACH = r'(?:(?!\b(?:but|while|whereas|and (?:they|it|to|together))\b)[^.;:,])' # a character of what a denial is about
 
 def found(
     text:str, # as `words` makes it
     mark:str, # a pattern
 )->list: # of strings
     "What a mark finds in a text, without what is denied"
-    not_said = lambda m: re.search(f'{NOT}{REACH}*$', text[max(0, m.start()-50):m.start()])
-    return [m.group() for m in re.finditer(mark, text) if not not_said(m) and not _NOT_IT.match(text, m.end())]
+    def is_denied(m): return any(d.end() >= m.start() for d in denials if m.start()-50 <= d.start() < m.start())
+    denials, pattern, kept, at = [*re.finditer(f'{NOT}{REACH}*', text)], re.compile(mark), [], 0
+    while at <= len(text) and (m := pattern.search(text, at)):
+        is_said = not is_denied(m) and not _NOT_IT.match(text, m.end())
+        if is_said: kept.append(m.group())
+        at = m.end() if is_said and m.group() else m.start()+1 # what is denied may hide what is said after it
+    return kept
 
 def even_denied(mark:str)->str: # a pattern
     "A pattern for the mark with the denial before it, if there is one: then that counts, too"
@@ -324,7 +330,8 @@ def numbers(value)->list: # a number, or anything that holds numbers: list, tens
 
 AS_NUMBERS = { # how numbers may be written, and what stands for them while they are read
     r'\bper ?cent\b': '%', r'\bzero\b|(?<!^)\b(?:none|nothing)(?= (?:for|of|at|with|in) |\W*$)': '0', '°': ' degrees',
-    r'\b(?:an? |one )?quarter\b': '1/4', r'\b(?:an? |one )third\b': '1/3', r'\bseventeen\b': '17',
+    r'\b(?:an? |one )?quarter\b': '1/4', r'\b(?:an? |one )third\b': '1/3', r'\b(?:an? |one )?sixth\b': '1/6',
+    r'\b(?:an? |one )?half\b(?! precision)': '1/2', r'\bseventeen\b': '17',
     r'\bminus (?=[\d.])': '-', r'(?<![\d.,])0,(?=\d{2,}(?![\d.]|,\d))': '0.',
     r'\s*[*x×·]\s*10\s?(?:\^|\*\*)\s?\(?(?=-?\d)': 'e', r'(?<![\w.])10\s?(?:\^|\*\*)\s?\(?(?=-?\d)': '1e'}
 NUMBER = r'(?<![\w.])([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?)(?:\s?/\s?(\d+(?:\.\d+)?))?(\s?%)?(?!\.?\w)'

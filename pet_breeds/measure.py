@@ -9,7 +9,7 @@ __all__ = ['fitted_items', 'honest', 'measured', 'measure_test', 'photo_curve', 
 from . import interpret
 from .distributed import on_main
 from .loss import softmax
-from .outcome import judged, network_report, paired_difference, predictions, set_digest
+from .outcome import SURE, judged, network_report, paired_difference, predictions, set_digest
 import numpy as np, pandas as pd
 from fastcore.basics import noop
 
@@ -43,8 +43,8 @@ def honest(
     part = pd.Series(0, preds.index) # in which a photo was judged
     for i, (photos, _) in enumerate(run.heads if folds else ()): part[photos] = i
     unseen = {vocab[c]: len(rows) for c, rows in part.groupby(targ) if folds and rows.nunique() == 1}
-    doubted = preds.index.isin(judged(preds, {**run.metrics, 'unseen': unseen}).index) & (preds.prob_1 >= interpret.SURE)
-    if run.photos == 'drawn': doubted = None # their labels are right
+    open_to_doubt = preds.index.isin(judged(preds, {**run.metrics, 'unseen': unseen}).index)
+    doubted = None if run.photos == 'drawn' else open_to_doubt & (preds.prob_1 >= SURE) # drawn photos have right labels
     errors = interpret.honest_error(targ, pred, vocab, list(n_train), preds.group, folds, doubted)
     return {**errors, 'n_shared': sum(g in known for g in preds.group), 'unseen': unseen}
 

@@ -561,7 +561,8 @@ def _judge_q17(answer): # the names of what moves in the first fit, or words
     if moved == {'batchnorm', 'head'}: return right('In the second fit all of them move.')
     if moved == {'head'}: return known('BatchNorm')
     if len(moved) == 3: return differs('not all of them: a part is frozen in the first fit; which?')
-    if 'body' in moved: return known('order')
+    if moved == {'body'}: return known('order')
+    if 'body' in moved: return differs('the convolutions of the body are frozen in the first fit: they do not change')
     return differs('not these: compare the parameters before and after the first fit')
 
 # %% ../nbs/internals/questions.ipynb #q19

@@ -146,7 +146,7 @@ class Exercise:
 
     def check(
         self,
-        answer, # a number, tensor, table, sentence or function, as the question says; `...`: not answered yet
+        answer=..., # a number, tensor, table, sentence or function, as the question says; `...`: not answered yet
         seconds:float=10, # time for a function of yours
         keep:bool=True, # False: it is not your answer (but a solution of ours, say) and is not remembered
     )->Result: # true if right; `.mistake` is the name of a known wrong answer
@@ -189,10 +189,15 @@ class Exercise:
         "A push in the right direction"
         return Note(self.question.hint)
 
-    def points(self)->Note: # Markdown, to tick
+    def points(self)->Note: # Markdown
         "What a full answer says, to compare with your own words"
         if is_locked(): return Note(_NO_ANSWERS)
-        return Note('\n'.join(f'- [ ] {p}' for p in self.question.points))
+        points = '\n'.join(f'- {p}' for p in self.question.points)
+        return Note(f'{points}\n\nIf you said at least {self.question.enough} of these, {self.to_count}.')
+
+    @property
+    def to_count(self)->str: # how to count the question as solved, in a cell
+        return f'count it as solved: `quiz.{self.id}.solved()`'
 
     def answer(self)->Note: # Markdown
         "The answer, from the notebook that proves it"
@@ -252,8 +257,8 @@ def exercise_of(
     return Exercise(QUESTIONS[id])
 
 def __getattr__(name):
-    if name not in QUESTIONS: raise AttributeError(f'the quiz has no {name!r}: expected one of q1 to q23, fr1 or fr2')
-    return exercise_of(name)
+    if (id := name.lower()) in QUESTIONS: return exercise_of(id)
+    raise AttributeError(f'the quiz has no {name!r}: expected one of q1 to q23, fr1 or fr2')
 
 def __dir__(): return [*globals(), *QUESTIONS]
 

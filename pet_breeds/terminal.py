@@ -7,12 +7,13 @@ __all__ = ['COMMANDS', 'ALIASES', 'FIRST', 'HELP', 'take_quiz']
 
 # %% ../nbs/internals/terminal.ipynb #imports
 import re, textwrap
+from operator import itemgetter
 from shutil import get_terminal_size
 from .core import say
 from .judge import gives_up
 from .progress import is_due, is_solved, read_progress
 from .questions import NUMBERS, QUESTIONS
-from .quiz import Exercise, exercise_of, is_locked, solved_line
+from .quiz import Exercise, exercise_of, solved_line
 
 # %% ../nbs/internals/terminal.ipynb #plain
 _SIGNS = {r'\infty': 'infinity', r'\pi': 'pi', r'\log': 'log', r'\times': 'x', r'\,': ' '}
@@ -44,26 +45,25 @@ COMMANDS = dict(hint=Exercise.hint, choices=Exercise.menu, points=Exercise.point
                 answer=Exercise.answer, proof=Exercise.proof)
 ALIASES = {'?': 'help', 'h': 'help', 'q': 'quit', ':q': 'quit', 'exit': 'quit', 's': 'skip', 'next': 'skip',
           'previous': 'back'}
-FIRST = 'Type an answer and press Enter. Type help to see the commands, or quit to stop.'
+FIRST = 'Type an answer in English, and press Enter. Or type help, or quit.'
 HELP = """Type an answer and press Enter, or a command:
   hint     a push in the right direction
-  choices  several answers; after that a letter chooses, once
+  choices  several answers; you may then choose one, once, by its letter
   points   what a full answer says, to compare with yours
-  solved   count the question as solved, because you compared it
+  solved   count the question as solved, after a look at the points
   answer   our answer
   proof    the code that proves it, and what the code printed
-  skip     go to the next question
+  skip     go to the next question, as next does
   back     go to the question before
   q10      go to question 10; fr1 and fr2 are the two of further research
-  quit     stop; what you have solved is remembered"""
+           a bare 10 does so, too, where no number is asked for
+  quit     stop, as exit does; what you have solved is remembered"""
 _COMPARE = 'Say it in another way, or type hint or choices. To compare it yourself, type points.'
 
 def _command_text(exercise, command):
     "What a command shows in a terminal, where nothing is called and nothing can be ticked"
-    text = COMMANDS[command](exercise).replace('see `.proof()`', 'type proof').replace('- [ ] ', '- ')
-    asks = command == 'points' and not is_locked()
-    more = f'\n\nIf you said at least {exercise.question.enough} of these, type solved.' if asks else ''
-    return _wrapped(f'{text}{more}')
+    text = COMMANDS[command](exercise).replace('see `.proof()`', 'type proof').replace(exercise.to_count, 'type solved')
+    return _wrapped(text)
 
 def _chosen(exercise, letter, state):
     "The reply to a letter of the menu, and whether it solves the question"
@@ -86,9 +86,9 @@ def _typed(exercise, line, state):
 
 def _goes_to(line, asked):
     "The question that a line names, such as Q 3; a bare number does so where no number is asked for"
-    if not (m := re.fullmatch(r'(q|question|fr)? ?(\d+)', line)): return None
-    id = f"{'fr' if m[1] == 'fr' else 'q'}{m[2]}"
-    return id if m[1] or id in QUESTIONS and asked not in (*NUMBERS, 'q9', 'fr2') else None
+    if not (m := re.fullmatch(r'(?:(go to) )?(q|question|fr)? ?(\d+)', line)): return None
+    id = f"{'fr' if m[2] == 'fr' else 'q'}{m[3]}"
+    return id if m[1] or m[2] or id in QUESTIONS and asked not in (*NUMBERS, 'q9', 'fr2') else None
 
 def _converse(exercise, heading, listen=input):
     "How a question ended: 'solved', 'skip', 'back', 'quit', or the name of the question to go to"
@@ -123,18 +123,19 @@ def _parting(done=()):
     lines, still = [f'\n{solved_line(kept)}'], [id for id in QUESTIONS if not is_solved(kept.get(id, {}))]
     if 0 < len(still) < 13: lines.append(f'Still open: {", ".join(still)}. Type pet_breeds_quiz to go on with them.')
     elif len(QUESTIONS) > len(still) > 0: lines.append(f'{len(still)} are open: pet_breeds_quiz asks them.')
-    missed = sorted((kept[id]['review'], id) for id in QUESTIONS if 'review' in kept.get(id, {}))
+    missed = sorted(((kept[id]['review'], id) for id in QUESTIONS if 'review' in kept.get(id, {})), key=itemgetter(0))
     by_day = {day: [id for other, id in missed if other == day] for day, _ in missed}
     lines += [f'Missed at first: {", ".join(ids)}, to review {"today" if is_due(kept[ids[0]]) else f"on {day}"}.'
               for day, ids in by_day.items()]
     if again := [id for _, id in missed if id not in done]:
-        lines.append(f'To take what you missed now, type pet_breeds_quiz {" ".join(again)}')
+        lines.append(f'To take now what you missed earlier, type pet_breeds_quiz {" ".join(again)}')
     return '\n'.join(map(_wrapped, lines))
 
 def _heading(id, due):
     "Where one is: which of the questions, or of those to review"
     if id in due: return f'Review, {due.index(id)+1} of {len(due)}'
-    return f'{[*QUESTIONS].index(id)+1} of {len(QUESTIONS)}'
+    solved = ', solved' if is_solved(read_progress().get(id, {})) else ''
+    return f'{[*QUESTIONS].index(id)+1} of {len(QUESTIONS)}{solved}'
 
 def _ask(todo, due, listed, done):
     "Ask questions until none is left or the learner leaves; `listed`: no others; those solved are added to `done`"
@@ -152,7 +153,7 @@ def _ask(todo, due, listed, done):
         else: rest = [order[order.index(rest[0])-1], *rest]
 
 def take_quiz(
-    ids:list|None=None, # such as q13 or 13, fr1 and fr2 for further research; what is open or to review if none
+    ids:list|None=None, # such as q13 or 13, fr1 and fr2 for further research; without any, the open ones and reviews
 ):
     "Ask questions in a terminal; what is solved is remembered. Raises ValueError for an unknown question"
     asked = [f'q{id}' if str(id).isdigit() else str(id).lower() for id in ids or []]

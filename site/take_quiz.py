@@ -2,14 +2,16 @@
 import json
 from itertools import permutations, product
 
-from pet_breeds import judge, questions, quiz
+import pet_breeds
+from pet_breeds import judge, questions, quiz, results
 from pet_breeds.progress import GAPS
 from pet_breeds.questions import LISTS, NUMBERS, QUESTIONS, TWO_OF
 from pet_breeds.quiz import judged
+from pet_breeds.verdicts import FROM_QUIZ
 
 INTRO = '''# Take the quiz
 
-25 questions, each with the lesson that answers it. Type an answer, or choose one. What you solve is kept in this browser and goes nowhere else.
+25 questions. Type an answer in English, or choose one; after a try you may see ours, which leads to its lesson. What you type and solve is kept in this browser and goes nowhere else. *Hand in*, at the end, saves it as a file for a teacher.
 
 <noscript>
 
@@ -67,10 +69,11 @@ def data_of(id):
 def data():
     "All that is needed, as JSON that may stand in a page"
     patterns = dict(denial=judge._DENIAL.pattern, pairs=judge._PAIRS.pattern, capital=judge._CAPITAL.pattern,
-                    not_it=judge._NOT_IT.pattern, reason=judge.REASON, denied=f'{judge.NOT}{judge.REACH}*$', sentence=r'[.?!:;](?=\s|$)', clauses=judge.CLAUSES,
+                    not_it=judge._NOT_IT.pattern, reason=judge.REASON, denied=f'{judge.NOT}{judge.REACH}*', sentence=r'[.?!:;](?=\s|$)', clauses=judge.CLAUSES,
                     number=judge.NUMBER, about=judge.ABOUT, give_up=judge.GIVE_UP) | {'else': judge.ELSE}
     says = dict(sentence=judge.SENTENCE, only_words=judge.ONLY_WORDS, another_way=judge.ANOTHER_WAY)
-    found = dict(patterns=patterns, says=says, as_numbers=judge.AS_NUMBERS, short=judge.SHORT, longest=judge.LONGEST, gaps=GAPS,
+    hand_in = dict(made_by=results.MADE_BY, version=results.VERSION, package=pet_breeds.__version__, from_quiz=FROM_QUIZ)
+    found = dict(hand_in=hand_in, patterns=patterns, says=says, as_numbers=judge.AS_NUMBERS, short=judge.SHORT, longest=judge.LONGEST, gaps=GAPS,
                  regex=dict(files=questions.FILES, endless=questions.ENDLESS, dotless=questions.DOTLESS, label=questions.LABEL, quoted=questions.QUOTED), questions={id: data_of(id) for id in QUESTIONS})
     return json.dumps(found, ensure_ascii=False, allow_nan=False).replace('<', r'\u003c')
 

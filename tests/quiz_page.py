@@ -10,7 +10,7 @@ from pet_breeds.questions import QUESTIONS
 
 FILE = navigation.ROOT/'nbs'/'12_quiz.ipynb'
 TITLE = '# The quiz\n\n> Answer the 25 questions of the chapter, and see right away whether you are right.'
-HOW = '''Run the next cell, and type a number, a name, a sentence or a list; or choose: only the first click counts. If your answer is a mistake that others made before, the check names it. Where it can't tell, a button shows the points, and you tick those you made.'''
+HOW = '''Run the next cell, and type a number, a name, a sentence in English or a list; or choose: only the first click counts. If your answer is a mistake that others made before, the check names it. Where it can't tell, a button shows the points, and you tick those you made.'''
 STUCK = '''This machine remembers your progress. What you missed is asked again the next day: choose *To review*.
 
 ## In cells
@@ -19,7 +19,7 @@ A function or a table is checked in a cell. Replace `...` by a wrong name, such 
 MORE = '''To choose, run `quiz.q7.ask()`. `quiz.q7.answer()` shows our answer, so try first. A question's number below leads to its proof. What you have solved:'''
 END = '''## How far you are
 
-The [questionnaire](questionnaire.ipynb) has all answers. `tests/build.py` makes this page from `pet_breeds/questions.yaml`.'''
+The [questionnaire](questionnaire.ipynb) has all answers.'''
 
 
 def wrapped(stub, width=84):

@@ -15,10 +15,10 @@ from PIL import Image
 from pet_breeds.webpage import of_100
 from pet_breeds.data import pets_dls, photo_table
 from pet_breeds.fixes import read_fixes
-from pet_breeds.interpret import SURE, error_interval, honest_error
+from pet_breeds.interpret import error_interval, honest_error
 from pet_breeds.inventory import labeled_photos, usable_photos
 from pet_breeds.measure import honest
-from pet_breeds.outcome import compare_reports, coverage, paired_difference, predictions
+from pet_breeds.outcome import SURE, compare_reports, coverage, paired_difference, predictions
 from pet_breeds.pets import Run
 from pet_breeds.report import SECTIONS, data_lines, earlier_line, first_screen, result_line, test_line as line_of_test
 

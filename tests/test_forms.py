@@ -29,6 +29,19 @@ def form(monkeypatch):
     return take
 
 
+def test_an_answer_is_in_its_field_again(form, monkeypatch):
+    quiz.q7.check('one_batch'), quiz.q13.check([.22, .02, .76]), quiz.q14.check(lambda probs, targ: 0)
+    quiz.q3.choose('a')
+    shown = lambda: [next(w for w in all_of(box) if isinstance(w, widgets.Textarea)).value for box in (taken.form(id, which).box for id in ('q7', 'q13', 'q14', 'q3'))]
+    taken, which = form(), 'All questions'
+    assert shown() == ['one_batch', '[0.22, 0.02, 0.76]', '', '']
+    which = 'Missed'
+    assert shown() == ['']*4, 'asked anew'
+    monkeypatch.setattr('pet_breeds.forms.is_due', lambda entry: True)
+    taken, which = form(), 'All questions'
+    assert shown() == ['']*4, 'its review has come'
+
+
 def all_of(box): return [box, *(inner for child in getattr(box, 'children', ()) for inner in all_of(child))]
 
 

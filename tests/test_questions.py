@@ -437,6 +437,8 @@ WRONG = [
     ('q10', 'sigmoid, mean', 'sigmoid', 'book'),
     ('q10', 'mean squared error', None, ''), ('q10', lambda a, t: a.mean(), None, ''),
     ('q11', 'All of them sum to zero and are positive.', 'sum to zero', 'seed 003'),
+    ('q11', 'they sum to 1 and it makes the differences between the activations smaller so no class dominates', 'narrowed gaps', 'a reader'),
+    ('q16', 'the minimum of the curve', 'at the minimum', 'a reader'),
     ('q11', 'they add up to 0, > 0 each', 'sum to zero', 'seed 003'),
     ('q11', lambda x: x.softmax(0), 'wrong dim', 'c4'),
     ('q11', lambda x: x.exp()/x.exp().sum(), 'wrong dim', 'c4'), ('q11', 'each column sums to one', 'wrong dim', 'c4'),

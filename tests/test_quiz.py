@@ -28,6 +28,11 @@ def test_all_questions_by_name():
     with pytest.raises(AttributeError, match='q24'): quiz.q24
 
 
+def test_a_name_in_capitals_and_a_check_of_nothing():
+    assert quiz.Q9 is quiz.q9 and quiz.FR1 is quiz.fr1 and not quiz.q9.check().answered
+    with pytest.raises(AttributeError, match="the quiz has no 'Q99'"): quiz.Q99
+
+
 def test_importing_it_is_light():
     heavy = {'torch', 'fastai', 'pandas', 'matplotlib', 'IPython'}
     code = f"import sys, pet_breeds.quiz; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
@@ -42,7 +47,8 @@ def test_answer_proof_hint_points_and_choices(id):
     assert about['answer'] in exercise.answer() and about['code'] in exercise.proof()
     assert about['notebook'] in exercise.proof()
     assert len(exercise.hint()) > 10
-    assert exercise.points().splitlines() == [f'- [ ] {p}' for p in exercise.question.points] != []
+    points, more = exercise.points().split('\n\n')
+    assert points.splitlines() == [f'- {p}' for p in exercise.question.points] != [] and more.endswith(f'`quiz.{exercise.id}.solved()`.')
     assert exercise.answer().startswith(f"**{about['title']}**\n\n")
     assert exercise.answer().endswith(f"\n\nProven in lesson {about['notebook']}; see `.proof()`.")
     assert exercise.proof().endswith(f":\n\n```python\n{about['code']}\n```\n\n```\n{about['output']}\n```")

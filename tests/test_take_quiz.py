@@ -14,6 +14,8 @@ from pet_breeds import progress, quiz
 from pet_breeds.questions import NUMBERS, QUESTIONS
 from pet_breeds.judge import gives_up
 from pet_breeds.quiz import judged
+from pet_breeds.results import read_results
+from pet_breeds.verdicts import check_source
 
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 MISSING = [name for name in ('sphinx', 'myst_nb', 'sphinx_book_theme', 'sphinx_copybutton', 'playwright') if not find_spec(name)] + ['chromium']*(not CHROMIUM)
@@ -198,7 +200,7 @@ def test_by_lesson_not_solved_and_back_and_on(visit):
     page.locator('.quiz-question:visible textarea').fill('left as it')
     page.get_by_role('button', name='Back').click()
     assert '✓ Q14 is right.' not in answer(page, 'because')
-    page.get_by_role('button', name='Next').click()
+    page.get_by_role('button', name='Next question').click()
     assert page.locator('.quiz-question:visible textarea').input_value() == 'left as it'
     assert answer(page, 'nan').startswith('✓ Q15 is right.')
     page.keyboard.press('ArrowLeft')
@@ -244,6 +246,60 @@ def test_a_number_asks_its_question_and_all_can_be_forgotten(visit):
     page.on('dialog', lambda dialog: dialog.accept())
     page.get_by_text('Forget what I solved').click()
     assert kept(page) == {} and '0 of 25 solved' in page.inner_text('#quiz-bar')
+
+
+def test_what_was_typed_is_there_again_until_its_review(visit):
+    page = visit('#q7', timezone_id='UTC')
+    page.clock.install()
+    page.clock.set_system_time('2024-02-27T12:00:00Z')
+    assert '✗' in answer(page, 'one_batch')
+    page.locator('.quiz-question:visible textarea').press_sequentially(' and mo')
+    for odd in ('', '{"q8": 3, "q9": null}'):
+        if odd: page.evaluate('odd => localStorage.setItem("pet_breeds.quiz.given", JSON.stringify({...JSON.parse(odd), ...JSON.parse(localStorage.getItem("pet_breeds.quiz.given"))}))', odd)
+        page.reload()
+        assert shown(page).get_attribute('id') == 'q7' and page.locator('.quiz-question:visible textarea').input_value() == 'one_batch and mo'
+        assert shown(page).get_by_text('Show our answer').is_visible(), 'it was tried before'
+    page.clock.set_system_time('2024-02-28T12:00:00Z')
+    page.reload()
+    assert page.locator('.quiz-question:visible textarea').input_value() == '' and shown(page).get_by_text('Show our answer').count() == 0
+
+
+def test_the_keyboard_is_enough(visit):
+    page = visit('#q7')
+    answer(page, 'show_batch')
+    page.keyboard.press('Enter') # on Next question
+    page.keyboard.type('summary')
+    page.keyboard.press('Enter')
+    assert kept(page)['q8']['solved'] and shown(page).get_attribute('id') == 'q8'
+    for key, id in (('ArrowRight', 'q9'), ('ArrowRight', 'q10'), ('ArrowLeft', 'q9')): # through empty fields
+        page.keyboard.press(key)
+        assert shown(page).get_attribute('id') == id
+    page.keyboard.type('falso')
+    page.keyboard.press('ArrowLeft')
+    assert shown(page).get_attribute('id') == 'q9', 'within a text the arrows move in it'
+    page.keyboard.press('Enter')
+    answered = [page.locator('.quiz-numbers button').nth(i) for i in (6, 8)]
+    assert [(number.get_attribute('title'), number.get_attribute('class')) for number in answered] == [('solved', 'quiz-solved'), ('tried', '')]
+
+
+def test_answers_are_handed_in_as_a_file_that_can_be_checked(visit, tmp_path):
+    page, letters = visit('#q3'), {ok: letter for letter, _, ok, _ in quiz.q3.choices()}
+    shown(page).get_by_text('Show choices').click()
+    page.keyboard.press(letters[True])
+    for id, text in dict(q7='show_batch', q13='0.22, 0.02 and 0.76', q2=r"(.+)_\d+\.jpg$", q19='"late" \\ \u2028 \U0001f600\nlow', q20='1e-6, 5.05e-5, 1e-4', q15='-inf').items():
+        page.evaluate('id => { location.hash = id; followLink() }', id)
+        answer(page, text)
+    answer(page, 'nan')
+    answer(page, '-inf') # the right one is kept
+    page.on('dialog', lambda dialog: dialog.accept(' Ada / Lovelace '))
+    with page.expect_download() as download: page.get_by_role('button', name='Hand in').click()
+    file = tmp_path/download.value.suggested_filename
+    download.value.save_as(file)
+    found = read_results(file)
+    assert file.name == 'Ada_Lovelace.json' and found['name'] == 'Ada / Lovelace' and found['solved'] == ['q2', 'q3', 'q7', 'q13', 'q15']
+    assert {id: entry['verdict'] for id, entry in found['answers'].items()} == dict(
+        q2='right', q3='right', q7='right', q13='right', q15='right', q19="can't tell", q20='wrong: linear')
+    assert {id: check_source(id, entry['source'])[0] for id, entry in found['answers'].items()} == {id: entry['verdict'] for id, entry in found['answers'].items()}
 
 
 def test_two_tabs_lose_nothing_and_odd_storage_is_no_error(visit):

@@ -3,6 +3,7 @@
 'use strict'
 const QUIZ = JSON.parse(document.getElementById('quiz-data').textContent)
 const STORE = 'pet_breeds.quiz'
+const GIVEN = 'pet_breeds.quiz.given' // {question: {typed: what is in its field, source: the best answer as code, verdict}}
 
 // --- judging, as pet_breeds.judge does it
 
@@ -15,9 +16,16 @@ function quizWords(answer) {
 }
 
 function foundIn(text, pattern) { // without what the text denies
-  const denied = new RegExp(QUIZ.patterns.denied), notIt = new RegExp(`^${QUIZ.patterns.not_it}`)
-  const isSaid = m => !denied.test(text.slice(Math.max(0, m.index - 50), m.index)) && !notIt.test(text.slice(m.index + m[0].length))
-  return [...text.matchAll(new RegExp(pattern, 'g'))].filter(isSaid).map(m => m[0])
+  const denials = [...text.matchAll(new RegExp(QUIZ.patterns.denied, 'g'))], notIt = new RegExp(`^${QUIZ.patterns.not_it}`)
+  const isDenied = m => denials.some(d => m.index - 50 <= d.index && d.index < m.index && d.index + d[0].length >= m.index)
+  const isSaid = m => !isDenied(m) && !notIt.test(text.slice(m.index + m[0].length))
+  const regex = new RegExp(pattern, 'g'), kept = []
+  for (let m; (m = regex.exec(text));) {
+    const said = isSaid(m)
+    if (said) kept.push(m[0])
+    if (!said || !m[0]) regex.lastIndex = m.index + 1 // what is denied may hide what is said after it
+  }
+  return kept
 }
 
 const claimed = (text, pattern, excuse) => foundIn(text, pattern).length > 0 && !(excuse && claimed(text, excuse))
@@ -145,9 +153,9 @@ function dayAfter(days) {
   return [day.getFullYear(), day.getMonth() + 1, day.getDate()].map(n => String(n).padStart(2, '0')).join('-')
 }
 
-function readKept() {
+function readKept(store = STORE) {
   try {
-    const kept = JSON.parse(localStorage.getItem(STORE))
+    const kept = JSON.parse(localStorage.getItem(store))
     return kept && typeof kept === 'object' ? kept : {}
   } catch { return {} }
 }
@@ -172,6 +180,22 @@ function rememberAnswer(id, ok, byYou = false) {
   showProgress()
 }
 
+function keepGiven(id, more) {
+  const given = readKept(GIVEN)
+  try { localStorage.setItem(GIVEN, JSON.stringify({...given, [id]: {...given[id], ...more}})) } catch { } // rememberAnswer says so
+}
+
+function handIn() { // a file as pet_breeds.results.hand_in writes it, of the answers of this page
+  const name = (prompt('Your name, for your teacher:') || '').normalize('NFC').trim().slice(0, 80), {from_quiz, ...head} = QUIZ.hand_in
+  if (!/[\p{L}\p{N}]/u.test(name)) return
+  const given = Object.entries(readKept(GIVEN)).filter(([, given]) => given?.source)
+  const answers = Object.fromEntries(given.map(([id, {verdict, source}]) => [id, {verdict, source: from_quiz + source}]))
+  const solved = QUESTIONS.map(q => q.id).filter(id => entryOf(id).solved), file = `${name.replace(/[^\p{L}\p{M}\p{N}-]+/gu, ' ').trim().replaceAll(' ', '_')}.json`
+  const href = URL.createObjectURL(new Blob([JSON.stringify({...head, name, answers, solved}, null, 1)], {type: 'application/json'}))
+  make('a', {href, download: file}).click()
+  BAR.note.textContent = `Hand in this file: ${file}`
+}
+
 // --- a question
 
 function make(tag, how = {}, ...inner) {
@@ -189,6 +213,9 @@ class QuizQuestion {
     this.parts = Object.fromEntries([...section.querySelectorAll(':scope > details')].map(part => [part.className, part]))
     for (const part of Object.values(this.parts)) part.remove() // nothing is told before an attempt
     this.begin()
+    if (isDue(this.id)) return
+    this.field.value = readKept(GIVEN)[this.id]?.typed || '' // as it was left
+    if (entryOf(this.id).tries) this.offerAnswer()
   }
 
   begin() { // as if it had not been asked
@@ -200,6 +227,7 @@ class QuizQuestion {
       event.preventDefault()
       this.check()
     }
+    this.field.oninput = () => keepGiven(this.id, {typed: this.field.value})
     this.buttons = make('div', {className: 'quiz-buttons'}, makeButton('Check', () => this.check(), {className: 'quiz-first'}),
       makeButton('Hint', event => this.open('hint', event, this.more)), makeButton('Show choices', event => this.choices(event)))
     this.verdict = make('div', {className: 'quiz-verdict', ariaLive: 'polite'})
@@ -222,7 +250,9 @@ class QuizQuestion {
     event.target.remove()
   }
 
-  attempted(ok) { // from now on our answer may be seen
+  attempted({ok, mistake}, source) { // from now on our answer may be seen
+    const verdict = ok ? 'right' : ok === null ? "can't tell" : mistake ? `wrong: ${mistake}` : 'wrong'
+    if (ok || !isSolved(this.id)) keepGiven(this.id, {verdict, source: `quiz.${this.id}.${source}`})
     rememberAnswer(this.id, ok)
     this.verdict.scrollIntoView({block: 'nearest'})
     if (ok) leaveField()
@@ -254,7 +284,7 @@ class QuizQuestion {
     if (found.ok === null) found.text = `${found.text} Say it in another way, take a hint, or compare it yourself.`
     this.say(this.id, found)
     if (found.ok === null) this.verdict.append(makeButton('Compare with the points', event => { this.tick(); event.target.remove() }))
-    this.attempted(found.ok)
+    this.attempted(found, `check(${JSON.stringify(answer)})`)
   }
 
   tick() { // the points, for the reader to compare
@@ -279,7 +309,7 @@ class QuizQuestion {
     this.letters = [...list.querySelectorAll('li')].map((item, i) => {
       const why = item.querySelector('details'), text = make('span', {}, ...item.querySelector('p').childNodes), right = item.dataset.right === '1'
       why.remove()
-      const letter = makeButton('', () => this.choose(item, right, why.querySelector('.why')))
+      const letter = makeButton('', () => this.choose(item, right, why.querySelector('.why'), 'abcdefgh'[i]))
       letter.append(make('b', {}, 'abcdefgh'[i]), text)
       item.removeAttribute('data-right')
       item.replaceChildren(letter)
@@ -290,12 +320,12 @@ class QuizQuestion {
     event.target.remove()
   }
 
-  choose(item, right, why) { // one try each time
+  choose(item, right, why, name) { // one try each time
     for (const letter of this.letters) letter.disabled = true
     item.classList.add(right ? 'quiz-right' : 'quiz-wrong')
     this.say(this.id, {ok: right})
     this.verdict.firstChild.append(...why.cloneNode(true).querySelector('p').childNodes, right ? '' : ' You may still type an answer.')
-    this.attempted(right)
+    this.attempted({ok: right}, `choose('${name}')`)
   }
 }
 
@@ -321,13 +351,14 @@ function makeBar() {
     labels.push(label)
   }
   Object.assign(BAR, {meter: make('progress', {max: QUESTIONS.length, ariaLabel: 'Solved'}), count: make('span'), note: make('p', {ariaLive: 'polite'}),
-    back: makeButton('Back', () => turnTo(at - 1)), place: make('span'), next: makeButton('Next', () => turnTo(at + 1))})
+    back: makeButton('Back', event => turnTo(at - 1, !event.detail)), place: make('span'), next: makeButton('Next question', event => turnTo(at + 1, !event.detail))})
   BAR.numbers = make('div', {className: 'quiz-numbers'}, ...QUESTIONS.map(q => makeButton(q.id.replace('q', '').toUpperCase(), () => { location.hash = q.id; followLink() }, {ariaLabel: `Question ${q.id.replace('q', '').toUpperCase()}`})))
-  BAR.forget = makeButton('Forget what I solved', forgetAll)
+  BAR.forget = make('div', {className: 'quiz-buttons'}, makeButton('Hand in', handIn), makeButton('Forget what I solved', forgetAll))
   BAR.turn = make('div', {className: 'quiz-buttons'}, BAR.back, BAR.place, BAR.next)
-  document.getElementById('quiz-bar').append(make('div', {className: 'quiz-buttons'}, ...labels), BAR.numbers, make('div', {className: 'quiz-buttons'}, BAR.meter, BAR.count), BAR.note)
-  BAR.keys = make('p', {className: 'quiz-keys'}, 'Keys: Enter checks an answer, Shift and Enter begins a line, the arrows go back and on, and a letter chooses, once the choices are shown.')
-  QUESTIONS.at(-1).section.after(BAR.turn, BAR.keys, make('div', {className: 'quiz-buttons'}, BAR.forget))
+  document.getElementById('quiz-bar').append(make('div', {className: 'quiz-buttons'}, ...labels), BAR.numbers, make('p', {className: 'quiz-keys'}, 'Green: solved. Orange: missed, and asked again another day.'),
+    make('div', {className: 'quiz-buttons'}, BAR.meter, BAR.count), BAR.note)
+  BAR.keys = make('p', {className: 'quiz-keys'}, 'Keys: Enter checks an answer, Shift and Enter begins a line, the arrows go back and on outside of a text, and a letter chooses, once the choices are shown.')
+  QUESTIONS.at(-1).section.after(BAR.turn, BAR.keys, BAR.forget)
 }
 
 function showProgress() {
@@ -337,8 +368,8 @@ function showProgress() {
   BAR.count.textContent = `${solved} of ${ids.length} solved${alone ? `, ${alone} of them as you said yourself` : ''}${due ? `, ${due} to review today` : ''}`
   if (solved === ids.length) BAR.count.textContent += missed.length ? `. All done; ${missed.map(id => id.toUpperCase()).join(', ')} missed at first will come back.` : '. All done.'
   for (const [i, number] of [...BAR.numbers.children].entries()) {
-    const state = isSolved(ids[i]) ? 'solved' : entryOf(ids[i]).tries ? 'tried' : 'not tried'
-    number.className = isSolved(ids[i]) ? 'quiz-solved' : entryOf(ids[i]).tries ? 'quiz-tried' : ''
+    const state = isSolved(ids[i]) ? 'solved' : entryOf(ids[i]).review ? 'missed' : entryOf(ids[i]).tries ? 'tried' : 'not tried'
+    number.className = {solved: 'quiz-solved', missed: 'quiz-missed'}[state] || ''
     number.title = state
     number.setAttribute('aria-current', asked[at] === QUESTIONS[i] && BAR.shown.value === 'one at a time')
   }
@@ -347,7 +378,7 @@ function showProgress() {
 
 function forgetAll() {
   if (!confirm('Forget all that this browser keeps of your answers, and begin anew?')) return
-  localStorage.removeItem(STORE)
+  for (const store of [STORE, GIVEN]) localStorage.removeItem(store)
   for (const q of QUESTIONS) q.begin()
   selectQuestions()
 }
@@ -360,7 +391,7 @@ function selectQuestions() {
   turnTo(0)
 }
 
-function turnTo(place) {
+function turnTo(place, typing = false) { // typing: by a key, so that the next one is for the field
   if (place < 0 || place >= Math.max(asked.length, 1)) return
   at = place
   const one = BAR.shown.value === 'one at a time'
@@ -370,6 +401,7 @@ function turnTo(place) {
   BAR.back.disabled = at === 0
   BAR.next.disabled = at >= asked.length - 1
   showProgress()
+  if (typing && !asked[at].field.value) asked[at].field.focus()
 }
 
 function leaveField() { // the arrow keys then turn to another question
@@ -386,11 +418,12 @@ function followLink() { // #q7 asks question 7
 }
 
 document.addEventListener('keydown', event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select, [contenteditable]')) return
+  const field = event.target.closest('textarea')
+  if (event.ctrlKey || event.metaKey || event.altKey || field?.value || event.target.closest('input, select, [contenteditable]')) return
   if (BAR.shown.value !== 'one at a time') return
-  const letter = asked[at]?.letters?.['abcdefgh'.indexOf(event.key)]
+  const letter = !field && asked[at]?.letters?.['abcdefgh'.indexOf(event.key)]
   if (letter) letter.click()
-  else if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') turnTo(at + (event.key === 'ArrowLeft' ? -1 : 1))
+  else if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') turnTo(at + (event.key === 'ArrowLeft' ? -1 : 1), true)
   else return
   event.preventDefault()
 })

@@ -82,7 +82,8 @@ def true_error(head, table, fresh, feats, vocab, wrong):
 
 def ours(table, x, y, vocab):
     "The stated interval, and the head of the report: what the command does with a fitted head"
-    from pet_breeds.interpret import SURE, honest_error
+    from pet_breeds.interpret import honest_error
+    from pet_breeds.outcome import SURE
     from pet_breeds.plan import plan_folds
     from pet_breeds.training import cross_validate
     folds = plan_folds(dict(epochs=0), table, 0)
