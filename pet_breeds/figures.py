@@ -21,6 +21,7 @@ def encoded(
     picture, # a matplotlib Figure or a Pillow image
     kind:str='', # 'png' or 'jpeg'; PNG for a Figure and JPEG for an image unless given
     quality:int=90, # of a JPEG
+    tight:bool=False, # make room for all of a Figure's letters, as Jupyter does
 )->tuple: # the kind, and the file's bytes
     "A picture as a file"
     file, plot = BytesIO(), hasattr(picture, 'savefig')
@@ -28,7 +29,7 @@ def encoded(
     options = dict(quality=quality) if kind == 'jpeg' else {}
     if plot:
         bare = picture.get_layout_engine() is None
-        picture.savefig(file, format=kind, pil_kwargs=options)
+        picture.savefig(file, format=kind, pil_kwargs=options, bbox_inches='tight' if tight else None)
         if bare: picture.set_layout_engine('none') # else matplotlib leaves that of the style, and a second file differs
     else: (picture.convert('RGB') if kind == 'jpeg' else picture).save(file, kind, **options)
     return kind, file.getvalue()
@@ -45,15 +46,15 @@ def _holds_photos(picture):
     shapes = [image.get_array().shape for ax in getattr(picture, 'axes', ()) for image in ax.images]
     return not hasattr(picture, 'axes') or any(shape[2:] == (3,) for shape in shapes)
 
-def _pixels(picture):
+def _pixels(picture, tight=False):
     "A picture as RGB"
     from PIL import Image
-    if hasattr(picture, 'savefig'): picture = Image.open(BytesIO(encoded(picture)[1]))
+    if hasattr(picture, 'savefig'): picture = Image.open(BytesIO(encoded(picture, tight=tight)[1]))
     return picture.convert('RGB')
 
-def _image_tag(picture, alt):
+def _image_tag(picture, alt, tight=False):
     "An `img` of HTML that holds its file: a JPEG of photos, or a PNG of 64 colors"
-    pixels = _pixels(picture)
+    pixels = _pixels(picture, tight)
     few = None if _holds_photos(picture) else pixels.quantize(64, dither=0)
     kind, data = encoded(few, 'png') if few else encoded(pixels, 'jpeg', 80)
     return f'<img src="{data_url(kind, data)}" alt="{html.escape(alt)}">'
@@ -68,7 +69,7 @@ def _show_photos(picture):
     from IPython.display import display
     if not _holds_photos(picture): raise NotImplementedError
     alt = ', '.join(_titles(picture)).replace('\n', ', ') or getattr(picture, 'info', {}).get('alt', 'photos')
-    display({'text/html': _image_tag(picture, alt), 'text/plain': alt}, raw=True)
+    display({'text/html': _image_tag(picture, alt, tight=True), 'text/plain': alt}, raw=True)
 
 # %% ../nbs/internals/figures.ipynb #colors-def
 COLORS = dict(blue='#0072B2', red='#D55E00', green='#009E73', orange='#E69F00',

@@ -52,11 +52,15 @@ def plain(text):
     return re.sub(r'\]\([^)]*\)|[*`$\[\]\\]', '', paragraphs[-1] if paragraphs else '')
 
 
+def is_mostly_white(picture): return sum(picture.convert('L').histogram()[250:]) > .5*picture.width*picture.height
+
+
 def plot_class(outputs):
     """How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little; 'full', to its width.
-    And 'lines' for plots whose colors may be turned at night; photos may not, nor a matrix, which is darker where it holds more."""
-    sizes = [(kind, *Image.open(BytesIO(b64decode(''.join(data)))).size) for out in outputs for kind, data in out.get('data', {}).items() if kind in ('image/png', 'image/jpeg')]
-    lines = ' lines' if sizes and all(kind == 'image/png' and width > height for kind, width, height in sizes) else ''
+    And 'lines' for plots whose colors may be turned at night; photos and charts of colors may not, nor a matrix, which is darker where it holds more."""
+    found = [(kind, Image.open(BytesIO(b64decode(''.join(data))))) for out in outputs for kind, data in out.get('data', {}).items() if kind in ('image/png', 'image/jpeg')]
+    sizes = [(kind, *picture.size) for kind, picture in found]
+    lines = ' lines' if found and all(kind == 'image/png' and picture.width > picture.height and is_mostly_white(picture) for kind, picture in found) else ''
     if any(kind == 'image/png' and height > 600 for kind, _, height in sizes): return 'large'
     if any(kind == 'image/png' and width > 660 for kind, width, _ in sizes): return 'wide' + lines
     return ('full' if any(width > (500 if kind == 'image/png' else 640) for kind, width, _ in sizes) else '') + lines
