@@ -22,12 +22,15 @@ LONG = {'test_app', 'test_bad_photos', 'test_checkpoint', 'test_cli', 'test_copi
         'test_hooks', 'test_hostile', 'test_jupyter', 'test_loss', 'test_lrs', 'test_precision', 'test_presize', 'test_readme',
         'test_scale', 'test_site', 'test_sources', 'test_take_quiz', 'test_types'}
 SLOW = ('any_two', 'million', 'kill_', 'two_at_once', 'full_memory', 'importing', 'without_fastai', 'cleared_away', 'that_lives',
-        'code_of_the_package', 'every_family', 'every_measure', 'shipped_body', 'worker_processes', 'fill_the_memory')
+        'code_of_the_package', 'every_family', 'every_measure', 'shipped_body', 'worker_processes', 'fill_the_memory', 'large_photos', 'freed_memory',
+        'hostile_code', 'linear_time', 'reports_to_nobody', 'resumed_run_ends', 'engine_gives', 'given_twice',
+        'weights_arrive', 'wheel_holds', 'predictions_of_a', 'changes_its_input', 'begun_with', 'starts_from_an_earlier')
 
 
 # Files that take a minute or more, the longest first: begun first, they leave no worker without work at the end
 LONGEST = ('test_faults', 'test_types', 'test_site', 'test_jupyter', 'test_cli', 'test_pets', 'test_training', 'test_scale', 'test_saving', 'test_hostile',
-           'test_readme', 'test_take_quiz', 'test_effects', 'test_handout')
+           'test_readme', 'test_take_quiz', 'test_effects', 'test_handout', 'test_repo', 'test_quiz', 'test_questions', 'test_model', 'test_report',
+           'test_findings')
 
 
 def pytest_configure(config):
