@@ -55,9 +55,8 @@ def _pixels(picture, tight=False):
 def _image_tag(picture, alt, tight=False):
     "An `img` of HTML that holds its file: a JPEG of photos, or a PNG of 64 colors"
     pixels = _pixels(picture, tight)
-    few = None if _holds_photos(picture) else pixels.quantize(64, dither=0)
-    kind, data = encoded(few, 'png') if few else encoded(pixels, 'jpeg', 80)
-    return f'<img src="{data_url(kind, data)}" alt="{html.escape(alt)}">'
+    file = encoded(pixels, 'jpeg', 80) if _holds_photos(picture) else encoded(pixels.quantize(64, dither=0), 'png')
+    return f'<img src="{data_url(*file)}" alt="{html.escape(alt)}">'
 
 def _titles(picture): # or else the other texts in the plots
     axes = getattr(picture, 'axes', ())

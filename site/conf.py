@@ -78,8 +78,9 @@ def fold_name(source):
 def photos_output(html, alt):
     "A picture of photos, its words after those of its cell; on a telephone, a wide one takes all of the width"
     photos = re.fullmatch(r'<img src="data:image/jpeg;base64,([^"]+)" alt="([^"]*)">', html)
-    wide = photos and Image.open(BytesIO(b64decode(photos[1]))).width > 640
-    return html.replace(f'alt="{photos[2]}"', f'alt="{escape(alt)} {photos[2]}"' + ' class="full"'*wide) if photos else html
+    if not photos: return html
+    kind = plot_class([dict(data={'image/jpeg': photos[1]})])
+    return html.replace(f'alt="{photos[2]}"', f'alt="{escape(alt)} {photos[2]}"' + (kind and f' class="{kind}"'))
 
 
 def tidy_output(out, source, alt=''):

@@ -193,6 +193,7 @@ function handIn() { // a file as pet_breeds.results.hand_in writes it, of the an
   const solved = QUESTIONS.map(q => q.id).filter(id => entryOf(id).solved), file = `${name.replace(/[^\p{L}\p{M}\p{N}-]+/gu, ' ').trim().replaceAll(' ', '_')}.json`
   const href = URL.createObjectURL(new Blob([JSON.stringify({...head, name, answers, solved}, null, 1)], {type: 'application/json'}))
   make('a', {href, download: file}).click()
+  setTimeout(() => URL.revokeObjectURL(href), 1000)
   BAR.note.textContent = `Hand in this file: ${file}`
 }
 
