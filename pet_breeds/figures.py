@@ -70,6 +70,8 @@ def _show_photos(picture):
     alt = ', '.join(_titles(picture)).replace('\n', ', ') or getattr(picture, 'info', {}).get('alt', 'photos')
     display({'text/html': _image_tag(picture, alt, tight=True), 'text/plain': alt}, raw=True)
 
+def _series_table(series): return series.to_frame().to_html(header=series.name is not None, max_rows=60)
+
 # %% ../nbs/internals/figures.ipynb #colors-def
 COLORS = dict(blue='#0072B2', red='#D55E00', green='#009E73', orange='#E69F00',
               pink='#CC79A7', sky='#56B4E9', yellow='#F0E442', gray='#555555')
@@ -82,15 +84,17 @@ STYLE = {'figure.figsize': (6, 3), 'figure.dpi': 100, 'figure.constrained_layout
          'axes.prop_cycle': f'cycler("color", {list(COLORS.values())})', 'image.cmap': 'viridis'}
 
 def set_style():
-    "Draw as the lessons do from now on: with `COLORS` in their order and with `STYLE`; show photos as JPEG in Jupyter"
+    "Draw as the lessons do from now on: with `COLORS` in their order and with `STYLE`; in Jupyter, show photos as JPEG and a Series as a table"
     from IPython import get_ipython
     from matplotlib import rcParams
     from matplotlib.figure import Figure
+    from pandas import Series
     from PIL import Image
     rcParams.update(STYLE)
     shell = get_ipython()
-    for kind in (Figure, Image.Image) if hasattr(shell, 'kernel') else ():
-        shell.display_formatter.ipython_display_formatter.for_type(kind, _show_photos)
+    if not hasattr(shell, 'kernel'): return
+    for kind in (Figure, Image.Image): shell.display_formatter.ipython_display_formatter.for_type(kind, _show_photos)
+    shell.display_formatter.formatters['text/html'].for_type(Series, _series_table)
 
 # %% ../nbs/internals/figures.ipynb #in-style-def
 @contextmanager

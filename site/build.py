@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from argparse import ArgumentParser
+from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,11 +43,37 @@ def collect(src):
 NAMED = {' aria-label="Toggle hidden content"': '', # a fold is called what is written on it, and so is a button
          ' aria-label="Search" data-bs-placement="bottom" data-bs-toggle="tooltip"': '',
          '<table border="1" class="dataframe">': '<table border="1" class="dataframe" tabindex="0">', # a table that scrolls, also by keys
+         '<span class="pre">--': '<span class="pre option">--', # an option is not broken after its dashes
          'title="Toggle primary sidebar"': 'title="Menu" aria-label="Menu"',
          'title="Toggle secondary sidebar"': 'title="On this page" aria-label="On this page"',
          '<summary><span class="toctree-toggle"': '<summary aria-label="Pages below"><span class="toctree-toggle"'}
 # the box in which a picture is moved sideways
 SIDEWAYS = re.compile(r'(<div class="cell_output docutils container")(>(?:(?!<div class="cell_output)(?!</details>).)*?<img[^>]*class="[^"]*\b(?:large|wide)\b)', re.S)
+
+
+# at night a plot's grays are turned, from white paper to black; its colors, which its text may name, stay. The more a point has of a color,
+# the larger is the difference of its channels, the more is kept of it
+NIGHT = """<svg class="visually-hidden" width="0" height="0" aria-hidden="true"><filter id="night" color-interpolation-filters="sRGB">
+<feColorMatrix in="SourceGraphic" result="red" values="1 0 0 0 0  1 0 0 0 0  1 0 0 0 0  0 0 0 1 0"/>
+<feColorMatrix in="SourceGraphic" result="green" values="0 1 0 0 0  0 1 0 0 0  0 1 0 0 0  0 0 0 1 0"/>
+<feColorMatrix in="SourceGraphic" result="blue" values="0 0 1 0 0  0 0 1 0 0  0 0 1 0 0  0 0 0 1 0"/>
+<feBlend mode="lighten" in="red" in2="green"/><feBlend mode="lighten" in2="blue" result="most"/>
+<feBlend mode="darken" in="red" in2="green"/><feBlend mode="darken" in2="blue" result="least"/>
+<feBlend mode="difference" in="most" in2="least"/><feColorMatrix result="color" values="1 0 0 0 0  0 1 0 0 0  0 0 1 0 0  2.5 0 0 0 0"/>
+<feComposite operator="in" in="SourceGraphic" in2="color" result="colored"/>
+<feColorMatrix in="SourceGraphic" result="turned" values="-.92 0 0 0 1  0 -.92 0 0 1  0 0 -.92 0 1  0 0 0 1 0"/>
+<feMerge><feMergeNode in="turned"/><feMergeNode in="colored"/></feMerge></filter></svg>
+"""
+CODE = re.compile(r'(<div class="highlight-(?:ipython3|python) notranslate"><div class="highlight"><pre>)(.*?)(?=</pre>)', re.S)
+
+
+def hang(code):
+    "Code whose long lines have a box of their own: what does not fit is indented further than the line"
+    def boxed(line):
+        text = unescape(re.sub('<[^>]*>', '', line))
+        indent = min(len(text) - len(text.lstrip()), 12)
+        return f'<span class="line" style="--hang: {indent+4}">{line}</span>' if len(text) > 40 else line
+    return '\n'.join(map(boxed, code.split('\n')))
 
 
 def mend(out):
@@ -55,6 +82,8 @@ def mend(out):
         text = mended = page.read_text(encoding='utf-8')
         for old, new in NAMED.items(): mended = mended.replace(old, new)
         mended = SIDEWAYS.sub(r'\1 tabindex="0"\2', mended)
+        mended = CODE.sub(lambda m: m[1] + hang(m[2]), mended)
+        mended = mended.replace('</body>', f'{NIGHT}</body>') if re.search(r'<img[^>]*class="[^"]*\blines\b', mended) else mended
         if mended != text: page.write_text(mended, encoding='utf-8')
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from bs4 import BeautifulSoup
 from PIL import Image
 
 from pet_breeds.handout import is_task
@@ -34,6 +35,7 @@ myst_heading_anchors = 4
 suppress_warnings = ['mystnb.unknown_mime_type', 'myst.header']
 TAKE = '[Take the quiz on this site](take_quiz.md), without Python. What follows is the notebook, which judges tables and functions too.'
 TRY = '<a href="_sources/{}.ipynb" download>In the notebook</a> you can try this.'
+NUMBER = re.compile(r'[-+−]?[\d.,:]+(e[-+]?\d+)?%?|NaN|inf|None')
 WIDGET = 'application/vnd.jupyter.widget-view+json'
 
 
@@ -62,8 +64,8 @@ def plot_class(outputs):
     sizes = [(kind, *picture.size) for kind, picture in found]
     lines = ' lines' if found and all(kind == 'image/png' and picture.width > picture.height and is_mostly_white(picture) for kind, picture in found) else ''
     if any(kind == 'image/png' and height > 600 for kind, _, height in sizes): return 'large'
-    if any(kind == 'image/png' and width > 660 for kind, width, _ in sizes): return 'wide' + lines
-    return ('full' if any(width > (500 if kind == 'image/png' else 640) for kind, width, _ in sizes) else '') + lines
+    if any(width > 660 for _, width, _ in sizes): return 'wide' + lines
+    return ('full' if any(kind == 'image/png' and width > 500 for kind, width, _ in sizes) else '') + lines
 
 
 def fold_name(source):
@@ -76,11 +78,23 @@ def fold_name(source):
 
 
 def photos_output(html, alt):
-    "A picture of photos, its words after those of its cell; on a telephone, a wide one takes all of the width"
+    "A picture of photos, its words after those of its cell; a wide one is moved sideways on a telephone"
     photos = re.fullmatch(r'<img src="data:image/jpeg;base64,([^"]+)" alt="([^"]*)">', html)
     if not photos: return html
     kind = plot_class([dict(data={'image/jpeg': photos[1]})])
     return html.replace(f'alt="{photos[2]}"', f'alt="{escape(alt)} {photos[2]}"' + (kind and f' class="{kind}"'))
+
+
+def align(html):
+    "A table whose columns of numbers, with their names, have the class 'number'; they are aligned at the right, words at the left"
+    soup = BeautifulSoup(html, 'html.parser')
+    for table in soup.select('table.dataframe:has(tbody)'):
+        head, body = [[row.find_all(['th', 'td']) for row in table.select(f'{part} tr')] for part in ('thead', 'tbody')]
+        for place in range(1, 1 + min((len(row.select('td')) for row in table.select('tbody tr')), default=0)): # from the right: a name of rows may span some
+            cells = [row[-place] for row in body]
+            if not all(NUMBER.fullmatch(cell.get_text().strip()) for cell in cells): continue
+            for cell in cells + [row[-place] for row in head if place <= len(row)]: cell['class'] = 'number'
+    return str(soup)
 
 
 def tidy_output(out, source, alt=''):
@@ -89,7 +103,8 @@ def tidy_output(out, source, alt=''):
     html = ''.join(out.get('data', {}).get('text/html', '-'))
     if not re.sub(r'<style>.*?</style>', '', html, flags=re.S).strip(): return None
     if html.startswith('<img'): out['data']['text/html'] = photos_output(html, alt)
-    if 'class="fastprogress"' in html: out['data']['text/html'] = html.replace('<table class="fastprogress">', '<table border="1" class="dataframe">')
+    html = html.replace('<table class="fastprogress">', '<table border="1" class="dataframe">')
+    if 'class="dataframe"' in html: out['data']['text/html'] = align(html)
     return out
 
 
@@ -101,9 +116,9 @@ def fold(cell):
 
 
 def is_joined(cell, before):
-    "Whether a folded cell may stand in one fold with the folded cell before it, which shows nothing; one with a name of its own stays alone"
-    folds = [c for c in (before, cell) if c['metadata'].get('tags') == ['hide-input'] and not c['source'].startswith('# ')]
-    return len(folds) == 2 and not before['outputs']
+    "Whether a folded cell may stand in one fold with the folded cell before it, which shows nothing; one with another name of its own stays alone"
+    if before.get('outputs') or any(c['metadata'].get('tags') != ['hide-input'] for c in (before, cell)): return False
+    return fold_name(before['source']) == fold_name(cell['source']) or not any(c['source'].startswith('# ') for c in (before, cell))
 
 
 def terms(folder):

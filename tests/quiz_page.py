@@ -4,7 +4,9 @@ from textwrap import wrap
 
 import navigation
 
+from pet_breeds import quiz
 from pet_breeds.core import write_whole
+from pet_breeds.forms import still_form
 from pet_breeds.handout import _cell, _notebook
 from pet_breeds.questions import QUESTIONS
 
@@ -38,11 +40,17 @@ def question(id, answer):
             _cell('code', id, wrapped(QUESTIONS[id].stub))]
 
 
+def take_cell():
+    "The form, which a kernel shows; and a picture of it, which the notebook keeps"
+    still = {'text/html': still_form(quiz.q1).splitlines(True), 'text/plain': ['The first question']}
+    return {**_cell('code', 'take', 'from pet_breeds import quiz\nquiz.take()'), 'outputs': [dict(data=still, metadata={}, output_type='display_data')]}
+
+
 def quiz_page(answers):
     "The text of the notebook; `answers` says which lesson answers a question"
     title = f'{TITLE}\n\n{navigation.links(FILE, sorted({*navigation.lessons(), FILE}))}'
     cells = [_cell('code', 'default-exp', navigation.first_cell('quiz_page'), navigation.FOLDED), _cell('markdown', 'title', title),
-             _cell('markdown', 'how', HOW), _cell('code', 'take', 'from pet_breeds import quiz\nquiz.take()'),
+             _cell('markdown', 'how', HOW), take_cell(),
              _cell('markdown', 'stuck', STUCK), _cell('code', 'example', 'quiz.q7'),
              _cell('code', 'try', 'answer = ...\nquiz.q7.check(answer)'), _cell('code', 'hint', 'quiz.q7.hint()'),
              _cell('markdown', 'more', MORE), _cell('code', 'show', 'quiz.show()')]

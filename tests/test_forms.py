@@ -24,7 +24,7 @@ def form(monkeypatch):
         monkeypatch.setattr('pet_breeds.forms.QuizForm', lambda *given: made.append(QuizForm(*given)) or made[0])
         monkeypatch.setattr('IPython.display.display', lambda data, raw: shown.append(data))
         quiz.take(*args)
-        assert 'application/vnd.jupyter.widget-view+json' in shown[0] and 'Jupyter' in shown[0]['text/plain']
+        assert 'application/vnd.jupyter.widget-view+json' in shown[0] and 'Jupyter' in shown[0]['text/plain'] and 'run this cell in Jupyter' in shown[0]['text/html']
         return made[0]
     return take
 

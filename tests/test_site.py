@@ -7,12 +7,16 @@ import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
+from io import BytesIO
 from urllib.parse import unquote, urlparse
 
 import nbformat
+import pandas as pd
 import pytest
 from conftest import ROOT
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops, ImageColor, ImageOps
+
+from pet_breeds.figures import COLORS
 
 NOTEBOOKS = sorted(f for f in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in f.parts)
 INTERNALS = [f.stem for f in NOTEBOOKS if f.parent.name == 'internals']
@@ -195,7 +199,7 @@ def test_folded_code_says_what_it_holds_and_a_finished_bar_leaves_nothing(pages,
     folds = {name: [p.get_text() for p in pages[site/f'{name}.html'].select('article summary .collapsed')] for name in ('01_start', '06_rates')}
     assert folds['01_start'][:3] == ['Imports', 'Solution', 'Code of the picture'] and 'Code of linear, exponential, range_test' in folds['06_rates']
     shown = [(f.name, box) for f, soup in pages.items() for box in soup.select('.text_html') if not (box.get_text().strip() or box.find('img'))]
-    assert shown == [] and pages[site/'01_start.html'].select('table.dataframe th')[0].get_text() == 'epoch'
+    assert shown == [] and 'epoch' in [th.get_text() for th in pages[site/'01_start.html'].select('table.dataframe th')]
 
 
 def test_a_task_says_where_to_do_it_and_folds_its_solution(pages, site):
@@ -222,6 +226,33 @@ def test_lines_are_turned_at_night_photos_and_the_matrix_are_not(pages):
     assert {name for name, _ in turned} >= {'05_loss', '06_rates', '07_finetune', '10_improve'} and len(turned) > 25
     assert [name for name, img in turned if not img['src'].endswith('.png') or 'large' in img['class']] == []
     assert {name for name, img in plots if img not in [t for _, t in turned]} >= {'01_start', '09_mistakes'}
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f'needs {MISSING}')
+def test_numbers_stand_at_the_right_under_their_name_and_words_at_the_left(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT/'site'))
+    from bs4 import BeautifulSoup
+    from conf import align
+    table = pd.DataFrame(dict(rate=[.1, 2e-6], rule=['steep', '3rd'], wrong=['7%', '12%']), index=pd.MultiIndex.from_product([[100], ['a', 'b']]))
+    table.columns.name = 'measured'
+    soup = BeautifulSoup(align(table.to_html()), 'html.parser')
+    columns = {name.get_text(): (name.get('class'), {str(row.select('td')[i].get('class')) for row in soup.select('tbody tr')})
+               for i, name in enumerate(soup.select('thead tr')[0].select('th')[-3:])}
+    number = (['number'], {"['number']"})
+    assert columns == dict(rate=number, rule=(None, {'None'}), wrong=number)
+    assert align('<table class="dataframe"><thead><tr><th>a</th></tr></thead><tbody></tbody></table>').count('number') == 0
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f'needs {MISSING}')
+def test_a_line_that_goes_on_is_indented_and_its_text_stays(pages, site, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT/'site'))
+    from bs4 import BeautifulSoup
+    from build import hang
+    code = '<span></span><span class="k">def</span> f():\n    <span class="k">return</span> ' + 'x+'*30 + '&lt;y\n'
+    soup = BeautifulSoup(f'<pre>{hang(code)}</pre>', 'html.parser')
+    assert soup.get_text() == BeautifulSoup(f'<pre>{code}</pre>', 'html.parser').get_text()
+    assert [line['style'] for line in soup.select('.line')] == ['--hang: 8']
+    assert len(pages[site/'05_loss.html'].select('.cell_input pre .line')) > 20 and pages[site/'05_loss.html'].select('.output .line') == []
 
 
 def test_what_a_command_prints_is_not_colored_as_python(pages, site):
@@ -350,6 +381,37 @@ def test_the_tables_of_the_start_page_fit_a_telephone(site, browser):
     widths = page.evaluate('[...document.querySelectorAll("article table")].map(t => [t.scrollWidth, t.parentElement.clientWidth, ...[...t.rows].at(-1).cells].map(w => w.clientWidth ?? w))')
     assert len(widths) == 6 and all(table <= around for table, around, *_ in widths)
     assert min(words for _, _, _, words, *_ in widths[:1]) > 110 # of the contents: what happens in a lesson
+    page.close()
+
+
+@pytest.mark.parametrize('name,chosen', [('09_mistakes', 'img.large'), ('09_mistakes', 'img.wide'), ('09_mistakes', 'table')])
+def test_what_moves_sideways_says_so_and_only_that(site, browser, name, chosen):
+    page = browser.new_page(viewport=dict(width=420, height=900))
+    page.goto((site/f'{name}.html').as_uri())
+    says = f"""() => [...document.querySelectorAll('.cell_output:has(img.large, img.wide), table.dataframe')]
+      .filter(box => box.checkVisibility() && (box.matches('{chosen}') || box.querySelector('{chosen}')))
+      .map(box => [box.scrollWidth > box.clientWidth + 1, getComputedStyle(box, '::after').content.includes('sideways')])"""
+    page.wait_for_timeout(300)
+    found = page.evaluate(says)
+    assert any(moves for moves, _ in found) and all(moves == said for moves, said in found), found
+    page.set_viewport_size(dict(width=3000, height=900))
+    page.wait_for_timeout(300)
+    assert not any(said for moves, said in page.evaluate(says) if not moves)
+    page.close()
+
+
+def test_at_night_paper_turns_black_and_colors_stay(site, browser):
+    "The filter, on colors of the lessons and on grays"
+    colors = [*COLORS.values(), '#ffffff', '#000000']
+    bars = ''.join(f'<i style="display:block;height:20px;background:{color}"></i>' for color in colors)
+    page = browser.new_page(viewport=dict(width=100, height=20*len(colors)), color_scheme='dark')
+    page.goto((site/'06_rates.html').as_uri())
+    svg = page.evaluate('document.getElementById("night").closest("svg").outerHTML')
+    page.set_content(f'<body style="margin:0">{svg}<div style="filter:url(#night)">{bars}</div>')
+    shown = Image.open(BytesIO(page.screenshot())).convert('RGB')
+    def far(color, i): return max(abs(a-b) for a, b in zip(shown.getpixel((50, 20*i+10)), ImageColor.getrgb(color)))
+    assert [color for i, color in enumerate(colors[:-3]) if far(color, i) > 40] == []
+    assert far('#141414', len(colors)-2) < 12 and far('#ffffff', len(colors)-1) < 12
     page.close()
 
 
