@@ -84,7 +84,7 @@ STYLE = {'figure.figsize': (6, 3), 'figure.dpi': 100, 'figure.constrained_layout
          'axes.prop_cycle': f'cycler("color", {list(COLORS.values())})', 'image.cmap': 'viridis'}
 
 def set_style():
-    "Draw as the lessons do from now on: with `COLORS` in their order and with `STYLE`; in Jupyter, show photos as JPEG and a Series as a table"
+    "Draw with `COLORS` in their order and `STYLE` from now on; in Jupyter, show photos as JPEG and a Series as a table"
     from IPython import get_ipython
     from matplotlib import rcParams
     from matplotlib.figure import Figure
@@ -93,8 +93,9 @@ def set_style():
     rcParams.update(STYLE)
     shell = get_ipython()
     if not hasattr(shell, 'kernel'): return
-    for kind in (Figure, Image.Image): shell.display_formatter.ipython_display_formatter.for_type(kind, _show_photos)
-    shell.display_formatter.formatters['text/html'].for_type(Series, _series_table)
+    show = shell.display_formatter
+    for kind in (Figure, Image.Image): show.ipython_display_formatter.for_type(kind, _show_photos)
+    show.formatters['text/html'].for_type(Series, _series_table)
 
 # %% ../nbs/internals/figures.ipynb #in-style-def
 @contextmanager
