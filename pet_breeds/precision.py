@@ -110,7 +110,7 @@ def _best_precision(learn, kind, least=1.15):
         'fp32', 'torch finds no bfloat16 units in this CPU, and without them it is not expected to be faster')
     (n, _, height, width), fp32, bf16 = _probe(learn)
     return PrecisionChoice('bf16' if fp32/bf16 >= least else 'fp32',
-        f'a training step on {n} photos of {width}x{height} took {fp32*1e3:.0f} ms in float32 and {bf16*1e3:.0f} ms '
+        f'a training step on {n} photos of {width}x{height} took {fp32*1e3:.1f} ms in float32 and {bf16*1e3:.1f} ms '
         f'in bfloat16, {fp32/bf16:.2f} times as fast; bfloat16 is chosen from {least} on')
 
 # %% ../nbs/08_precision.ipynb #check-def

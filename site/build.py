@@ -51,18 +51,24 @@ NAMED = {' aria-label="Toggle hidden content"': '', # a fold is called what is w
 SIDEWAYS = re.compile(r'(<div class="cell_output docutils container")(>(?:(?!<div class="cell_output)(?!</details>).)*?<img[^>]*class="[^"]*\b(?:large|wide)\b)', re.S)
 
 
-# at night a plot's grays are turned, from white paper to black; its colors, which its text may name, stay. The more a point has of a color,
-# the larger is the difference of its channels, the more is kept of it
-NIGHT = """<svg class="visually-hidden" width="0" height="0" aria-hidden="true"><filter id="night" color-interpolation-filters="sRGB">
+# At night white paper turns black and black ink white, while a color stays, whose name the text may give: what a point has in common with all
+# grays (the least of its channels) is taken away, and what it lacks to white (the most of them) is added, less where the point has a color.
+# Light colors, which that would darken, are kept as they are
+NIGHT = """<svg class="visually-hidden" width="0" height="0" aria-hidden="true"><filter id="night" x="0" y="0" width="1" height="1" color-interpolation-filters="sRGB">
 <feColorMatrix in="SourceGraphic" result="red" values="1 0 0 0 0  1 0 0 0 0  1 0 0 0 0  0 0 0 1 0"/>
 <feColorMatrix in="SourceGraphic" result="green" values="0 1 0 0 0  0 1 0 0 0  0 1 0 0 0  0 0 0 1 0"/>
 <feColorMatrix in="SourceGraphic" result="blue" values="0 0 1 0 0  0 0 1 0 0  0 0 1 0 0  0 0 0 1 0"/>
 <feBlend mode="lighten" in="red" in2="green"/><feBlend mode="lighten" in2="blue" result="most"/>
 <feBlend mode="darken" in="red" in2="green"/><feBlend mode="darken" in2="blue" result="least"/>
-<feBlend mode="difference" in="most" in2="least"/><feColorMatrix result="color" values="1 0 0 0 0  0 1 0 0 0  0 0 1 0 0  2.5 0 0 0 0"/>
-<feComposite operator="in" in="SourceGraphic" in2="color" result="colored"/>
-<feColorMatrix in="SourceGraphic" result="turned" values="-.92 0 0 0 1  0 -.92 0 0 1  0 0 -.92 0 1  0 0 0 1 0"/>
-<feMerge><feMergeNode in="turned"/><feMergeNode in="colored"/></feMerge></filter></svg>
+<feBlend mode="difference" in="most" in2="least" result="chroma"/>
+<feColorMatrix in="most" result="lacking" values="-1 0 0 0 1  0 -1 0 0 1  0 0 -1 0 1  0 0 0 1 0"/>
+<feColorMatrix in="chroma" result="pale" values="-1 0 0 0 1  0 -1 0 0 1  0 0 -1 0 1  0 0 0 1 0"/><feBlend mode="multiply" in2="lacking"/>
+<feBlend mode="multiply" in2="pale" result="ink"/>
+<feBlend mode="difference" in="SourceGraphic" in2="least"/><feComposite operator="arithmetic" k2="1" k3=".92" k4=".07" in2="ink" result="turned"/>
+<feColorMatrix in="chroma" result="colored" values="1 0 0 0 0  0 1 0 0 0  0 0 1 0 0  10 0 0 0 -2.3"/>
+<feColorMatrix in="most" result="light" values="1 0 0 0 0  0 1 0 0 0  0 0 1 0 0  10 0 0 0 -7"/>
+<feComposite operator="in" in="SourceGraphic" in2="colored"/><feComposite operator="in" in2="light" result="kept"/>
+<feMerge><feMergeNode in="turned"/><feMergeNode in="kept"/></feMerge></filter></svg>
 """
 CODE = re.compile(r'(<div class="highlight-(?:ipython3|python) notranslate"><div class="highlight"><pre>)(.*?)(?=</pre>)', re.S)
 

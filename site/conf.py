@@ -34,6 +34,7 @@ myst_enable_extensions = ['dollarmath', 'amsmath']
 myst_heading_anchors = 4
 suppress_warnings = ['mystnb.unknown_mime_type', 'myst.header']
 TAKE = '[Take the quiz on this site](take_quiz.md), without Python. What follows is the notebook, which judges tables and functions too.'
+SOLVED = '## Solved in the [quiz](12_quiz.ipynb)', '[Take the quiz](take_quiz.md) on what this lesson answers.' # what a reader solved is not known here
 TRY = '<a href="_sources/{}.ipynb" download>In the notebook</a> you can try this.'
 NUMBER = re.compile(r'[-+−]?[\d.,:]+(e[-+]?\d+)?%?|NaN|inf|None')
 WIDGET = 'application/vnd.jupyter.widget-view+json'
@@ -134,11 +135,11 @@ def adapt_notebook(nb, docname, terms={}):
     "Without hidden cells, directives, and widgets that need a kernel; each cell with a name, each picture with an alternative text"
     cells, heading, before = [], docname, ''
     for cell in nb['cells']:
-        if cell['id'].startswith('reference'): continue # the API page has it
+        if cell['id'].startswith('reference') or cell['id'] == 'solved': continue # the API page has it; see SOLVED
         source = ''.join(cell['source'])
         if cell['cell_type'] == 'markdown':
             heading, before = (re.findall(r'^#+ (.+)', source, re.M) or [heading])[-1], source
-            cell['source'] = links(source, docname)
+            cell['source'] = links(source.replace(*SOLVED), docname)
         if cell['cell_type'] == 'code':
             is_folded = re.search(r'^#\|\s*fold\b', source, re.M)
             cell['source'] = re.sub(r'^#\|.*\n*', '', source, flags=re.M)
@@ -147,6 +148,7 @@ def adapt_notebook(nb, docname, terms={}):
             plot = plot_class(cell['outputs'])
             cell['metadata']['mystnb'] = {'image': {'alt': alt, **({'classes': plot.strip()} if plot else {})}}
             if is_folded: fold(cell)
+            elif 'before you run the cell' in before: cell['metadata']['tags'] = ['hide-output']
             cell['outputs'] = [out for out in (tidy_output(out, source, alt) for out in cell['outputs']) if out and not (out.get('data', {}).pop(WIDGET, None) and set(out['data']) <= {'text/plain'})]
         name = ''.join(f'```{{index}} !{term}\n```\n' for term in terms.get(f'{docname}.{cell["id"]}', [])) + f'({docname}.{cell["id"]})='
         if cells and is_joined(cell, cells[-1]):

@@ -306,7 +306,7 @@ def test_auto_on_a_cpu_goes_by_the_probe(fp32, bf16, name, monkeypatch):
     learn = tiny_learner()
     choice = mixed_precision(learn)
     assert isinstance(choice, PrecisionChoice) and choice.name == name
-    spoken = SPEAK.format(f'{fp32*1e3:.0f}', f'{bf16*1e3:.0f}', f'{fp32/bf16:.2f}')
+    spoken = SPEAK.format(f'{fp32*1e3:.1f}', f'{bf16*1e3:.1f}', f'{fp32/bf16:.2f}')
     assert choice.why == 'a training step on 12 photos of 96x64 took '+spoken
     assert conv_dtypes(learn) == {BRAIN if name == 'bf16' else torch.float32}
     assert ours(learn) == [HalfPrecision]*(name == 'bf16')+[ChannelsLast]

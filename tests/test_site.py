@@ -644,7 +644,7 @@ def test_keys_reach_every_control_in_order_and_show_where_they_are(site, browser
     page.close()
 
 
-@pytest.mark.parametrize('which, link', [('primary', '07 Fine-tuning'), ('secondary', 'Where to read it')])
+@pytest.mark.parametrize('which, link', [('primary', '07 Fine-tuning'), ('secondary', 'Which rate to take')])
 def test_the_contents_open_on_a_telephone(site, browser, which, link):
     "By key and by touch; Escape closes them"
     page = browser.new_page(viewport=dict(width=420, height=900))
@@ -658,3 +658,22 @@ def test_the_contents_open_on_a_telephone(site, browser, which, link):
         page.keyboard.press('Escape')
         inside.wait_for(state='hidden')
     page.close()
+
+
+def test_the_contents_of_a_telephone_give_way_to_what_they_lead_to(site, browser):
+    page = browser.new_page(viewport=dict(width=420, height=900))
+    page.goto((site/'06_rates.html').as_uri())
+    page.locator('button.secondary-toggle:visible').click()
+    page.locator('dialog').get_by_role('link', name='Which rate to take').click()
+    heading = page.get_by_role('heading', name='Which rate to take')
+    page.wait_for_timeout(500)
+    assert not page.locator('dialog[open]').count() and -5 < heading.bounding_box()['y'] < 300
+    page.close()
+
+
+def test_the_site_tells_no_one_what_is_solved_and_no_result_before_the_guess(pages, site):
+    lessons = {f.stem: pages[site/f'{f.stem}.html'] for f in NOTEBOOKS if '01' <= f.stem[:2] <= '10'}
+    assert [name for name, page in lessons.items() if re.search(r'\d of \d+ solved', page.select_one('article').get_text())] == []
+    assert all(page.select('a[href="take_quiz.html"]') for page in lessons.values())
+    asked = next(p for p in lessons['04_presize'].select('article p') if 'before you run the cell' in p.get_text())
+    assert asked.find_next(class_='cell').select('details .cell_output')

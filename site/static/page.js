@@ -9,6 +9,9 @@ function unfold() {
 addEventListener('hashchange', unfold)
 unfold()
 
+// on a telephone the contents make room for what they lead to
+document.addEventListener('click', event => event.target.closest('dialog[open] a[href*="#"]')?.closest('dialog').close())
+
 // what is wider than its box says so; its width is known when it is shown, which a folded one is later
 const watch = new ResizeObserver(boxes => boxes.forEach(({target}) => target.classList.toggle('sideways', target.scrollWidth > target.clientWidth + 1)))
 document.querySelectorAll('.cell_output:has(img.large, img.wide), table.dataframe, .pst-scrollable-table-container').forEach(box => watch.observe(box))
