@@ -89,7 +89,7 @@ def mend(out):
         for old, new in NAMED.items(): mended = mended.replace(old, new)
         mended = SIDEWAYS.sub(r'\1 tabindex="0"\2', mended)
         mended = CODE.sub(lambda m: m[1] + hang(m[2]), mended)
-        mended = mended.replace('</body>', f'{NIGHT}</body>') if re.search(r'<img[^>]*class="[^"]*\blines\b', mended) else mended
+        mended = mended.replace('</body>', f'{NIGHT}</body>') if re.search(r'class="[^"]*\blines\b', mended) else mended
         if mended != text: page.write_text(mended, encoding='utf-8')
 
 

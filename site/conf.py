@@ -58,6 +58,12 @@ def plain(text):
 def is_mostly_white(picture): return sum(picture.convert('L').histogram()[250:]) > .5*picture.width*picture.height
 
 
+def is_of_lines(figure):
+    "Whether a control shows a plot whose colors may be turned at night"
+    still = re.search(r'<img src="data:image/png;base64,([^"]+)', figure)
+    return bool(still) and is_mostly_white(Image.open(BytesIO(b64decode(still[1]))))
+
+
 def plot_class(outputs):
     """How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little; 'full', to its width.
     And 'lines' for plots whose colors may be turned at night; photos and charts of colors may not, nor a matrix, which is darker where it holds more."""
@@ -104,6 +110,7 @@ def tidy_output(out, source, alt=''):
     html = ''.join(out.get('data', {}).get('text/html', '-'))
     if not re.sub(r'<style>.*?</style>', '', html, flags=re.S).strip(): return None
     if html.startswith('<img'): out['data']['text/html'] = photos_output(html, alt)
+    if html.startswith('<figure class="pet-explore"') and is_of_lines(html): out['data']['text/html'] = html.replace('pet-explore', 'pet-explore lines', 1)
     html = html.replace('<table class="fastprogress">', '<table border="1" class="dataframe">')
     if 'class="dataframe"' in html: out['data']['text/html'] = align(html)
     return out

@@ -1,11 +1,10 @@
-"""The composed warp beside the book's presizing: speed, fidelity, pixel statistics, training, and on a GPU the loader beside the step.
+"""The composed warp beside the book's presizing: speed, fidelity, pixel statistics and training.
 
-    python tests/bench/presize.py [--photos DIR] [--json FILE] [--parts speed,fidelity,pixels,training,gpu] [--rounds 5]
+    python tests/bench/presize.py [--photos DIR] [--json FILE] [--parts speed,fidelity,pixels,training] [--rounds 5]
                                   [--n N] [--seeds 5] [--epochs 8] [--workers N] [--device cuda] [--item 460] [--size 224]
 
 Photos: `--photos`, else the real ones of `$PET_BREEDS_SHARED/pets` or `../shared/pets`, else drawn ones; a sample of at most 370
-(120 for fidelity, 740 for training, 7,390 on a GPU, where photos repeat) unless `--n` says how many. `--parts gpu --device cpu --n 16
---size 64 --item 96 --rounds 1` tries the last part without a GPU.
+(120 for fidelity, 740 for training) unless `--n` says how many.
 
 speed: the whole train loader (bs 64, all photos but one in it), ways in turn, after a sweep each to warm up. Processor time: user and
 system, of this process and its children. A ratio is the median of the rounds' ratios of processor time, stock's over ours; stock is
@@ -30,7 +29,6 @@ from pet_breeds.core import cores
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_learner
 from pet_breeds.photos import find_photos, read_photo
-from pet_breeds.precision import mixed_precision
 from pet_breeds.presize import presize
 from pet_breeds.sources import get_pets, is_drawn
 from pet_breeds.warp import Prep, crop_box, draw_augs, no_augs, to_pixels, warp, warp_matrices
@@ -281,33 +279,6 @@ def one_batch(learn):
     learn.dls = DataLoaders(Fixed(learn.dls.train), learn.dls.valid, device=learn.dls.device)
     return learn
 
-def epochs_of(dls, args, fixed=False):
-    "The same for resnet50, in half precision on CUDA; `fixed` gives it one batch again and again"
-    learn = make_learner(dls, 'resnet50', 'none')
-    mixed_precision(learn, 'fp16' if args.device.startswith('cuda') else 'fp32')
-    return epoch_of(one_batch(learn) if fixed else learn)
-
-def rates(ways, rounds):
-    "Photos a second: median over rounds"
-    out = [[n/seconds[0] for n, seconds in row] for row in in_turn(ways, rounds)]
-    return dict(zip(ways, np.median(out, 0).tolist()))
-
-def gpu(args, files, tmp):
-    n, device, workers = args.n or 7390, torch.device(args.device), min(16, max(args.workers, 1))
-    quietly(cache_photos, files, args.item, tmp/'gpu', False)
-    files = list(itertools.islice(itertools.cycle(files), n))
-    theirs = loaders(files, 'stock', args, num_workers=workers, device=device)
-    ours = loaders(files, tmp/'gpu', args, device=device)
-    _, load = timed(sweep, ours.train)
-    loader = rates({'stock': partial(sweep, theirs.train), 'composed': partial(sweep, ours.train)}, args.rounds)
-    step = rates({'one batch': epochs_of(ours, args, fixed=True), 'stock': epochs_of(theirs, args), 'composed': epochs_of(ours, args)},
-                 args.rounds)
-    show(f'{args.device}: n={n}, {args.size} px, bs {ours.train.bs}, stock with {workers} workers, resnet50; photos a second',
-         pd.DataFrame(dict(loader=loader, resnet50=step)), 1)
-    print(f"first epoch of the composed loader, photos to the device included: {load[0]:.1f} s; "
-          f"step rate with it {step['composed']/step['one batch']:.3f} of one batch's, with stock {step['stock']/step['one batch']:.3f}")
-    return dict(n=n, workers=workers, bs=ours.train.bs, loader=loader, resnet50=step, first_epoch_s=load[0], device=args.device)
-
 def show(title, table, digits):
     print(f'\n{title}\n{table.to_string(float_format=lambda x: f"{x:.{digits}f}", na_rep="")}', flush=True)
 
@@ -340,18 +311,18 @@ def arguments():
     for name, default in dict(rounds=5, n=None, seeds=5, epochs=8, workers=cores(), item=460, size=224).items():
         parser.add_argument(f'--{name}', type=int, default=default)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    parser.add_argument('--device', default=device, help='for training and gpu')
-    parser.add_argument('--parts', default='speed,fidelity,pixels,training' + (',gpu' if device == 'cuda' else ''))
+    parser.add_argument('--device', default=device, help='for training')
+    parser.add_argument('--parts', default='speed,fidelity,pixels,training')
     return parser.parse_args()
 
 def main():
-    args, parts = arguments(), dict(speed=speed, fidelity=fidelity, pixels=pixels, training=training, gpu=gpu)
+    args, parts = arguments(), dict(speed=speed, fidelity=fidelity, pixels=pixels, training=training)
     with tempfile.TemporaryDirectory() as tmp:
         files = find_photos(find(args.photos, Path(tmp)))
         result = about() | dict(photos='drawn' if is_drawn(files[0].parent) else 'real')
         print(result)
         for part in args.parts.split(','):
-            most = args.n or dict(fidelity=120, training=740, gpu=7390).get(part, 370)
+            most = args.n or dict(fidelity=120, training=740).get(part, 370)
             result[part] = parts[part](args, sample(files, most), Path(tmp))
             result |= {key: value for key, value in result[part].items() if key.startswith(tuple(TOP))}
     if args.json: args.json.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')

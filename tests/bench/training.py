@@ -1,25 +1,22 @@
-"""Training, ours beside what it should beat: from scratch, a linear probe, the book's recipe; errors, seconds an epoch, GPU memory.
+"""Training, ours beside what it should beat: from scratch, a linear probe, the book's recipe; errors, seconds an epoch.
 
-    python tests/bench/training.py [--shared DIR] [--parts drawn,real,epoch,gpu] [--seeds 5] [--json FILE]
+    python tests/bench/training.py [--shared DIR] [--parts drawn,real,epoch] [--seeds 5] [--json FILE]
                                    [--rounds 3] [--error-epochs 3] [--error-seeds 3] [--data DIR]
 
-`--n 64 --size 64 --drawn-size 64 --most-epochs 1 --seeds 2 --rounds 1 --error-epochs 1 --error-seeds 2 --bs 16 --device cpu` tries
+`--n 64 --size 64 --drawn-size 64 --most-epochs 1 --seeds 2 --rounds 1 --error-epochs 1 --error-seeds 2 --bs 16` tries
 everything in a minute or two. Drawn photos go to `--data`, where they are found again, or to a folder that is removed. A seed is that of
 the split, the model and the order of photos. An error is a standard error (se) of a mean over seeds; differences are paired, seed by
-seed. All parts but the last run on the CPU.
+seed. All of it runs on the CPU; `gpu.py` is for a GPU.
 
 drawn: what `pet_breeds` does by default, 740 drawn photos, from the shipped body and from scratch with as many epochs; seconds of
 training with validation after each epoch, without the finder. real: photos and weights of `--shared` (default `$PET_BREEDS_SHARED` or
 `../shared`), three ways on the same stratified splits, 30% to measure on, seconds from the list of files to the accuracy: `probe`,
 logistic regression on the pretrained body's pooled features, photos prepared as for validation; `book`, fastai's `fine_tune(2, 4e-3,
 freeze_epochs=3)`, batches of 16, stock presizing, float32; `ours`, the command's recipe for so few photos (`probe_head`) with
-test-time augmentation over 8 views. epoch: drawnet, then resnet18, with random weights, batches of 64, 224 pixels,
-training only (no validation), ways in turn after a round to warm up; ours with a cache, built before, the book's with
-as many workers as fastai takes, and without; `one batch` is ours without a loader: the limit. Processor time: user and system,
-children too. A ratio is the median of the rounds' ratios, the book's over ours. Then the errors of both after `--error-epochs` from scratch on drawn photos of 8 breeds. gpu: resnet50 with random weights,
-7,390 drawn photos, 20% of them set aside, training only, the book's `to_fp16` with up to 16 workers beside ours with photos kept on the
-card, and beside the same model fed one batch again and again; peak memory is what a way adds to what was allocated before, photos kept
-included.
+test-time augmentation over 8 views. epoch: drawnet, then resnet18, with random weights, batches of 64, 224 pixels, training only (no
+validation), ways in turn after a round to warm up; ours with a cache, built before, the book's with as many workers as fastai takes, and
+without; `one batch` is ours without a loader: the limit. Processor time: user and system, children too. A ratio is the median of the
+rounds' ratios, the book's over ours. Then the errors of both after `--error-epochs` from scratch on drawn photos of 8 breeds.
 """
 import argparse, json, os, tempfile, time
 from collections import defaultdict
@@ -43,7 +40,7 @@ from fastai.torch_core import default_device, set_seed
 from fastcore.test import test_eq
 from sklearn.linear_model import LogisticRegression
 
-TOP = 'shipped scratch scratch_ratio probe book ours epoch_ratio epoch_ratio_cpu gpu_ratio'.split()
+TOP = 'shipped scratch scratch_ratio probe book ours epoch_ratio epoch_ratio_cpu'.split()
 
 # settings
 def our_settings(n_train, pretrained, most_epochs):
@@ -213,48 +210,6 @@ def epoch_errors(args, tmp):
     title = f'error rate, n={len(table)} drawn photos (30% valid), 8 breeds, drawnet from scratch, {size} px, {args.error_epochs} epochs'
     return summary(title, *measure(dict(book=way('stock', None), ours=way('composed', 'auto')), args.error_seeds))
 
-# GPU
-def first_epoch(make, device):
-    "What `make` returns, an epoch; how many photos it saw when run; GB that this added at the peak"
-    cuda = device.startswith('cuda')
-    before = torch.cuda.memory_allocated() if cuda else 0
-    if cuda: torch.cuda.reset_peak_memory_stats()
-    epoch = make()
-    return epoch, epoch(), (torch.cuda.max_memory_allocated()-before)/1e9 if cuda else np.nan
-
-def book_on(dls, args):
-    "An epoch of the book's recipe in half precision; on a CPU in float32"
-    learn = make_learner(dls, 'resnet50', 'none')
-    return epoch_of(learn.to_fp16() if args.device.startswith('cuda') else learn)
-
-def ours_on(dls, args, fixed=False):
-    "An epoch of ours, photos kept on the card; or of as many steps, always with the same batch"
-    learn = make_learner(dls, 'resnet50', 'none')
-    mixed_precision(learn, 'auto' if args.device.startswith('cuda') else 'fp32')
-    return epoch_of(one_batch(learn) if fixed else learn)
-
-def gpu(args, tmp):
-    if not args.device: return not_run('gpu', 'no CUDA device here; --device cpu tries it')
-    table, workers = drawn_table(args.n or 7390, args.data or tmp), min(16, os.cpu_count())
-    make = partial(batches, table, 0, valid_pct=.2, size=args.size, device=torch.device(args.device))
-    kept = lambda bs: quietly(make, bs, presize='composed', cache=tmp/'gpu')
-    ways = {f'book, bs {args.bs}': lambda: book_on(make(args.bs, presize='stock', workers=workers), args)}
-    for bs in (args.bs, 2*args.bs): ways[f'ours, bs {bs}'] = lambda bs=bs: ours_on(kept(bs), args)
-    for bs in (args.bs, 2*args.bs): ways[f'one batch, bs {bs}'] = lambda bs=bs: ours_on(kept(bs), args, fixed=True)
-    epochs, seen, peaks = zip(*(first_epoch(way, args.device) for way in ways.values()))
-    return gpu_table(args, table, workers, list(ways), alternate(dict(zip(ways, epochs)), args.rounds), seen, peaks)
-
-def gpu_table(args, photos, workers, names, seconds, seen, peaks):
-    rate = np.median(np.array(seen)/seconds[..., 0], 0)
-    table = pd.DataFrame(dict(epoch_s=np.median(seconds[..., 0], 0), cpu_s=np.median(seconds[..., 1], 0), photos_per_s=rate,
-                              of_limit=rate/rate[3:].max(), book_over_it=np.median(seconds[:, :1, 0]/seconds[..., 0], 0),
-                              peak_GB=peaks), names)
-    name = torch.cuda.get_device_name() if args.device.startswith('cuda') else 'cpu'
-    show(f'gpu: {name}, n={len(photos)} drawn photos (20% aside), {args.size} px, resnet50, stock with {workers} workers, no validation; '
-         f'median of {args.rounds} rounds; the limit is the best rate with one batch', table, 3)
-    return dict(n=len(photos), device=name, workers=workers, gpu_ratio=table.book_over_it.iloc[1:3].tolist(), rounds=args.rounds, seed=0,
-                table=json.loads(table.to_json(orient='index')), seconds=seconds.tolist())
-
 def not_run(part, why):
     print(f'\n{part}: not run, {why}', flush=True)
     return dict(not_run=why)
@@ -266,12 +221,11 @@ def arguments():
     counts = dict(seeds=5, n=None, size=224, drawn_size=128, bs=64, rounds=3, most_epochs=99, error_epochs=3, error_seeds=3)
     for name, default in counts.items(): parser.add_argument(f'--{name.replace("_", "-")}', type=int, default=default)
     parser.add_argument('--archs', default='drawnet,resnet18', help='for epoch')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else '', help='for gpu')
-    parser.add_argument('--parts', default='drawn,real,epoch,gpu')
+    parser.add_argument('--parts', default='drawn,real,epoch')
     return parser.parse_args()
 
 def main():
-    args, parts = arguments(), dict(drawn=drawn, real=real, epoch=epoch, gpu=gpu)
+    args, parts = arguments(), dict(drawn=drawn, real=real, epoch=epoch)
     default_device(False)
     result = about() | dict(waiting=os.environ.get('OMP_WAIT_POLICY'), options={k: v.name if isinstance(v, Path) else v for k, v in vars(args).items()})
     result['versions'] |= dict(sklearn=sklearn.__version__)
