@@ -291,7 +291,7 @@ def _brindle(u, v, shot, where):
     return streaks*np.clip(0.3+0.25*_blotch(u, v, 3, shot.off[::-1]), 0, 0.6)*(0.6 if on_head else 0.8)
 
 def _sable(u, v, shot, where):
-    "Dark tips above and on the back, and a line from the eyes outwards, like spectacles."
+    "Dark tips above and on the back, and a line from the eyes outward, like spectacles."
     tips = 0.3+0.22*_hair(u, v, 80, shot.off)
     if where != 'face': return np.clip(tips*(1.3 if where == 'body' else 0.3), 0, 1)
     a = np.abs(u)
@@ -754,7 +754,7 @@ def _across(shot):
     return np.linspace(-1, 1, shot.w, dtype=np.float32), np.linspace(-1, 1, shot.h, dtype=np.float32)[:, None]
 
 def _backdrop(shot):
-    "A scene at half the size, blurred, enlarged, brighter towards the light: color x height x width, 0 to 1."
+    "A scene at half the size, blurred, enlarged, brighter toward the light: color x height x width, 0 to 1."
     rng, (w, h) = shot.rng('backdrop'), (shot.w//2, shot.h//2)
     im = Image.new('RGB', (w, h))
     scene = list(_SCENES)[rng.choice(len(_SCENES), p=list(_SCENES.values()))]

@@ -193,9 +193,9 @@ def resamplings(attempt): # a whole number
     return differs('It finds fewer.' if value > 4 else 'It finds at least one, as photos differ in size.')
 
 # %% ../nbs/internals/photo_tasks.ipynb #loss-tasks
-@task('Which function do you know that is 0 at 1 and falls without a limit towards 0? Turn its sign.')
+@task('Which function do you know that is 0 at 1 and falls without a limit toward 0? Turn its sign.')
 def steep_loss(attempt): # a function of one probability
-    "Whether it is a loss that is 0 at 1 and grows without a limit towards 0"
+    "Whether it is a loss that is 0 at 1 and grows without a limit toward 0"
     if not callable(attempt): return differs('Give a function of one probability, such as `lambda p: 1 - p`.')
     import torch
     number = lambda p: numbers_given(call(attempt, p), 1)[0]

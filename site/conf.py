@@ -10,7 +10,7 @@ from pathlib import Path
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from bs4 import BeautifulSoup
-from PIL import Image
+from PIL import Image, ImageChops
 
 from pet_breeds.handout import is_task
 
@@ -55,23 +55,28 @@ def plain(text):
     return re.sub(r'\]\([^)]*\)|[*`$\[\]\\]', '', paragraphs[-1] if paragraphs else '')
 
 
-def is_mostly_white(picture): return sum(picture.convert('L').histogram()[250:]) > .5*picture.width*picture.height
+def is_of_lines(picture):
+    "Whether a picture is mostly white with little color, so that it may be turned at night"
+    red, green, blue = picture.convert('RGB').split()
+    most, least = (pick(pick(red, green), blue) for pick in (ImageChops.lighter, ImageChops.darker))
+    white, colored = (sum(image.histogram()[from_:]) for image, from_ in ((least, 250), (ImageChops.subtract(most, least), 40)))
+    return white > .5*picture.width*picture.height > 5*colored
 
 
-def is_of_lines(figure):
-    "Whether a control shows a plot whose colors may be turned at night"
+def shows_lines(figure):
+    "Whether a control shows a plot that may be turned at night"
     still = re.search(r'<img src="data:image/png;base64,([^"]+)', figure)
-    return bool(still) and is_mostly_white(Image.open(BytesIO(b64decode(still[1]))))
+    return bool(still) and is_of_lines(Image.open(BytesIO(b64decode(still[1]))))
 
 
 def plot_class(outputs):
     """How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little; 'full', to its width.
-    And 'lines' for plots whose colors may be turned at night; photos and charts of colors may not, nor a matrix, which is darker where it holds more."""
+    And 'lines' for plots that may be turned at night; photos and charts of colors may not, nor a matrix, which is darker where it holds more."""
     found = [(kind, Image.open(BytesIO(b64decode(''.join(data))))) for out in outputs for kind, data in out.get('data', {}).items() if kind in ('image/png', 'image/jpeg')]
     sizes = [(kind, *picture.size) for kind, picture in found]
-    lines = ' lines' if found and all(kind == 'image/png' and picture.width > picture.height and is_mostly_white(picture) for kind, picture in found) else ''
+    lines = ' lines' if found and all(kind == 'image/png' and picture.width > picture.height and is_of_lines(picture) for kind, picture in found) else ''
     if any(kind == 'image/png' and height > 600 for kind, _, height in sizes): return 'large'
-    if any(width > 660 for _, width, _ in sizes): return 'wide' + lines
+    if any(width > (660 if kind == 'image/png' else 600) for kind, width, _ in sizes): return 'wide' + lines
     return ('full' if any(kind == 'image/png' and width > 500 for kind, width, _ in sizes) else '') + lines
 
 
@@ -93,7 +98,7 @@ def photos_output(html, alt):
 
 
 def align(html):
-    "A table whose columns of numbers, with their names, have the class 'number'; they are aligned at the right, words at the left"
+    "A table whose columns of numbers, with their names, have the class 'number', for the right side; words stand at the left and fold at underscores"
     soup = BeautifulSoup(html, 'html.parser')
     for table in soup.select('table.dataframe:has(tbody)'):
         head, body = [[row.find_all(['th', 'td']) for row in table.select(f'{part} tr')] for part in ('thead', 'tbody')]
@@ -101,6 +106,9 @@ def align(html):
             cells = [row[-place] for row in body]
             if not all(NUMBER.fullmatch(cell.get_text().strip()) for cell in cells): continue
             for cell in cells + [row[-place] for row in head if place <= len(row)]: cell['class'] = 'number'
+        for name in table.find_all(string=re.compile('._.')): # it may be broken after an underscore
+            for part in name.split('_')[:-1]: name.insert_before(f'{part}_', soup.new_tag('wbr'))
+            name.replace_with(name.split('_')[-1])
     return str(soup)
 
 
@@ -110,7 +118,7 @@ def tidy_output(out, source, alt=''):
     html = ''.join(out.get('data', {}).get('text/html', '-'))
     if not re.sub(r'<style>.*?</style>', '', html, flags=re.S).strip(): return None
     if html.startswith('<img'): out['data']['text/html'] = photos_output(html, alt)
-    if html.startswith('<figure class="pet-explore"') and is_of_lines(html): out['data']['text/html'] = html.replace('pet-explore', 'pet-explore lines', 1)
+    if html.startswith('<figure class="pet-explore"') and shows_lines(html): out['data']['text/html'] = html.replace('pet-explore', 'pet-explore lines', 1)
     html = html.replace('<table class="fastprogress">', '<table border="1" class="dataframe">')
     if 'class="dataframe"' in html: out['data']['text/html'] = align(html)
     return out
