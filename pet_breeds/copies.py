@@ -46,8 +46,7 @@ def group_numbers(
 # %% ../nbs/internals/copies.ipynb #near-def
 def _few_bits(x, y, most):
     "Positions in two blocks of hashes, (4, n) each, of the pairs that differ in `most` bits or fewer"
-    first, second = (np.bitwise_count(a[:, None] ^ b) for a, b in zip(x[:2], y[:2]))
-    i, j = np.nonzero(first+second <= most)
+    i, j = np.nonzero(sum(np.bitwise_count(a[:, None] ^ b) for a, b in zip(x[:3], y[:3])) <= most) # few pairs pass
     close = np.bitwise_count(x[:, i] ^ y[:, j]).sum(0, dtype=int) <= most
     return i[close], j[close]
 
@@ -68,13 +67,14 @@ def near_copies(
     most:int=56, # so many of the 256 bits may differ
 )->tuple: # pairs of positions, (pairs, 2), that join all near copies; and {photo: a mirror image with another label}
     "Photos that look alike, also in chains or mirrored"
-    names, found = np.array([*labels], object), [np.empty((0, 2), int)]
+    same = equal_pairs([None if h is None else h.tobytes() + repr(label).encode() for h, label in zip(hashes, labels)])
+    names, found, again = np.array([*labels], object), [same], {*same[:, 1].tolist()}
     sides:dict = {}
-    for mirrored, pairs in _close_pairs(hashes, most):
+    for mirrored, pairs in _close_pairs([None if i in again else h for i, h in enumerate(hashes)], most):
         other = (names[pairs[:, 0]] != names[pairs[:, 1]]) & bool(mirrored)
         for here, there in (pairs[other, ::-1].T, pairs[other].T):
             who, at = np.unique(here, return_index=True)
             for a, b in zip(who.tolist(), there[at].tolist()): sides.setdefault(a, b)
         found.append(pairs[~other])
         if sum(map(len, found)) > 10**6: found = [equal_pairs(group_numbers(len(hashes), *found))]
-    return np.concatenate(found), sides
+    return np.concatenate(found), sides | {j: sides[i] for i, j in same.tolist() if i in sides}

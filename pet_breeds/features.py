@@ -102,8 +102,8 @@ def engine(
         model = ov.convert_model(traced, example_input=x[:1], input=[(-1, *shape)])
     compiled = ov.Core().compile_model(model, 'CPU', dict(
         INFERENCE_PRECISION_HINT='f32', PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=torch.get_num_threads()))
-    def way(x): # it takes photos of one size alone
-        return torch.from_numpy(compiled(x.contiguous().numpy())[0]) if x.shape[1:] == shape else net(x)
+    def way(x): # it takes photos of one size alone; its output, if kept, would keep pieces of memory around it
+        return torch.from_numpy(compiled(x.contiguous().numpy())[0]).clone() if x.shape[1:] == shape else net(x)
     return _that_agrees(way, x, fixed(x[:4]))
 
 # %% ../nbs/internals/features.ipynb #quick-def
