@@ -10,7 +10,7 @@ ini = ConfigParser(delimiters=['='])
 ini.read(here/'settings.ini', encoding='utf-8')
 cfg = ini['DEFAULT']
 lib = cfg['lib_path']
-measured = [*here.glob('nbs/results/*.json'), *(here/f'tests/bench/results/{name}.json' for name in ('presize', 'recipe', 'training'))]
+measured = [*here.glob('nbs/results/*.json'), *(here/f'tests/bench/results/{name}.json' for name in ('loaders', 'presize', 'recipe', 'training'))]
 
 
 class WithMeasured(build_py):

@@ -219,7 +219,7 @@ def test_an_sdist_holds_the_package_and_no_tests(tmp_path):
     subprocess.run([sys.executable, 'setup.py', '-q', 'sdist'], cwd=tmp_path, check=True, capture_output=True)
     [sdist] = (tmp_path/'dist').iterdir()
     with tarfile.open(sdist) as tar: packed = {m.name.partition('/')[2] for m in tar if m.isfile()}
-    assert {n for n in packed if n.startswith('tests/')} == {f'tests/bench/results/{name}.json' for name in ('presize', 'recipe', 'training')}
+    assert {n for n in packed if n.startswith('tests/')} == {f'tests/bench/results/{name}.json' for name in ('loaders', 'presize', 'recipe', 'training')}
     assert drawn <= {Path(n).name for n in packed} # a wheel is made from it
     assert 'NOTICE' in packed
     assert {f'pet_breeds/{f.name}' for f in (ROOT/'pet_breeds').iterdir() if f.is_file()} <= packed
