@@ -67,14 +67,13 @@ def near_copies(
     most:int=56, # so many of the 256 bits may differ
 )->tuple: # pairs of positions, (pairs, 2), that join all near copies; and {photo: a mirror image with another label}
     "Photos that look alike, also in chains or mirrored"
-    same = equal_pairs([None if h is None else h.tobytes() + repr(label).encode() for h, label in zip(hashes, labels)])
-    names, found, again = np.array([*labels], object), [same], {*same[:, 1].tolist()}
+    names, found = np.array([*labels], object), [np.empty((0, 2), int)]
     sides:dict = {}
-    for mirrored, pairs in _close_pairs([None if i in again else h for i, h in enumerate(hashes)], most):
+    for mirrored, pairs in _close_pairs(hashes, most):
         other = (names[pairs[:, 0]] != names[pairs[:, 1]]) & bool(mirrored)
         for here, there in (pairs[other, ::-1].T, pairs[other].T):
             who, at = np.unique(here, return_index=True)
             for a, b in zip(who.tolist(), there[at].tolist()): sides.setdefault(a, b)
         found.append(pairs[~other])
         if sum(map(len, found)) > 10**6: found = [equal_pairs(group_numbers(len(hashes), *found))]
-    return np.concatenate(found), sides | {j: sides[i] for i, j in same.tolist() if i in sides}
+    return np.concatenate(found), sides

@@ -210,8 +210,7 @@ def test_groups_are_those_of_all_pairs(most, labels):
         if same or mirrored and labels[i] == labels[j]: want.append((i, j))
         if mirrored and labels[i] != labels[j]: clash |= {(i, j), (j, i)}
     pairs, sides = near_copies(hashes, labels, most)
-    assert {*map(tuple, pairs.tolist())} <= {*want}
-    np.testing.assert_array_equal(group_numbers(600, pairs), group_numbers(600, np.array(want, int).reshape(-1, 2)))
+    assert {*map(tuple, pairs.tolist())} == {*want}
     assert {*sides} == {i for i, _ in clash} and {*sides.items()} <= clash
 
 
