@@ -88,7 +88,7 @@ def mend(out):
         text = mended = page.read_text(encoding='utf-8')
         for old, new in NAMED.items(): mended = mended.replace(old, new)
         mended = SIDEWAYS.sub(r'\1 tabindex="0"\2', mended)
-        mended = re.sub(r'<p>(?=<img[^>]*report\.webp)', '<p tabindex="0">', mended)
+        mended = re.sub(r'<p>(?=<img[^>]*(?:report\.webp|breeds\.jpg))', '<p tabindex="0">', mended)
         mended = CODE.sub(lambda m: m[1] + hang(m[2]), mended)
         mended = mended.replace('</body>', f'{NIGHT}</body>') if re.search(r'class="[^"]*\blines\b', mended) else mended
         if mended != text: page.write_text(mended, encoding='utf-8')
