@@ -58,9 +58,10 @@ def choice_form(
 
 def still_form(
     exercise, # with `asked()`
-)->str: # HTML
+)->dict: # {kind: text}, as Jupyter keeps an output
     "A question on a page that has no kernel"
-    return as_html(f'{exercise.asked()}\n\n*To answer, run this cell in Jupyter.*')
+    return {'text/html': as_html(f'{exercise.asked()}\n\n*To answer, run this cell in Jupyter.*'),
+            'text/plain': 'Run this cell in Jupyter.'}
 
 # %% ../nbs/internals/forms.ipynb #question-form
 class QuestionForm:

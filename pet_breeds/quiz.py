@@ -384,5 +384,4 @@ def take(
     lessons = {id: _answers()[id]['notebook'] for id in QUESTIONS}
     first = _asked_in(lesson)[0]
     form = QuizForm({id: exercise_of(id) for id in QUESTIONS}, lessons, lessons[first] if lesson else None)
-    still = {'text/html': still_form(exercise_of(first)), 'text/plain': 'Run this cell in Jupyter.'}
-    display({**form.box._repr_mimebundle_(), **still}, raw=True)
+    display({**form.box._repr_mimebundle_(), **still_form(exercise_of(first))}, raw=True)

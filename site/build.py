@@ -47,8 +47,9 @@ NAMED = {' aria-label="Toggle hidden content"': '', # a fold is called what is w
          'title="Toggle primary sidebar"': 'title="Menu" aria-label="Menu"',
          'title="Toggle secondary sidebar"': 'title="On this page" aria-label="On this page"',
          '<summary><span class="toctree-toggle"': '<summary aria-label="Pages below"><span class="toctree-toggle"'}
-# the box in which a picture is moved sideways
-SIDEWAYS = re.compile(r'(<div class="cell_output docutils container")(>(?:(?!<div class="cell_output)(?!</details>).)*?<img[^>]*class="[^"]*\b(?:large|wide)\b)', re.S)
+# the boxes in which pictures are moved sideways: of outputs, and of two files
+OUTPUT = re.compile(r'(<div class="cell_output docutils container)(">(?:(?!<div class="cell_output)(?!</details>).)*?<img[^>]*class="[^"]*\b(?:large|wide)\b)', re.S)
+FILE = re.compile(r'<p>(?=<img[^>]*(?:report\.webp|breeds\.jpg))')
 
 
 # At night white paper turns black and black ink white, while a color stays, whose name the text may give: what a point has in common with all
@@ -87,8 +88,7 @@ def mend(out):
     for page in Path(out).rglob('*.html'):
         text = mended = page.read_text(encoding='utf-8')
         for old, new in NAMED.items(): mended = mended.replace(old, new)
-        mended = SIDEWAYS.sub(r'\1 tabindex="0"\2', mended)
-        mended = re.sub(r'<p>(?=<img[^>]*(?:report\.webp|breeds\.jpg))', '<p tabindex="0">', mended)
+        mended = FILE.sub('<p class="movable" tabindex="0">', OUTPUT.sub(r'\1 movable" tabindex="0\2', mended))
         mended = CODE.sub(lambda m: m[1] + hang(m[2]), mended)
         mended = mended.replace('</body>', f'{NIGHT}</body>') if re.search(r'class="[^"]*\blines\b', mended) else mended
         if mended != text: page.write_text(mended, encoding='utf-8')

@@ -7,9 +7,9 @@ from html import escape
 from io import BytesIO
 from pathlib import Path
 
+from bs4 import BeautifulSoup
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
-from bs4 import BeautifulSoup
 from PIL import Image, ImageChops
 
 from pet_breeds.handout import is_task
@@ -55,6 +55,9 @@ def plain(text):
     return re.sub(r'\]\([^)]*\)|[*`$\[\]\\]', '', paragraphs[-1] if paragraphs else '')
 
 
+def picture_of(data): return Image.open(BytesIO(b64decode(data)))
+
+
 def is_of_lines(picture):
     "Whether a picture is mostly white with little color, so that it may be turned at night"
     red, green, blue = picture.convert('RGB').split()
@@ -66,13 +69,13 @@ def is_of_lines(picture):
 def shows_lines(figure):
     "Whether a control shows a plot that may be turned at night"
     still = re.search(r'<img src="data:image/png;base64,([^"]+)', figure)
-    return bool(still) and is_of_lines(Image.open(BytesIO(b64decode(still[1]))))
+    return bool(still) and is_of_lines(picture_of(still[1]))
 
 
 def plot_class(outputs):
     """How far plots may be shrunk on a telephone: 'large', not at all, as the confusion matrix of 37 breeds; 'wide', a little; 'full', to its width.
     And 'lines' for plots that may be turned at night; photos and charts of colors may not, nor a matrix, which is darker where it holds more."""
-    found = [(kind, Image.open(BytesIO(b64decode(''.join(data))))) for out in outputs for kind, data in out.get('data', {}).items() if kind in ('image/png', 'image/jpeg')]
+    found = [(kind, picture_of(''.join(data))) for out in outputs for kind, data in out.get('data', {}).items() if kind in ('image/png', 'image/jpeg')]
     sizes = [(kind, *picture.size) for kind, picture in found]
     lines = ' lines' if found and all(kind == 'image/png' and picture.width > picture.height and is_of_lines(picture) for kind, picture in found) else ''
     if any(kind == 'image/png' and height > 600 for kind, _, height in sizes): return 'large'

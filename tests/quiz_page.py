@@ -42,7 +42,7 @@ def question(id, answer):
 
 def take_cell():
     "The form, which a kernel shows; and a picture of it, which the notebook keeps"
-    still = {'text/html': still_form(quiz.q1).splitlines(True), 'text/plain': ['The first question']}
+    still = {kind: text.splitlines(True) for kind, text in still_form(quiz.q1).items()}
     return {**_cell('code', 'take', 'from pet_breeds import quiz\nquiz.take()'), 'outputs': [dict(data=still, metadata={}, output_type='display_data')]}
 
 

@@ -14,7 +14,7 @@ document.addEventListener('click', event => event.target.closest('dialog[open] a
 
 // what is wider than its box says so; its width is known when it is shown, which a folded one is later
 const watch = new ResizeObserver(boxes => boxes.forEach(({target}) => target.classList.toggle('sideways', target.scrollWidth > target.clientWidth + 1)))
-document.querySelectorAll('.cell_output:has(img.large, img.wide), p:has(> img:is([src$="report.webp"], [src$="breeds.jpg"])), table.dataframe, .pst-scrollable-table-container').forEach(box => watch.observe(box))
+document.querySelectorAll('.movable, table.dataframe, .pst-scrollable-table-container').forEach(box => watch.observe(box))
 
 // a copy button has a picture; here is its name
 addEventListener('load', () => document.querySelectorAll('.copybtn').forEach(button => button.setAttribute('aria-label', 'Copy')))
