@@ -90,7 +90,7 @@ def photo_digest(
 
 def _written(files, top):
     "For each name, as the tables of a report write it, its file; None if several files have that name"
-    def cell(file): return cell_text(os.path.relpath(file, top)).encode('utf-8', 'backslashreplace').decode().strip()
+    def cell(file): return cell_text(os.path.relpath(file, top)).strip()
     cells = [cell(file) for file in files]
     n = Counter(cells)
     return {name: file if n[name] == 1 else None for name, file in zip(cells, files)}

@@ -12,7 +12,7 @@ from pathlib import Path
 from .core import count_of, nearest, one_line, user_path
 from .fixes import fix_labels
 from .labels import folder_label, label_or_none, name_label, regex_label
-from .photos import find_photos, left_out, look_at, photo_top, photos_in
+from .photos import find_photos, in_utf8, left_out, look_at, photo_top, photos_in
 from .tables import one_spelling, own_split, part_of, table_labels, tidy_label
 import pandas as pd
 
@@ -76,7 +76,7 @@ def _by_rule(path, labels, split):
     name = labels if isinstance(labels, str) else ''
     parts, places = _own_parts(below := [f.relative_to(top) for f in files], split)
     found = [label_or_none(rule, place if isinstance(labels, str) else f) for f, place in zip(files, places)]
-    found = ['' if label is None else tidy_label(label) for label in found]
+    found = [tidy_label(label) if label is not None and in_utf8(label) else '' for label in found]
     left = [f for f, label in zip(files, found) if not label]
     if 3*len(left) > len(files):
         form = f' (expected {LABEL_RULES[name][1]})' if name in LABEL_RULES else ''
@@ -85,7 +85,7 @@ def _by_rule(path, labels, split):
                          f"{', '.join(one_line(f.name, 60) for f in left[:3])}; {_advice(files, places, labels)}")
     written = {'folder': lambda p: p.parent.name, 'name': lambda p: p.name.rpartition('_')[0]}.get(name)
     table = pd.DataFrame(dict(file=files, label=found))
-    table['written'] = [written(p) for p in places] if written else table.label
+    table['written'] = [label and written(p) for label, p in zip(found, places)] if written else table.label
     if parts: table['split'] = parts
     beside = photos_in(path, images=False) if top != path and any(len(p.parts) > 1 for p in below) else []
     table.attrs['findings'] = _not_among(beside, files, 'beside images', 'not in the folder images: not looked at')

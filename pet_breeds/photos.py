@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MIN_SIDE', 'photo_top', 'photos_in', 'left_out', 'find_photos', 'as_rgb', 'photo_pixels', 'open_photo', 'plain_file',
-           'photo_bytes', 'read_photo', 'shape_of', 'any_photo', 'inspect_photos', 'look_at', 'check_photos']
+           'photo_bytes', 'read_photo', 'shape_of', 'any_photo', 'in_utf8', 'inspect_photos', 'look_at', 'check_photos']
 
 # %% ../nbs/internals/photos.ipynb #imports
 import errno, hashlib, io, os, warnings
@@ -254,13 +254,19 @@ def _first_bytes(data):
     is_text = text.isascii() and text.isprintable()
     return f'begins with the text "{text}"' if is_text else f'begins with the bytes {data[:8].hex(" ")}'
 
+def in_utf8(
+    name, # of a file, or a label read from it
+)->bool: # False for bytes that no encoding explains
+    "Whether a name is text, which can be printed, sorted and kept in any table"
+    return not any('\ud800' <= c <= '\udfff' for c in str(name)) # Python puts surrogates for such bytes
+
+_NOT_UTF8 = 'odd name', 'is not in UTF-8: rename it', False
+
 def _inspect(file, min_side):
     "A digest of the photo's bytes and its hash, None if it can't be read, and its problems: (problem, detail, usable)"
     def unusable(problem, why): return None, None, [(problem, why, False)]
-    try:
-        str(file).encode()
-        data = photo_bytes(file)
-    except UnicodeEncodeError: return unusable('odd name', 'is not in UTF-8: rename it')
+    if not in_utf8(file): return None, None, [_NOT_UTF8]
+    try: data = photo_bytes(file)
     except OSError as e: return unusable('unreadable', e.strerror)
     if not data: return unusable('empty', 'no bytes')
     try:
@@ -319,7 +325,8 @@ def _sources(photos):
         files = find_photos(photos)
         return files, [label_or_none(name_label, f) or '' for f in files], [], left_out(photos).values.tolist()
     if not isinstance(photos, pd.DataFrame): return [Path(f) for f in photos], None, [], []
-    skipped = [(f, 'no label', 'no label by --labels', False) for f in photos.attrs.get('skipped', [])]
+    no_label = 'no label', 'no label by --labels', False
+    skipped = [(f, *(no_label if in_utf8(f) else _NOT_UTF8)) for f in photos.attrs.get('skipped', [])]
     return list(photos.file), list(photos.label), list(photos.get('group', [])), skipped
 
 def _looks(files, min_side, n_workers, progress):

@@ -269,10 +269,10 @@ def gather(
         if names.count(row['name'].casefold()) > 1: row['noticed'].append('the name is in two files or more')
     _same_words(rows)
     import pandas as pd
-    from pet_breeds.tables import csv_text
+    from pet_breeds.tables import csv_bytes
     order = ['name', 'file', *_RANK, 'noticed', *QUESTIONS]
-    table = pd.DataFrame(rows)[order].sort_values(['name', 'file'])
-    table = csv_text(table.assign(noticed=table.noticed.str.join('; '))).encode('utf-8', 'backslashreplace')
+    table = pd.DataFrame(rows, dtype=object)[order].sort_values(['name', 'file'])
+    table = csv_bytes(table.assign(noticed=table.noticed.str.join('; ')))
     to_read = _to_read(rows).encode('utf-8', 'backslashreplace')
     dest = fill_folder(dest, {'table.csv': table, 'to_read.md': to_read})
     _summary(sorted(rows, key=lambda row: row['name']), problems, dest)

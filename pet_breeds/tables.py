@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'part_names', 'tidy_label', 'one_spelling', 'shown_value', 'cell_text',
-           'from_cell', 'plain_cells', 'csv_text', 'csv_bytes', 'read_table', 'part_of', 'place_of_column',
-           'text_cells', 'filled_column', 'own_split', 'whole_rows', 'table_labels']
+           'from_cell', 'plain_cells', 'csv_bytes', 'read_table', 'part_of', 'place_of_column', 'text_cells',
+           'filled_column', 'own_split', 'whole_rows', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
 import os, re, unicodedata
@@ -48,7 +48,8 @@ def shown_value(
 def cell_text(
     text:str, # any text
 )->str: # the same, with an apostrophe in front if it looks like a formula
-    "A text as a cell of a table, so that no text is a formula for a spreadsheet"
+    "A text as a cell of a table: no formula for a spreadsheet, and half of a character, which a name can hold, as its code"
+    text = text.encode('utf-8', 'backslashreplace').decode()
     return f"'{text}" if text[:1] in ('=', '+', '-', '@', '\t', '\r') else text
 
 def from_cell(
@@ -63,18 +64,12 @@ def plain_cells(
     "A table in which no text is a formula for a spreadsheet"
     return table.map(lambda x: cell_text(x) if isinstance(x, str) else x)
 
-def csv_text(
-    table, # a DataFrame
-)->str: # with a line of column names
-    "A table as CSV, in which no text is a formula for a spreadsheet"
-    end = '\r\0\n' # a cell with one of these characters is put into quotes, and no cell has all three
-    return plain_cells(table).to_csv(index=False, float_format='%.6g', lineterminator=end).replace(end, '\n')
-
 def csv_bytes(
     table, # a DataFrame
-)->bytes: # a half of a character, which a name can hold, is written as its code
-    "A table as the bytes of a CSV file, as from `csv_text`"
-    return csv_text(table).encode('utf-8', 'backslashreplace')
+)->bytes: # in UTF-8, with a line of column names
+    "A table as a CSV file, in which no text is a formula for a spreadsheet"
+    end = '\r\0\n' # a cell with one of these characters is put into quotes, and no cell has all three
+    return plain_cells(table).to_csv(index=False, float_format='%.6g', lineterminator=end).replace(end, '\n').encode()
 
 def read_table(
     table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, a header row) or a DataFrame

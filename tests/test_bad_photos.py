@@ -42,6 +42,18 @@ GRAY = np.asarray(Image.fromarray(PLAIN).convert('L').convert('RGB'))
 
 
 @pytest.fixture(autouse=True)
+def strings_as_with_pyarrow(monkeypatch):
+    "Where pyarrow is installed, pandas keeps strings in it, which refuses what is not text"
+    kept = pd.array(['text'], dtype='str').__class__
+    from_sequence = kept._from_sequence.__func__
+    def strict(cls, scalars, **kw):
+        for s in scalars:
+            if isinstance(s, str): s.encode()
+        return from_sequence(cls, scalars, **kw)
+    monkeypatch.setattr(kept, '_from_sequence', classmethod(strict))
+
+
+@pytest.fixture(autouse=True)
 def no_hang():
     "A test that hangs fails, even if nothing can interrupt its thread"
     faulthandler.dump_traceback_later(240, exit=True)

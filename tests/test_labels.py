@@ -441,7 +441,7 @@ def test_tables_of_a_report_are_labels_as_they_are(tmp_path):
     names = ['-1.png', '@2.png', "'3.png", '4.png']
     for name in names: (tmp_path/name).write_bytes(b'x')
     table = pd.DataFrame(dict(file=names, label=['-x', '+y', "'z", "o'k"], digest='d'))
-    (tmp_path/'predictions.csv').write_text(tables.csv_text(table))
+    (tmp_path/'predictions.csv').write_bytes(tables.csv_bytes(table))
     for labels in (tmp_path/'predictions.csv', table):
         t = table_labels(labels, tmp_path)
         assert t.label.tolist() == ['-x', '+y', "'z", "o'k"] and [f.name for f in t.file] == names

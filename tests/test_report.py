@@ -21,7 +21,7 @@ from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtf
 from pet_breeds.pets import Run, run_pets
 from pet_breeds.report import SECTIONS, data_lines, earlier_line, result_line, tables, test_line as line_of_test
 from pet_breeds.saving import is_report, save_tables
-from pet_breeds.tables import csv_text
+from pet_breeds.tables import csv_bytes
 
 VOCAB = ['beagle', 'boxer', 'pug']
 
@@ -316,7 +316,7 @@ def test_a_decision_about_a_photo_with_an_odd_name_finds_that_photo(odd):
     cut = table[table.problem == 'cut off']
     assert sorted(cut.file) == sorted(CUT_OFF) and list(cut.digest) == [photo_digest(odd.folder/f) for f in cut.file]
     assert list(cut.label) == [re.search(r'([a-z ]+)_\d', f)[1].replace('  ', ' ') for f in cut.file]
-    (odd.out.parent/'fix.csv').write_text(csv_text(cut.assign(fix='drop')))
+    (odd.out.parent/'fix.csv').write_bytes(csv_bytes(cut.assign(fix='drop')))
     left = fix_labels(odd.table, read_fixes([str(odd.out.parent/'fix.csv')]), odd.folder)
     assert {os.path.relpath(f, odd.folder) for f in set(odd.table.file) - set(left.file)} == set(CUT_OFF)
     assert not any(sign in line for line in data_lines(odd.table, odd.findings) for sign in ('y'*70, '\n'))

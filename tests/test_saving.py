@@ -34,7 +34,7 @@ from pet_breeds.model import make_learner, make_model
 from pet_breeds.predict import predict_pets
 from pet_breeds.saving import (REPORT_FILES, TABLES, foreign_content, is_report, load_model, report_learner,
                                save_model, save_tables)
-from pet_breeds.tables import csv_bytes, csv_text
+from pet_breeds.tables import csv_bytes
 from pet_breeds.warp import Prep
 
 MODEL = 'model.safetensors'
@@ -614,9 +614,8 @@ def test_what_a_system_leaves_in_a_report_is_no_content(report, tmp_path):
 def test_a_table_holds_no_formula_and_comes_back_whole():
     odd = ['=1+1', '+a', '-b', '@c', '\td', 'é,"f"', '\udce4.jpg', 'g\rh', 'i\nj', 'k\r\nl']
     table = pd.DataFrame(dict(file=odd, prob=[.5]*10))
-    text = csv_text(table)
-    assert csv_bytes(table).decode() == text.replace('\udce4', '\\udce4')
-    _, *rows = [row[0] for row in csv.reader(io.StringIO(text, newline=''))]
+    _, *rows = [row[0] for row in csv.reader(io.StringIO(csv_bytes(table).decode(), newline=''))]
+    odd[6] = '\\udce4.jpg' # half of a character
     assert [r[0] for r in rows[:5]] == ["'"]*5 and list(rows[5:]) == odd[5:] and [r[1:] for r in rows[:5]] == odd[:5]
 
 

@@ -22,7 +22,7 @@ from pet_breeds.loss import softmax
 from pet_breeds.measure import fitted_items
 from pet_breeds.outcome import doubtful, predictions
 from pet_breeds.pets import Run
-from pet_breeds.tables import csv_text
+from pet_breeds.tables import csv_bytes
 from pet_breeds.training import cross_validate, probe_head
 import numpy as np, pandas as pd, torch
 
@@ -56,7 +56,7 @@ def one_seed(seed, run, photos, more, wrong, looked=.1):
     table.loc[seen, 'fix'], table.loc[seen, 'new_label'] = 'relabel', table.file[seen].map(truth)
     with tempfile.TemporaryDirectory() as tmp:
         file = Path(tmp)/'doubtful.csv'
-        file.write_text(csv_text(table), encoding='utf-8')
+        file.write_bytes(csv_bytes(table))
         fixed = fix_labels(photos.assign(label=labels), read_fixes([str(file)]), run.folder)
     assert list(fixed.file) == list(photos.file)
     errors = dict(right_labels=photos.label, before=labels, after=fixed.label)
