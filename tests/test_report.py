@@ -263,7 +263,8 @@ def test_the_second_report_says_what_was_decided_and_how_it_compares(folder):
     m, page, rows = json.loads((folder/'metrics.json').read_text()), (folder/'index.html').read_text(), pd.read_csv(folder.parent/'edited.csv')
     assert m['fix'] == dict(kept=[], dropped=[rows.file[0]], relabeled=[[rows.file[1], rows.label[1], rows.suggested[1]]], new_labels=[])
     assert f"--fix={folder.parent/'edited.csv'}" in m['command'] and m['n_train'] + m['n_valid'] == 38, 'one has no label'
-    assert 'could not be made' not in page and '1 photo left out and 1 label changed' in page and 'The report &#39;first&#39; measured' in page and 'only in this one: --epochs=1' in page
+    assert 'could not be made' not in page and '1 photo left out and 1 label changed' in page and 'The report &#39;first&#39; measured' in page
+    assert 'only in this one: <span class="option">--epochs</span>=1' in page, 'no line ends after the dashes'
     found = compare_reports(folder.parent/'first', folder)
     assert found['n'] == m['n_measured'] and set(found['only_after']) == {'--epochs=1', f"--fix={folder.parent/'edited.csv'}"}
     for name in ('doubtful.csv', 'looks_wrong.csv'): assert {'fix', 'new_label', 'digest'} <= set(pd.read_csv(folder/name))
@@ -324,7 +325,7 @@ def test_a_decision_about_a_photo_with_an_odd_name_finds_that_photo(odd):
 
 def test_what_the_page_says_of_a_run_whose_training_was_thrown_away(odd):
     "And of one whose folder must be quoted; the commands work where the run started"
-    page = page_of(odd)
+    page = re.sub('<span class="option">(.*?)</span>', r'\1', page_of(odd))
     assert odd.kept == 'fitted head' and 'was no better on the validation photos, so its network was not kept' in page
     assert 'could not be made' not in page and """--fix 'results/Anna'"'"'s run/doubtful.csv'""" in page and 'clean_labels("results/Anna\'s run")' in page
     typed = [shlex.split(line) for line in re.findall('<code>(pet_breeds_.*?)</code>', page.replace('<wbr>', ''))]
