@@ -22,10 +22,10 @@ from fastcore.xdg import xdg_cache_home
 from safetensors.torch import load_file, save
 
 # %% ../nbs/internals/course.ipynb #first-dls
-def first_dls()->DataLoaders: # batches of 16 drawn pets, 224 x 224 pixels
+def first_dls()->DataLoaders: # batches of 16 drawn pets, 128 x 128 pixels
     "The photos of lesson 01 with its split. Raises OSError if they have to be drawn and cannot be written"
     set_seed(42)
-    return pets_dls(get_pets('drawn', progress=False), bs=16)
+    return pets_dls(get_pets('drawn', progress=False), bs=16, size=128)
 
 # %% ../nbs/internals/course.ipynb #first-learner
 def _weights_file(device):

@@ -117,7 +117,7 @@ handed in.
 again, says which files claim something else or share their words with another, and writes the folder `class`: \
 `table.csv` for a spreadsheet, and `to_read.md` with the answers that no check can judge. Mark those as below."""
 
-_PLAN = {'01_start': 2, '05_loss': 2, '06_rates': 2} # for 90 minutes: lessons, and their minutes of training at most
+_PLAN = {'01_start': 1, '05_loss': 1, '06_rates': 1} # for 90 minutes: lessons, and their minutes of training at most
 
 def _lesson_plan(course):
     "A table for 90 minutes; `course`: {name of a lesson: its cells without answers}"

@@ -218,7 +218,7 @@ def _photos_of(c, fixes):
     from pet_breeds import inventory, sources
     top = sources.get_pets(c.path)
     learned, test, found = inventory.usable_photos(top, c.labels, fixes)
-    found.loc[:, 'file'] = [os.path.relpath(f, top) for f in found.file] # still objects: pyarrow has no name that is not UTF-8
+    found.loc[:, 'file'] = [os.path.relpath(f, top) for f in found.file] # in place: pyarrow refuses some
     kept = (learned.attrs['fixed'] or {}).get('kept', ())
     found = found[~((found.problem == 'two labels') & found.file.isin(kept))].reset_index(drop=True)
     if c.fit != 'crop': found = found[found.problem != 'cut off'].reset_index(drop=True)

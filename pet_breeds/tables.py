@@ -48,7 +48,7 @@ def shown_value(
 def cell_text(
     text:str, # any text
 )->str: # the same, with an apostrophe in front if it looks like a formula
-    "A text as a cell of a table: no formula for a spreadsheet, and half of a character, which a name can hold, as its code"
+    "A text as a cell of a table: no formula for a spreadsheet, and in UTF-8 whatever a name may hold"
     text = text.encode('utf-8', 'backslashreplace').decode()
     return f"'{text}" if text[:1] in ('=', '+', '-', '@', '\t', '\r') else text
 
