@@ -18,6 +18,10 @@ def script():
         yield importlib.import_module('gpu')
 
 
+@pytest.fixture(autouse=True)
+def little_garbage(monkeypatch): monkeypatch.setattr('gc.collect', lambda: 0) # a third of a second each, for a GPU's memory
+
+
 @pytest.fixture
 def measured(script, monkeypatch):
     "A function that measures with functions which only note what was asked of them; returns that, and how often the file was written"
