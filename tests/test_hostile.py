@@ -228,7 +228,7 @@ def test_names_stay_text(page):
     assert set(got.tags) <= TAGS and 'table' in got.tags and got.tags.count('img') >= 4
     known = ('html lang, meta charset, meta name, meta content, a href, h2 id, h2 class, p class, nav aria-label, th scope, figure class, '
              'div class, div role, div aria-label, div aria-hidden, div tabindex, i class, i style, ul class, img alt, img src, '
-             'img class')
+             'img class, span class')
     assert {f'{tag} {name}' for tag, name, _ in got.attrs} <= set(known.split(', '))
     text = ''.join(got.text)
     for label in LABELS: assert label in text
@@ -277,7 +277,8 @@ def test_how_to_do_it_again(house):
     "The page shows a command that works from the same folder, or none if the photos lie elsewhere"
     here = house[0]
     def command(folder):
-        paragraphs = re.findall('<p>(?:<code>)?(.*?)(?:</code>)?</p>', html.unescape((folder/'index.html').read_text(encoding='utf-8')))
+        page = re.sub('<span class="option">(.*?)</span>', r'\1', (folder/'index.html').read_text(encoding='utf-8'))
+        paragraphs = re.findall('<p>(?:<code>)?(.*?)(?:</code>)?</p>', html.unescape(page))
         return next(p for p in paragraphs if p.startswith(('pet_breeds ', 'metrics.json holds the command')))
     assert command(here/'report').startswith('metrics.json')
     assert '--path=plain ' in command(here/'stock') and '--out=stock' in command(here/'stock')
