@@ -60,8 +60,8 @@ def weights_digest(
     return digest('', _weights(learn))
 
 # %% ../nbs/internals/saving.ipynb #rules-def
-def _number(least, most): return lambda x: type(x) in (int, float) and least <= x <= most
-def _three(rule): return lambda x: isinstance(x, list) and len(x) == 3 and all(map(rule, x))
+def _three(x, least, most):
+    return isinstance(x, list) and len(x) == 3 and all(type(o) in (int, float) and least <= o <= most for o in x)
 def _names(x): return isinstance(x, list) and x and all(isinstance(o, str) for o in x) and len(set(x)) == len(x)
 def _is_prep(x):
     return isinstance(x, dict) and all(x.get(k) is not None for k in ('presize', 'item', 'size', 'min_scale'))
@@ -72,8 +72,8 @@ _ABOUT = dict(
     arch=(lambda x: isinstance(x, str), 'the name of an architecture'),
     head=(lambda x: x in ('fastai', 'linear'), "'fastai' or 'linear'"),
     vocab=(_names, 'a list of different names'),
-    mean=(_three(_number(-1000, 1000)), 'three numbers from -1000 to 1000'),
-    std=(_three(_number(.001, 1000)), 'three numbers from 0.001 to 1000'),
+    mean=(lambda x: _three(x, -1000, 1000), 'three numbers from -1000 to 1000'),
+    std=(lambda x: _three(x, .001, 1000), 'three numbers from 0.001 to 1000'),
     prep=(_is_prep, 'presize, item, size and min_scale'))
 
 def check_entries(

@@ -32,8 +32,8 @@ from pet_breeds.batches import photo_block, photo_dl
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner, make_model
 from pet_breeds.predict import predict_pets
-from pet_breeds.saving import (REPORT_FILES, TABLES, foreign_content, is_report, load_model, report_learner,
-                               save_model, save_tables)
+from pet_breeds.saving import (REPORT_FILES, TABLES, digest, foreign_content, is_report, load_model, report_learner,
+                               save_model, save_tables, weights_digest)
 from pet_breeds.tables import csv_bytes
 from pet_breeds.warp import Prep
 
@@ -284,6 +284,19 @@ def test_a_preparation_of_another_kind(saved, entry, value):
     about, tensors = read(saved)
     write(saved, {**about, 'prep': {**about['prep'], entry: value}}, tensors)
     refused(saved, *[] if value == 7 else [next(iter(value)) if isinstance(value, dict) else entry])
+
+
+def test_the_ends_of_a_range_belong_to_it(saved):
+    change(saved, mean=[-1000, 0., 1000], std=[.001, 1, 1000])
+    assert load_model(saved)[1]['mean'] == [-1000, 0, 1000] and load_model(saved)[1]['std'] == [.001, 1, 1000]
+
+
+def test_a_digest_tells_whether_a_learner_was_trained_meanwhile(new):
+    learn = new()
+    before = weights_digest(learn)
+    assert before == weights_digest(learn) == digest('', {k: v.detach().cpu() for k, v in learn.model.state_dict().items()})
+    with torch.no_grad(): list(learn.model.parameters())[-1][0] += 1
+    assert weights_digest(learn) != before
 
 
 def test_a_missing_entry(saved):
@@ -541,7 +554,7 @@ def test_a_report_is_known_by_its_content(report, tmp_path):
         assert is_report(report)
     (report/MODEL).unlink()
     assert not is_report(report)
-    assert not is_report(tmp_path/'none')
+    assert not is_report(tmp_path/'none') and foreign_content(tmp_path/'none') == '' == foreign_content(report/'index.html')
     (tmp_path/'empty').mkdir()
     assert not is_report(tmp_path/'empty')
 
