@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pet_breeds import tables
-from pet_breeds.labels import folder_label, name_label, regex_label, try_regex
+from pet_breeds.labels import folder_label, label_or_none, name_label, regex_label, try_regex
 from pet_breeds.tables import one_spelling, photo_suffixes, table_labels, tidy_label
 
 
@@ -446,3 +446,11 @@ def test_tables_of_a_report_are_labels_as_they_are(tmp_path):
         t = table_labels(labels, tmp_path)
         assert t.label.tolist() == ['-x', '+y', "'z", "o'k"] and [f.name for f in t.file] == names
     assert table_labels(pd.DataFrame(dict(file=['4.png'], label=["'-x"])), tmp_path).label[0] == "'-x"
+
+
+def test_a_rule_of_ones_own_may_find_nothing():
+    rule = regex_label(r'^(\d+)_')
+    with pytest.raises(ValueError) as said: rule('pets/beagle_7.jpg')
+    assert repr(r'^(\d+)_') in str(said.value) and 'pets/beagle_7.jpg' in str(said.value)
+    assert label_or_none(rule, '12_beagle.jpg') == '12' and label_or_none(rule, 'beagle_7.jpg') is None
+    assert [label_or_none(lambda file: label, 'a.jpg') for label in (None, float('nan'), pd.NA, '', 7)] == [None, None, None, '', 7]

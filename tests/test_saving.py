@@ -32,7 +32,7 @@ from pet_breeds.batches import photo_block, photo_dl
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner, make_model
 from pet_breeds.predict import predict_pets
-from pet_breeds.saving import (REPORT_FILES, TABLES, digest, foreign_content, is_report, load_model, report_learner,
+from pet_breeds.saving import (REPORT_FILES, TABLES, digest, edited_files, foreign_content, is_report, load_model, report_learner,
                                save_model, save_tables, weights_digest)
 from pet_breeds.tables import csv_bytes
 from pet_breeds.warp import Prep
@@ -611,6 +611,14 @@ def test_a_report_that_somebody_may_have_changed_is_never_replaced(report, spoil
     spoil(report)
     found = foreign_content(report)
     assert not is_report(report) and (said in found if said else found == '')
+
+
+def test_without_metrics_nothing_of_a_report_is_known_to_be_as_written(report):
+    assert edited_files(report) == []
+    change_metrics(report, lambda metrics: {k: v for k, v in metrics.items() if k != 'model_sha256'})
+    assert edited_files(report) == [], 'a report of before says nothing of its model'
+    lose_metrics(report)
+    assert edited_files(report) == [*TABLES, 'index.html']
 
 
 def test_what_a_system_leaves_in_a_report_is_no_content(report, tmp_path):
