@@ -178,7 +178,8 @@ OTHER_PHOTOS = dict(
     of_batches=(dict(batch_tfms=[Dark()]), [], 'apply Dark,'),
     of_items=(dict(presize='stock', item_tfms=[Turned()]), [], 'apply Turned,'),
     smaller=(dict(presize='stock', batch_tfms=aug_transforms(size=24, max_lighting=0, max_warp=0)), [], 'Flip'),
-    added=({}, [Dark()], 'apply Dark,'),
+    added=({}, [Dark()], 'apply Dark, which'),
+    two=({}, [Dark(), Normalize.from_stats([.1]*3, [.7]*3, cuda=False)], 'apply Dark, Normalize, which'),
     normalized_twice=(dict(batch_tfms=[Normalize.from_stats([.1]*3, [.7]*3, cuda=False)]),
                       [Normalize.from_stats(*imagenet_stats, cuda=False)], 'apply Normalize,'))
 
@@ -387,6 +388,13 @@ def test_a_useless_model_is_neither_read_nor_written(saved, tmp_path, spoiled, w
     refused(saved, words)
 
 
+def test_a_variance_of_0_is_no_fault(saved):
+    "A channel that was always black has one"
+    about, tensors = read(saved)
+    write(saved, about, spoil('0.1.convs.0.1.running_var', 0)(tensors))
+    load_model(saved)
+
+
 def test_what_would_be_refused_is_not_written(net, tmp_path):
     huge = [f'{i:04}'.ljust(4000, 'x') for i in range(3000)]
     no_prep = stub(net)
@@ -395,7 +403,7 @@ def test_what_would_be_refused_is_not_written(net, tmp_path):
                         (stub(net, arch=None), 'arch'), (stub(net, arch='resnet18'), 'Missing key'), (no_prep, 'prep'),
                         (stub(net, stats=([0]*3, [1e-300]*3)), 'std is'), (stub(net, vocab=huge), 'characters'),
                         (stub(net, vocab=['a', 'b', 'c']), 'size mismatch')):
-        with pytest.raises(ValueError, match=word): save_model(learn, tmp_path/'no')
+        with pytest.raises(ValueError, match=f'^learn.*{word}'): save_model(learn, tmp_path/'no')
     assert not (tmp_path/'no').exists()
 
 
@@ -415,6 +423,12 @@ def test_large_photos_are_predicted_a_few_at_a_time(presize, tmp_path):
     bs = load_model(save_model(learn, tmp_path))[1]['bs']
     assert 1 <= bs <= 2
     assert report_learner(tmp_path).dls.valid.bs == bs
+
+
+def test_a_large_first_square_makes_batches_small(net, tmp_path):
+    "Of stock presizing, which holds it in memory"
+    sizes = [load_model(save_model(stub(net, prep=Prep(presize, 4000, 64)), tmp_path/presize))[1]['bs'] for presize in ('stock', 'composed')]
+    assert sizes[0] < sizes[1] == 64
 
 
 def test_a_first_square_that_is_too_large(net, saved):
