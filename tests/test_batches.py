@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -198,7 +199,7 @@ def test_a_damaged_cache_is_made_anew(damage, few, tmp_path):
     whole = cache.file.read_bytes()
     shutil.move(cache.file, tmp_path/'old')
     cache.file.write_bytes(damage(whole))
-    with pytest.raises(ValueError, match='not a whole cache'): PhotoCache(cache.file)
+    with pytest.raises(ValueError, match=r'not a whole cache of photos \(.*(header|metadata|buffer|length)'): PhotoCache(cache.file)
     assert cache_photos(photos(few), folder=tmp_path/'c', progress=False).file.read_bytes() == whole
 
 
@@ -277,6 +278,23 @@ def test_no_room_for_it(few, tmp_path, monkeypatch, small_disk):
         m.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10**9, 0, 10**9))
         dls = pets_dls(few, bs=4, size=32, cache=disk)
     assert len(dls.one_batch()[0]) == 4 and os.listdir(disk) == []
+
+
+def test_a_disk_that_holds_the_photos_and_a_little_more_is_large_enough(few, tmp_path, monkeypatch):
+    need = sum(read_photo(f).nbytes for f in photos(few))
+    for i, free in enumerate((need, 1.03*need)):
+        monkeypatch.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10**9, 0, free))
+        if i: assert need < cache_photos(photos(few), folder=tmp_path/'c', progress=False).file.stat().st_size < 1.01*need
+        else:
+            with pytest.warns(UserWarning, match=f'{need/1e6:.0f} MB are free, {need/1e6:.0f} are needed'): cache_photos(photos(few), folder=tmp_path/'c')
+
+
+@pytest.mark.skipif(sys.platform == 'darwin', reason='macOS takes no name that is not UTF-8')
+def test_photos_in_a_folder_whose_name_is_not_utf_8(few, tmp_path):
+    odd = few.rename(os.fsdecode(os.fsencode(tmp_path)+b'/od\xff'))
+    cache = cache_photos(photos(odd), folder=tmp_path/'c', progress=False)
+    assert (cache.get(photos(odd)[0]).numpy() == read_photo(photos(odd)[0])).all()
+    assert re.fullmatch(r'images-[0-9a-f]{8}-460\.safetensors', cache.file.name)
 
 
 def test_an_unreadable_photo_is_named_and_nothing_is_left(few, tmp_path):
@@ -658,7 +676,9 @@ def test_importing_leaves_opencv_and_warnings_as_they_were():
 @pytest.mark.parametrize('presize, item', [('composed', None), ('composed', 100), ('stock', None), ('stock', 100)])
 def test_photo_dl_reads_as_validation_does(presize, item, few):
     d = dls(few, presize=presize, num_workers=0, item=item, max_rotate=45)
-    got = torch.cat([x for x, in photo_dl(d.valid.items, d.prep, [0, 0, 0], [1, 1, 1], bs=3)])
+    dl = photo_dl(d.valid.items, d.prep, [0, 0, 0], [1, 1, 1], bs=3)
+    got = torch.cat([x for x, in dl])
+    assert dl.fake_l.num_workers == 0 and dl.dataset.split_idx == 1
     assert torch.allclose(got, torch.cat([x for x, _ in d.valid]), atol=1e-6)
 
 
@@ -673,3 +693,9 @@ def test_a_photo_in_another_form_is_read_or_refused_as_everywhere(read, rgb):
     assert (pixels(read(gray))[..., 1] == gray).all()
     for o in (rgb/255, tensor/255, TensorImage(tensor/255), rgb.astype(np.float32), gray > 128, gray.astype(np.uint16)*257, rgb[..., :2]):
         with pytest.raises(ValueError, match='expected a path, bytes, a PIL image or an array'): read(o)
+
+
+@pytest.mark.parametrize('read', [PhotoReader(), StockPhoto.create], ids=['composed', 'stock'])
+def test_what_is_no_photo_is_named(read, tmp_path):
+    (tmp_path/'a.jpg').write_bytes(b'nothing')
+    with pytest.raises(ValueError, match='a.jpg cannot be read as a photo: '): read(tmp_path/'a.jpg')
