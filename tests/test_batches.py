@@ -699,3 +699,25 @@ def test_a_photo_in_another_form_is_read_or_refused_as_everywhere(read, rgb):
 def test_what_is_no_photo_is_named(read, tmp_path):
     (tmp_path/'a.jpg').write_bytes(b'nothing')
     with pytest.raises(ValueError, match='a.jpg cannot be read as a photo: '): read(tmp_path/'a.jpg')
+
+
+def test_an_array_is_reduced_as_a_file_is():
+    photo = np.zeros((300, 400, 3), np.uint8)
+    assert PhotoReader(100)(photo).shape == (3, 150, 200) and PhotoReader(200)(photo).shape == (3, 300, 400), "halved while 100 pixels are left"
+
+
+def test_a_cache_is_for_one_way_of_presizing():
+    with pytest.raises(ValueError, match="cache is for presize='composed'; 'stock' decodes every photo every time"):
+        photo_block(Prep('stock'), cache=True)
+
+
+def test_a_pipeline_whose_normalize_was_taken_out_passes_a_batch_on():
+    x = torch.ones(1, 3, 2, 2)
+    [got] = TablePipeline([Step(20)])((x.as_subclass(InTable),))
+    assert type(got) is TensorImage and torch.equal(got, Step(20)(TensorImage(x)))
+
+
+def test_weights_and_parts_belong_to_their_photos(tiny):
+    made = small(tiny)
+    dl = made.train.new(partial_n=4)
+    assert dl.new(bs=2).partial_n == 4 and dl.new(made.valid_ds).partial_n is dl.new(made.valid_ds).wgts is None
