@@ -120,6 +120,13 @@ def test_find_lr_never_raises(files, settings, bs):
     assert len(lrs) == len(losses) >= 1 and len(suggested) == 4
 
 
+def test_find_lr_ends_when_the_loss_explodes_unless_told_otherwise(files):
+    from matplotlib import pyplot as plt
+    settings, shown = dict(num_it=20, start_lr=1e-3, end_lr=1e6, show_plot=False), len(plt.get_fignums())
+    assert len(find_lr(learner(files, bs=4), **settings)[0]) < 20 == len(find_lr(learner(files, bs=4), stop_div=False, **settings)[0])
+    assert len(plt.get_fignums()) == shown
+
+
 @pytest.mark.parametrize('ours, theirs', [(find_lr, Learner.lr_find), (train, Learner.fine_tune)])
 def test_defaults_are_fastais(ours, theirs):
     def defaults(f): return {n: p.default for n, p in signature(f).parameters.items() if p.default is not p.empty}
@@ -715,8 +722,10 @@ def test_meter_counts_what_is_trained_on(files, monkeypatch):
     monkeypatch.setattr(training, 'perf_counter', lambda: next(clock))
     learn = learner(files, bs=4)
     with Meter(learn) as meter: train(learn, 2)
-    assert meter.photos == 2*24 and meter not in learn.cbs
+    assert meter.photos == 2*24 and meter not in learn.cbs and meter.seconds == round(meter.seconds)
     assert meter.speed() == dict(training_seconds=meter.seconds, images_per_second=round(48/meter.seconds, 1))
+    meter.seconds = 7.0612
+    assert meter.speed() == dict(training_seconds=7.1, images_per_second=6.8)
     with Meter(learn) as meter: learn.validate()
     assert meter.photos == 0 and meter.speed() == dict(training_seconds=0., images_per_second=0.)
     with Meter(learn) as meter: probe_head(learn)
@@ -756,6 +765,15 @@ def test_few_photos_are_cross_validated_in_few_numbers():
         want = LogisticRegression(max_iter=1000).fit(feats[train], targ[train])
         assert list(photos) == list(valid) and np.allclose(acts[valid, :3].exp(), want.predict_proba(feats[valid]), atol=.01)
         assert np.allclose(weight[:3], want.coef_, atol=.01) and not weight[3].any() and (acts[valid, 3] == -30).all()
+
+
+def test_two_breeds_and_one_breed_are_cross_validated():
+    "A part may leave photos of one breed alone to fit to: it is the answer"
+    feats, targ = np.repeat([[0., 1.], [1., 0.]], 6, axis=0).astype(np.float32), np.repeat([0, 2], 6)
+    acts = training.cross_validate((feats, targ), None, 3, folds=3)
+    assert (acts.argmax(1).numpy() == targ).all() and (acts[:, 1] == -30).all()
+    apart = training.cross_validate((feats, targ), [0]*6 + [1]*6, 3, folds=2)
+    assert (apart[range(12), targ] == -30).all() and (apart.max(1).values == 0).all()
 
 
 def test_groups_of_a_cross_validation_are_those_of_a_split():
