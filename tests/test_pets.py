@@ -805,3 +805,12 @@ def test_what_is_no_photo_is_refused(given, error, trained):
 
 def test_plan_counts_steps():
     assert plan_run(Config(arch='drawnet'), 5912, 37, True)['epochs'] == 4 and plan_run(Config(bs=8), 40, 4, False)['epochs'] == 96
+
+
+def test_what_an_interrupted_run_leaves(tmp_path):
+    said = '; no report was written'
+    assert pets.left_behind(str(tmp_path/'report'), epochs=3) == said
+    checkpoint = pets._checkpoint_of(tmp_path/'report')
+    checkpoint.parent.mkdir(exist_ok=True)
+    checkpoint.touch()
+    assert pets.left_behind(str(tmp_path/'report')) == f'{said}, but --resume with its options goes on after the last epoch'
