@@ -260,12 +260,12 @@ def in_utf8(
     "Whether a name is text, which can be printed, sorted and kept in any table"
     return not any('\ud800' <= c <= '\udfff' for c in str(name)) # Python puts surrogates for such bytes
 
-_NOT_UTF8 = 'odd name', 'is not in UTF-8: rename it', False
+_NOT_UTF8 = 'odd name', 'is not in UTF-8: rename it'
 
 def _inspect(file, min_side):
     "A digest of the photo's bytes and its hash, None if it can't be read, and its problems: (problem, detail, usable)"
     def unusable(problem, why): return None, None, [(problem, why, False)]
-    if not in_utf8(file): return None, None, [_NOT_UTF8]
+    if not in_utf8(file): return unusable(*_NOT_UTF8)
     try: data = photo_bytes(file)
     except OSError as e: return unusable('unreadable', e.strerror)
     if not data: return unusable('empty', 'no bytes')
@@ -325,8 +325,8 @@ def _sources(photos):
         files = find_photos(photos)
         return files, [label_or_none(name_label, f) or '' for f in files], [], left_out(photos).values.tolist()
     if not isinstance(photos, pd.DataFrame): return [Path(f) for f in photos], None, [], []
-    no_label = 'no label', 'no label by --labels', False
-    skipped = [(f, *(no_label if in_utf8(f) else _NOT_UTF8)) for f in photos.attrs.get('skipped', [])]
+    no_label = 'no label', 'no label by --labels'
+    skipped = [(f, *(no_label if in_utf8(f) else _NOT_UTF8), False) for f in photos.attrs.get('skipped', [])]
     return list(photos.file), list(photos.label), list(photos.get('group', [])), skipped
 
 def _looks(files, min_side, n_workers, progress):

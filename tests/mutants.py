@@ -57,9 +57,10 @@ def mutate(module, folder, jobs, sample=None):
         chosen = random.Random(0).sample(sorted(codes()), min(sample, len(codes())))
     done = mutmut('run', '--max-children', jobs, *chosen)
     if done.returncode: sys.exit(f'{module}: {done.stdout[-3000:]}{done.stderr[-3000:]}')
-    status = {name: STATUS[codes()[name]] for name in chosen or codes()}  # KeyError: pytest could not run, to mutmut a timeout
+    found = codes()
+    status = {name: STATUS[found[name]] for name in chosen or found}  # KeyError: pytest could not run, to mutmut a timeout
     survived = [name for name, s in status.items() if s not in ('killed', 'timeout')]
-    return status, {name: mutmut('show', name).stdout for name in survived}, len(codes())
+    return status, {name: mutmut('show', name).stdout for name in survived}, len(found)
 
 
 def main():
