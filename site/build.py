@@ -71,6 +71,7 @@ NIGHT = """<svg class="visually-hidden" width="0" height="0" aria-hidden="true">
 <feComposite operator="in" in="SourceGraphic" in2="colored"/><feComposite operator="in" in2="light" result="kept"/>
 <feMerge><feMergeNode in="turned"/><feMergeNode in="kept"/></feMerge></filter></svg>
 """
+ICONS = re.compile(r'<script defer src="[^"]*fontawesome[.]js[^"]*"></script>') # 1.6 MB; the theme's font has the same icons
 CODE = re.compile(r'(<div class="highlight-(?:ipython3|python) notranslate"><div class="highlight"><pre>)(.*?)(?=</pre>)', re.S)
 
 
@@ -89,7 +90,7 @@ def mend(out):
         text = mended = page.read_text(encoding='utf-8')
         for old, new in NAMED.items(): mended = mended.replace(old, new)
         mended = FILE.sub('<p class="movable" tabindex="0">', OUTPUT.sub(r'\1 movable" tabindex="0\2', mended))
-        mended = CODE.sub(lambda m: m[1] + hang(m[2]), mended)
+        mended = CODE.sub(lambda m: m[1] + hang(m[2]), ICONS.sub('', mended))
         mended = mended.replace('</body>', f'{NIGHT}</body>') if re.search(r'class="[^"]*\blines\b', mended) else mended
         if mended != text: page.write_text(mended, encoding='utf-8')
 
@@ -105,7 +106,8 @@ def main():
         collect(Path(tmp)/'src')
         made = Path(tmp)/'html' # beside it myst_nb puts copies of all notebooks
         code = build_main(['-q', '-W', '--keep-going', '-c', str(HERE), '-d', f'{tmp}/doctrees', f'{tmp}/src', str(made)])
-        if made.is_dir(): shutil.copytree(made, out, dirs_exist_ok=True)
+        unneeded = shutil.ignore_patterns('*.map', 'fontawesome.js*')
+        if made.is_dir(): shutil.copytree(made, out, ignore=unneeded, dirs_exist_ok=True)
     if code: sys.exit('Sphinx found what stands above: mend it and build again.')
     mend(out)
     print(f'Open {out}/index.html')

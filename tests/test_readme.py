@@ -134,10 +134,10 @@ def test_every_block_is_run_here():
 def test_own_photos(mine):
     [train], [predict] = lines_with('pet_breeds'), lines_with('pet_breeds_predict')
     assert 'weights efficientnet-lite0-57934424.pth, linear head' in (said := run(words(train), mine)) and 'my_report/index.html' in said
-    preds = run(words(predict), mine).splitlines()
+    preds = called(words(predict), mine).splitlines()
     assert preds[0] == 'file,breed,prob' and [row.split(',')[0] for row in preds[1:]] == ['new_photo.jpg', 'another_folder/one.jpg']
     more = re.search(r'`(--arch resnet34 --weights download)`', readme.readme())[1]
-    assert 'resnet34, weights resnet34-' in run([*words(train), *more.split()], mine)
+    assert 'resnet34, weights resnet34-' in called([*words(train), *more.split()], mine)
 
 
 def test_own_photos_in_python(mine):

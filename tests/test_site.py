@@ -327,9 +327,10 @@ CUT = '''() => [...document.querySelectorAll('article :not(pre *), .prev-next-ar
   const style = getComputedStyle(e), box = e.getBoundingClientRect()
   if (!box.width || e.closest('math, svg, .visually-hidden, .picture') || e.matches('input')) return false
   if (e.matches('pre') || ['hidden', 'clip'].includes(style.overflowX)) return e.scrollWidth > e.clientWidth + 1
+  if (box.right <= innerWidth + 1) return false
   let around = e.parentElement
   while (around && !['auto', 'scroll'].includes(getComputedStyle(around).overflowX)) around = around.parentElement
-  return !around && box.right > innerWidth + 1
+  return !around
 }).map(e => `${e.tagName} ${e.className} ${e.textContent.trim().slice(0, 50)}`)'''
 IS_WIDE = 'document.documentElement.scrollWidth > innerWidth'
 CONTROLS = 'figure.pet-explore :is(input[type=range], select)'
@@ -412,6 +413,18 @@ def test_at_night_paper_turns_black_and_colors_stay(site, browser):
     def far(color, i): return max(abs(a-b) for a, b in zip(shown.getpixel((50, 20*i+10)), ImageColor.getrgb(color)))
     assert [color for i, color in enumerate(colors[:-3]) if far(color, i) > 40] == []
     assert far('#141414', len(colors)-2) < 12 and far('#ffffff', len(colors)-1) < 12
+    page.close()
+
+
+def test_scripts_are_small_and_icons_are_there_without_one(pages, site, browser):
+    scripts = [site/unquote(urlparse(script['src']).path) for script in pages[site/'index.html'].select('script[src]')]
+    assert len(scripts) > 5 and sum(f.stat().st_size for f in scripts) < 500_000
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto((site/'index.html').as_uri())
+    icon = page.locator('.prev-next-area i.fa-angle-right')
+    icon.screenshot() # waits for the font
+    assert icon.bounding_box()['width'] > 8 and icon.evaluate("""e => document.fonts.check('900 16px "Font Awesome 7 Free"')
+        && getComputedStyle(e, '::before').content.length > 2""")
     page.close()
 
 

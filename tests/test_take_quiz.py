@@ -55,6 +55,15 @@ def visit(browser, address):
     assert errors == []
 
 
+@pytest.fixture(scope='module')
+def judge(browser, address):
+    "What the page finds in an answer to a question, without a visit for each"
+    page = browser.new_page()
+    page.goto(address)
+    yield lambda id, text: page.evaluate('row => judgeAnswer(...row)', [id, text])
+    page.close()
+
+
 def kept(page): return page.evaluate('JSON.parse(localStorage.getItem("pet_breeds.quiz") || "{}")')
 
 
@@ -93,18 +102,18 @@ def test_labelled_answers_get_the_verdict_of_python_or_none(visit):
 
 @pytest.mark.parametrize('text, ok', [('', None), (' '*9, None), ('(('*3000, None), ('a '*9000, None), ('\0', None), ('[', None), ('<b>show_batch</b>', True),
                                       ('\u201cshow_batch\u201d', True), ("['show_batch']", True), ('1803.09820', None)], ids=lambda t: ascii(t)[:12])
-def test_odd_answers(visit, text, ok): assert visit().evaluate('text => judgeAnswer("q7", text).ok', text) is ok
+def test_odd_answers(judge, text, ok): assert judge('q7', text)['ok'] is ok
 
 
 @pytest.mark.parametrize('id', QUESTIONS)
-def test_the_right_choice_and_the_points_typed_are_right(visit, id):
-    q, page = QUESTIONS[id], visit()
-    assert page.evaluate('row => judgeAnswer(...row)', [id, q.choices[0][0].strip('`')])['ok']
-    if id not in ('q2', 'fr2'): assert page.evaluate('row => judgeAnswer(...row)', [id, '; '.join(q.points)])['ok']
+def test_the_right_choice_and_the_points_typed_are_right(judge, id):
+    q = QUESTIONS[id]
+    assert judge(id, q.choices[0][0].strip('`'))['ok']
+    if id not in ('q2', 'fr2'): assert judge(id, '; '.join(q.points))['ok']
 
 
-def test_a_pattern_that_would_take_hours_is_not_run(visit):
-    assert visit().evaluate('judgeAnswer("q2", "^((\\\\w+)+)+\\\\d+\\\\.png$")') == dict(ok=None, text='This page cannot run it.')
+def test_a_pattern_that_would_take_hours_is_not_run(judge):
+    assert judge('q2', r'^((\w+)+)+\d+\.png$') == dict(ok=None, text='This page cannot run it.')
 
 
 def test_nothing_is_told_before_an_attempt(visit):
@@ -153,13 +162,13 @@ def test_the_focus_follows_what_a_button_opens(visit):
 @pytest.mark.parametrize('id, text', [
     ('q2', r'(.+)_(?:\d+)\.jpg\Z'), ('q13', '0.22, 0.02 and 0.76, since the exps are 1.02, 0.08 and 3.49'), ('q17', 'batch norm and head'),
     ('q22', '23'), ('q1', '0.17 and 0.0 since it has more room'), ('q15', '0.69 + 3.14i')])
-def test_right_here_as_in_python(visit, id, text):
-    assert visit().evaluate('row => judgeAnswer(...row)', [id, text])['ok'] and verdict(id, text)[0]
+def test_right_here_as_in_python(judge, id, text):
+    assert judge(id, text)['ok'] and verdict(id, text)[0]
 
 
 @pytest.mark.parametrize('text', ['blur', 'black corners', 'empty areas'])
-def test_half_an_answer_gets_the_remark_of_python(visit, text):
-    assert visit().evaluate('row => judgeAnswer(...row)', ['q6', text])['text'] == judged('q6', QUESTIONS['q6'].judge, text).text
+def test_half_an_answer_gets_the_remark_of_python(judge, text):
+    assert judge('q6', text)['text'] == judged('q6', QUESTIONS['q6'].judge, text).text
 
 
 def test_points_are_ticked_where_the_page_cannot_tell(visit):
