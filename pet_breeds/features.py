@@ -116,16 +116,16 @@ class QuickNet(nn.Module):
         n:int, # photos that will come
     ):
         super().__init__()
-        self.net, self.n, self.way = net, n, None
+        self.net, self.n, self.way, self.outputs, self.seen = net, n, None, None, 0
 
     def forward(self, x):
         x = x.as_subclass(Tensor)
         if (torch.is_grad_enabled() or self.training or x.device.type != 'cpu' or x.dtype != torch.float32
                 or torch.is_autocast_enabled('cpu') or self.way is None and self.n <= len(x)): return self.net(x)
-        if self.way: return self.way(x)
+        if self.way: return self._kept(self.way(x))
         out = self.net(x)
         self.way = self._choose(x)
-        return out
+        return self._kept(out)
 
     def _choose(self, x):
         "The fastest way that gives the same"
@@ -133,6 +133,12 @@ class QuickNet(nn.Module):
             try: return make(self.net, x)
             except Exception: continue # not installed, or it can't take this network: the next way gives the same
         return self.net
+
+    def _kept(self, out):
+        "A copy in one piece of memory for all photos: many small ones, if kept, would leave holes between them"
+        if self.outputs is None: self.outputs = out.new_empty(self.n, *out.shape[1:])
+        start, self.seen = self.seen, self.seen+len(out)
+        return self.outputs[start:self.seen].copy_(out) if self.seen <= self.n else out
 
 # %% ../nbs/internals/features.ipynb #features-def
 @contextmanager

@@ -166,6 +166,16 @@ def test_weights_that_are_not_finite():
     with torch.no_grad(): assert quick(photos(4)).isnan().any() and quick.way is net
 
 
+def test_outputs_that_are_kept_lie_in_one_piece_of_memory():
+    "None is written over, also if more photos come than were said"
+    net, x = network('drawnet'), photos(10)
+    quick = QuickNet(net, 8).eval()
+    with torch.no_grad():
+        kept, alone = [quick(x[i:i+2]) for i in range(0, 10, 2)], net(x)
+    close(torch.cat(kept), alone)
+    assert [out.untyped_storage().data_ptr() == kept[0].untyped_storage().data_ptr() for out in kept] == [True]*4+[False]
+
+
 def test_features_of_a_learner(learn):
     "The same as one photo after the other through body and pooling; the Learner is as before, and holds no batch"
     model, items = learn.model, learn.dls.train.items
