@@ -21,7 +21,7 @@ from .maps import heat
 from .measure import looked_at
 from .outcome import confused_pairs, coverage, doubtful, judged, listed, mistakes
 from .photos import read_photo
-from .webpage import details, gallery, of_100, photo, render, scale
+from .webpage import gallery, of_100, photo, render, scale
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -214,8 +214,8 @@ def _confused_section(run, most=4):
     pairs = confused_pairs(run.predictions)
     if not len(pairs): return []
     shown = [p for r in pairs[:most].itertuples() for p in _pair(run, r.one, r.other)]
-    folded = details('The whole table: true breeds in rows, predictions in columns',
-                     [_with_words(interpret.plot_confusion(run.confusion), 'The numbers are in predictions.csv')])
+    plot = _with_words(interpret.plot_confusion(run.confusion), 'The numbers are in predictions.csv')
+    folded = dict(kind='details', summary='The whole table: true breeds in rows, predictions in columns', blocks=[plot])
     return ['How often two breeds were taken for each other, in either direction. Below, a mistake of each of the '
             'first pairs beside a photo that the model got right.',
             pairs.head(20).rename(columns=dict(one='breed', other='and', n='mistakes')),
@@ -247,7 +247,7 @@ def _breeds_section(run):
     names = f' ({some_of(right, 5)})' if len(right) <= 5 else ''
     if right: shown.append(f'Without a mistake: {count_of(len(right), "breed")}{names}.')
     return [*(said if wrong.any() else said[1:]), *shown,
-            details('All breeds, with recall, precision and F1', [table])]
+            dict(kind='details', summary='All breeds, with recall, precision and F1', blocks=[table])]
 
 @section('When it may answer "unsure"')
 def _unsure_section(run):
@@ -329,7 +329,8 @@ def _training_section(run):
     m = run.metrics
     rate = m['images_per_second'] # 0 if a resumed run had nothing left to train
     speed = f"{m['seconds']} seconds in all" + (f', {rate} photos a second in training.' if rate else '.')
-    batch = details('Ten photos of the training set, as the model sees them', _batch_blocks(run))
+    batch = dict(kind='details', summary='Ten photos of the training set, as the model sees them',
+                 blocks=_batch_blocks(run))
     kept = {'trained by hand': ['After the fit of this run somebody trained the network on. That is not described '
                                 'here, and the command below does not repeat it.'],
             'fitted head': ['The model is the head that was fitted in one step: the training described here, on top '
