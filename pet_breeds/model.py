@@ -58,17 +58,14 @@ def random_kept(
     try: yield
     finally: restore_random(states, dls)
 
-class _NoDraws(TorchFunctionMode):
+class undrawn(TorchFunctionMode): # other threads may draw meanwhile
+    "Within it networks are made without drawing their weights, which others will replace; that saves seconds"
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs, name = kwargs or {}, getattr(func, '__name__', '')
         if name in ('rand', 'randn'): return torch.zeros(*args, **{k: v for k,v in kwargs.items() if k != 'generator'})
         if not name.endswith(('normal_', 'uniform_')): return func(*args, **kwargs)
         tensor, value = args[0] if args else kwargs['tensor'], args[1] if len(args) > 1 else kwargs.get('mean', 0.)
         with torch.no_grad(): return tensor.fill_(value) # new memory may hold what makes a draw endless
-
-def undrawn(): # a context
-    "Within it networks are made without drawing their weights, which others will replace; that saves seconds"
-    return _NoDraws() # other threads may draw meanwhile
 
 # %% ../nbs/internals/model.ipynb #drawnet-def
 def _conv_bn(ni, nf, stride=1): return nn.Sequential(nn.Conv2d(ni, nf, 3, stride, 1, bias=False), nn.BatchNorm2d(nf))

@@ -343,7 +343,7 @@ def measure(self:Run):
 def write(self:Run)->Path: # the folder
     "Write the report: index.html, metrics.json and the model; returns where it is"
     from pet_breeds import outcome, report, saving
-    from pet_breeds.checkpoint import remove_checkpoint
+    from pet_breeds.checkpoint import is_checkpoint
     if not self.measured or self.measured != self._network(): self.measure() # or trained on
     self._begin('write')
     if is_main():
@@ -361,7 +361,7 @@ def write(self:Run)->Path: # the folder
             self.metrics['model_sha256'] = json.loads((new/'model.json').read_text('utf-8'))['sha256'] # of this model
             describe(new, Path.write_bytes)
             self.report = put_in_place(new, self.out, lambda out: saving.foreign_content(out) is None)
-        if self.plan['epochs']: remove_checkpoint(self.checkpoint) # else it is of another run
+        if self.plan['epochs'] and is_checkpoint(self.checkpoint): self.checkpoint.unlink() # else it is of another run
         if self.report != self.out:
             say(f'{self.out.name} holds something else by now, so it stays as it is')
             describe(self.report, write_whole)

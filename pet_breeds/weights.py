@@ -79,8 +79,6 @@ def weights_arch(
     return report_about(file).get('arch') or packaged_arch(file)
 
 # %% ../nbs/internals/weights.ipynb #read-weights
-def _is_weight(item): return isinstance(item[0], str) and isinstance(item[1], Tensor)
-
 def read_weights(
     file:str|Path, # a `.safetensors` file, or a state_dict saved by `torch.save`
 )->dict: # name -> tensor; the file of a package with timm's names
@@ -90,7 +88,8 @@ def read_weights(
     with refusing(file, 'cannot be read as weights'):
         if file.suffix == '.safetensors': state = read_tensors(file)[0]
         else: state = torch.load(file, map_location='cpu', weights_only=True)
-        if not isinstance(state, dict) or not state or not all(map(_is_weight, state.items())):
+        if not isinstance(state, dict) or not state or not all(
+                isinstance(k, str) and isinstance(v, Tensor) for k,v in state.items()):
             raise ValueError('it holds no state_dict: expected a dictionary from names to tensors')
     return {_timm_name(k): v for k,v in state.items()} if packaged else state
 
