@@ -163,12 +163,10 @@ def one_cycle(
 
 # %% ../nbs/06_rates.ipynb #one-cycle-mom-def
 def one_cycle_mom(
-    moms:tuple[float, float, float]=(.95, .85, .95), # momentum at the start, at the peak of the rate, at the end
     pct_start:float=.25, # fraction of the training until the rate's peak, in [0,1]
 )->Callable: # a function of `pct`, a fraction in [0,1] or an array of them
-    "The momentum under fastai's `fit_one_cycle`"
-    start,middle,end = moms
-    return _up_down(start, middle, end, pct_start)
+    "The momentum under fastai's `fit_one_cycle`: .95 at the start, .85 at the peak of the rate, .95 at the end"
+    return _up_down(.95, .85, .95, pct_start)
 
 # %% ../nbs/06_rates.ipynb #positive-def
 def group_lrs(

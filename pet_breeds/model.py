@@ -222,11 +222,10 @@ def linear_head(
     nf:int, # features of the body
     n_out:int, # number of classes
     is_grid:bool=True, # whether the features come as a grid, (bs, nf, h, w), else (bs, nf)
-    p:float=.2, # dropout
 )->nn.Sequential: # from features to (bs, n_out)
     "Average, dropout and one linear layer: what `training.probe_head` fits in one step"
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if is_grid else []
-    return nn.Sequential(*pool, nn.Dropout(p), nn.Linear(nf, n_out))
+    return nn.Sequential(*pool, nn.Dropout(.2), nn.Linear(nf, n_out))
 
 # %% ../nbs/internals/model.ipynb #make-model
 MOST_BYTES = 10**9 # memory that one photo may take in a layer

@@ -62,9 +62,8 @@ def data_lines(
     table:pd.DataFrame, # file and label of each photo that is used
     findings:pd.DataFrame, # file, problem, detail, usable
     test=(), # photos that are kept for a test
-    most:int=8, # problems of which an example is shown
 )->list: # of texts, one for each line
-    "What is in a folder, what is left out, and what is doubtful"
+    "What is in a folder, what is left out, and what is doubtful, with an example of each problem, of at most eight"
     counts = table.label.value_counts()
     alike = counts.iloc[0] == counts.iloc[-1]
     each = f'{counts.iloc[0]}' if alike else f'{counts.iloc[-1]} to {counts.iloc[0]}'
@@ -75,7 +74,7 @@ def data_lines(
         part = findings[findings.usable == usable]
         if not len(part): continue
         lines.append(f'{what}: {_by_problem(part)}')
-        rows = part.drop_duplicates('problem').head(most)
+        rows = part.drop_duplicates('problem').head(8)
         lines += [f'  {one_line(r.file, 60)}: {one_line(r.detail, 150)}' for r in rows.itertuples()]
     return lines
 

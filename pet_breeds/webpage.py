@@ -21,10 +21,9 @@ def _plot_url(fig): return data_url(*encoded(fig))
 
 def photo_url(
     file, # a photo's file, as `read_photo` takes it
-    side:int=200, # of the thumbnail, in pixels
 )->str: # for `src`
-    "A thumbnail of the pixels that the model saw. Raises what `read_photo` raises"
-    thumbnail = ImageOps.contain(Image.fromarray(read_photo(file, side)), (side, side))
+    "A thumbnail of the pixels that the model saw, at most 200 on a side. Raises what `read_photo` raises"
+    thumbnail = ImageOps.contain(Image.fromarray(read_photo(file, 200)), (200, 200))
     return data_url(*encoded(thumbnail, quality=80))
 
 # %% ../nbs/internals/webpage.ipynb #photo-def
