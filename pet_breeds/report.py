@@ -98,7 +98,7 @@ def entries(
             'weights': _weights_name(run.weights), 'precision': run.precision.name,
             'why': run.precision.why, 'device': str(run.dls.device), 'processes': num_distrib() or 1,
             'versions': {'python': platform.python_version(), **{p: version(p) for p in packages}},
-            'command': run.command}
+            'command': run.config.command()}
 
 def _that_is(copies): return 'With copies counted once, that is' if copies else 'That is'
 
@@ -360,9 +360,11 @@ def _earlier_section(run, most=4):
 
 @section('Do it again, and go on')
 def _again_section(run):
-    said = dict(kind='code', text=run.shown_command) if run.shown_command else (
+    line = run.config.command(short_path) # without the folders above the current one and above home
+    said = dict(kind='code', text=line) if line else (
         'metrics.json holds the command that repeats this run; it names folders of the computer that made this page.')
-    if not run.command: said = 'This run took its labels from Python; save them as CSV, and name it with --labels.'
+    if not run.config.command():
+        said = 'This run took its labels from Python; save them as CSV, and name it with --labels.'
     new = [dict(kind='code', text=f'{name} {shlex.quote(_report_place(run))}{what}')
            for name, what in (('pet_breeds_predict', ' new_photo.jpg'), ('pet_breeds_app', ''))]
     versions = ', '.join(f'{k} {v}' for k, v in run.metrics['versions'].items())
