@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile, ZipInfo
 from .core import count_of, one_line, say, write_whole
-from .handout import course_folder, new_file, read_cells
+from .handout import course_folder, new_place, read_cells
 from .questions import read_entries
 
 # %% ../nbs/internals/cards.ipynb #read-def
@@ -104,12 +104,6 @@ def _deck_file(decks, pictures, changed):
     return out.getvalue()
 
 # %% ../nbs/internals/cards.ipynb #save-deck
-def _deck_place(path):
-    "An absolute path to write a deck to. Raises ValueError if something is there"
-    path = new_file(path)
-    if path.suffix != '.apkg': raise ValueError(f'{path}: expected a name that ends in .apkg')
-    return path
-
 def save_deck(
     path:str|Path, # file to write, such as deck.apkg
     cards:dict, # as `read_cards` gives them
@@ -117,10 +111,11 @@ def save_deck(
     changed:int=1_700_000_000, # when the cards changed last, seconds since 1970; Anki updates only from a later time
 ):
     "Write an Anki deck to a new file. Raises ValueError if something is there, FileNotFoundError for no such folder"
-    path = _deck_place(path)
+    path = new_place(path)
+    if path.suffix != '.apkg': raise ValueError(f'{path}: expected a name that ends in .apkg')
     pictures = _pictures(cards, nbs) if nbs else {}
     data = _deck_file(_decks(cards, pictures), pictures, changed)
-    write_whole(_deck_place(path), data) # checked again, since another file may be there by now
+    write_whole(new_place(path), data) # checked again, since another file may be there by now
 
 # %% ../nbs/internals/cards.ipynb #write-cards
 def write_cards(

@@ -346,11 +346,6 @@ def add_options(
         about = f'{said[p.name]}{shown}'.replace('%', '%%')
         default = [] if kind is tuple else p.default # argparse adds to a list
         parser.add_argument(*names, dest=p.name, default=default, help=about, **how)
-def _harden_streams():
-    "No character can make input or output fail, not even one that a library prints"
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
-
 def run_command(
     func:Callable, # does the work; gets the options as keyword arguments
     prog:str, # the command's name
@@ -369,7 +364,8 @@ def run_command(
         sys.exit(status)
     parser.error = lambda message: end(2, f'{one_line(message)}; see {prog} --help') # type: ignore[method-assign]
     add_options(parser, spec or func)
-    _harden_streams()
+    for stream in (sys.stdin, sys.stdout, sys.stderr): # no character can make them fail, not even one a library prints
+        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
     options = vars(parser.parse_args(args))
     try:
         with stoppable(): return func(**options)

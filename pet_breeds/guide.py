@@ -10,7 +10,7 @@ import ast, re
 from pathlib import Path
 from . import photo_tasks, training_tasks
 from .core import count_of, say, write_whole
-from .handout import GONE, course_folder, empty_place, is_task, lessons, minutes, new_file, read_answers
+from .handout import GONE, course_folder, is_task, lessons, minutes, new_place, read_answers
 from .handout import read_cells, student_cells, without, write_student
 from .questions import QUESTIONS
 from .quiz import Task
@@ -163,8 +163,8 @@ def hand_out(
     "Write the lessons without answers, and a teacher's guide. Raises ValueError if something is there already"
     nbs, text = course_folder(nbs), ''
     if guide is not None:
-        guide = new_file(guide)
-        if empty_place(dest).resolve() in (guide.resolve(), *guide.resolve().parents):
+        guide = new_place(guide)
+        if new_place(dest, folder=True).resolve() in (guide.resolve(), *guide.resolve().parents):
             raise ValueError(f'{guide}: this is the folder of the students, or in it; give another name')
         text = teachers_guide(nbs)
     dest = write_student(dest, nbs, locked)

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['IDS', 'ASKED', 'GONE', 'read_cells', 'visible_lines', 'is_task', 'minutes', 'lessons', 'read_answers', 'statements',
-           'answers_in', 'without', 'student_cells', 'course_folder', 'new_file', 'empty_place', 'fill_folder',
-           'write_student']
+           'answers_in', 'without', 'student_cells', 'course_folder', 'new_place', 'fill_folder', 'write_student']
 
 # %% ../nbs/internals/handout.ipynb #imports
 import ast, json, os, re
@@ -312,34 +311,23 @@ def course_folder(
         raise FileNotFoundError(f'no notebooks in {beside}: they come with the repository; give their folder (--nbs)')
     return beside
 
-def _typed_path(path):
-    "A path that somebody typed, absolute. Raises FileNotFoundError if the folder it would be in is not there"
+def new_place(
+    path:str|Path, # as somebody typed it
+    folder:bool=False, # an empty folder, other than the current one, is as good as nothing
+)->Path: # absolute
+    "A path where nothing is. Raises ValueError if something is, FileNotFoundError if the folder it is in is not there"
     path = user_path(path).absolute()
     if not path.parent.is_dir():
         raise FileNotFoundError(f'{path.parent}: no such folder to put {path.name} in; make it first')
+    empty = folder and path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+    if os.path.lexists(path) and not empty:
+        raise ValueError(f'{path}: there is something already; give a new {"folder" if folder else "name"}')
+    if empty and path.samefile('.'):
+        raise ValueError(f'{path}: you are in this folder; give a new one, such as {path/"student"}')
     return path
-
-def new_file(
-    path:str|Path, # as somebody typed it
-)->Path: # absolute
-    "A path where nothing is. Raises ValueError if something is there, FileNotFoundError as `empty_place`"
-    path = _typed_path(path)
-    if os.path.lexists(path): raise ValueError(f'{path}: there is something already; give a new name')
-    return path
-
-def empty_place(
-    dest:str|Path, # as somebody typed it
-)->Path: # absolute
-    "A path where nothing is, or an empty folder. Raises ValueError if something is there, else FileNotFoundError"
-    dest = _typed_path(dest)
-    if dest.is_symlink() or dest.exists() and not (dest.is_dir() and not any(dest.iterdir())):
-        raise ValueError(f'{dest}: there is something already; give a new folder')
-    if dest.exists() and dest.samefile('.'):
-        raise ValueError(f'{dest}: you are in this folder; give a new one, such as {dest/"student"}')
-    return dest
 
 def fill_folder(
-    dest:Path, # from `empty_place`
+    dest:Path, # from `new_place`
     found:dict, # {name in the folder: bytes}
 )->Path: # where the files are: `dest`, or a folder beside it if something was put into `dest` meanwhile
     "Write a folder in one step"
@@ -380,7 +368,7 @@ def write_student(
     locked:bool=False, # `answer()`, `proof()` and `points()` of the quiz show nothing in this folder
 )->Path: # where the notebooks are: `dest`, or a folder beside it if something was put into `dest` meanwhile
     "Write the lessons without answers. Raises ValueError if `dest` holds something, FileNotFoundError for no lessons"
-    dest = empty_place(dest)
+    dest = new_place(dest, folder=True)
     dest = fill_folder(dest, _student_files(course_folder(nbs), locked))
     say(f'{count_of(len(lessons(dest)), "notebook")} without answers: jupyter lab {dest/"index.ipynb"}')
     return dest

@@ -78,13 +78,12 @@ def measure_test(
 def photo_curve(
     run, # a `Run` with a fitted head
     acts, # as from `measured`
-    most:int=2000, # photos that are used at most
 )->dict|None: # n_half and n_all (photos that a head was fitted to); as from `outcome.paired_difference`, half to all
     "How much lower the error is with twice the photos; None for a network that was trained"
     from pet_breeds.training import cross_validate
     if run.features is None or run.kept == 'trained network': return None
     (feats, targ), groups, folds = run.features, np.array(fitted_items(run).group), run.plan['folds']
-    some = np.sort(np.random.default_rng(run.config.seed).permutation(len(targ))[:None if folds else most])
+    some = np.sort(np.random.default_rng(run.config.seed).permutation(len(targ))[:None if folds else 2000])
     def predicted(share):
         if folds and share == 1: return acts.argmax(1).numpy()
         part, how = (feats[some], targ[some]), (folds or 2, run.config.seed, run.config.balance, share)

@@ -58,17 +58,14 @@ def random_kept(
     try: yield
     finally: restore_random(states, dls)
 
-class _NoDraws(TorchFunctionMode):
+class undrawn(TorchFunctionMode): # other threads may draw meanwhile
+    "Within it networks are made without drawing their weights, which others will replace; that saves seconds"
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs, name = kwargs or {}, getattr(func, '__name__', '')
         if name in ('rand', 'randn'): return torch.zeros(*args, **{k: v for k,v in kwargs.items() if k != 'generator'})
         if not name.endswith(('normal_', 'uniform_')): return func(*args, **kwargs)
         tensor, value = args[0] if args else kwargs['tensor'], args[1] if len(args) > 1 else kwargs.get('mean', 0.)
         with torch.no_grad(): return tensor.fill_(value) # new memory may hold what makes a draw endless
-
-def undrawn(): # a context
-    "Within it networks are made without drawing their weights, which others will replace; that saves seconds"
-    return _NoDraws() # other threads may draw meanwhile
 
 # %% ../nbs/internals/model.ipynb #drawnet-def
 def _conv_bn(ni, nf, stride=1): return nn.Sequential(nn.Conv2d(ni, nf, 3, stride, 1, bias=False), nn.BatchNorm2d(nf))
@@ -225,11 +222,10 @@ def linear_head(
     nf:int, # features of the body
     n_out:int, # number of classes
     is_grid:bool=True, # whether the features come as a grid, (bs, nf, h, w), else (bs, nf)
-    p:float=.2, # dropout
 )->nn.Sequential: # from features to (bs, n_out)
     "Average, dropout and one linear layer: what `training.probe_head` fits in one step"
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if is_grid else []
-    return nn.Sequential(*pool, nn.Dropout(p), nn.Linear(nf, n_out))
+    return nn.Sequential(*pool, nn.Dropout(.2), nn.Linear(nf, n_out))
 
 # %% ../nbs/internals/model.ipynb #make-model
 MOST_BYTES = 10**9 # memory that one photo may take in a layer

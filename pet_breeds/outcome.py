@@ -23,11 +23,10 @@ def predictions(
     items:pd.DataFrame, # file and label of the n photos
     vocab:list, # the classes' names, in order
     top, # the folder of the photos: files are named as seen from there
-    k:int=5, # breeds of which the probability is kept
 )->pd.DataFrame: # file, label, predicted, prob_label, then breed_1, prob_1, ...; digest; group; ordered as `items`
-    "What a model predicts for each photo, and how sure it is"
+    "What a model predicts for each photo, and how sure it is: the probabilities of the five best breeds"
     probs = np.asarray(probs)
-    index, best = {name: i for i, name in enumerate(vocab)}, (-probs).argsort(axis=1, kind='stable')[:, :k]
+    index, best = {name: i for i, name in enumerate(vocab)}, (-probs).argsort(axis=1, kind='stable')[:, :5]
     table = pd.DataFrame(dict(file=[os.path.relpath(f, top) for f in items.file], label=list(items.label)))
     table['predicted'] = [vocab[i] for i in best[:, 0]]
     table['prob_label'] = [float(row[index[label]]) for row, label in zip(probs, table.label)]
@@ -199,12 +198,11 @@ def _is_own(m, run):
 
 def earlier_report(
     run, # a measured `Run`
-    most:int=20, # folders beside the new report that are looked at, the newest first
 )->tuple|None: # its folder, and what `compare_reports` says; None if there is none
     """An earlier report on the same photos: of a table in `fix`, the one to be replaced, or the one of the same `path`
-    that measured most of them"""
+    that measured most of them. Of the folders beside the new report, the 20 newest are looked at"""
     def age(file): return -file.stat().st_mtime
-    try: beside = [f.parent for f in sorted(run.out.parent.glob('*/predictions.csv'), key=age)[:most]]
+    try: beside = [f.parent for f in sorted(run.out.parent.glob('*/predictions.csv'), key=age)[:20]]
     except OSError: beside = []
     photos = option_values(run.metrics.get('command'), 'path')
     named = [*(Path(os.path.abspath(f)).parent for f in run.config.fix if isinstance(f, str)), run.out]

@@ -175,7 +175,6 @@ def predict_pets(
 def label_lines(
     counts:Counter, # how often each pair of label and answer occurred
     vocab:list, # the breeds that the model knows
-    most:int=20, # pairs that are shown
 )->list: # of texts, one for each line
     "How many answers are right, with a 95% interval; what was taken for what; and which photos do not count"
     from pet_breeds.interpret import error_interval
@@ -187,8 +186,8 @@ def label_lines(
             f'{100*(1-low):.1f}%)' if n else 'right: no photo with a label was answered']
     if k := sum(known.values())-n: said.append(f'unsure: {k} of {count_of(n+k, "photo")}')
     pairs = sorted(((-k, *pair) for pair, k in answered.items() if pair[0] != pair[1]))
-    said += [f'{one_line(label, 40)} taken for {one_line(breed, 40)}: {-k}' for k, label, breed in pairs[:most]]
-    if len(pairs) > most: said.append(f'and {count_of(len(pairs)-most, "more pair")}')
+    said += [f'{one_line(label, 40)} taken for {one_line(breed, 40)}: {-k}' for k, label, breed in pairs[:20]]
+    if more := len(pairs[20:]): said.append(f'and {count_of(more, "more pair")}')
     strange = [(label, k) for (label, _), k in counts.items() if label and label not in vocab]
     if none := sum(k for (label, _), k in counts.items() if not label):
         said.append(f'not counted: {count_of(none, "photo")} without a label')

@@ -21,7 +21,7 @@ from .maps import heat
 from .measure import looked_at
 from .outcome import confused_pairs, coverage, doubtful, judged, listed, mistakes
 from .photos import read_photo
-from .webpage import details, gallery, of_100, photo, render, scale
+from .webpage import gallery, of_100, photo, render, scale
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -62,9 +62,8 @@ def data_lines(
     table:pd.DataFrame, # file and label of each photo that is used
     findings:pd.DataFrame, # file, problem, detail, usable
     test=(), # photos that are kept for a test
-    most:int=8, # problems of which an example is shown
 )->list: # of texts, one for each line
-    "What is in a folder, what is left out, and what is doubtful"
+    "What is in a folder, what is left out, and what is doubtful, with an example of each problem, of at most eight"
     counts = table.label.value_counts()
     alike = counts.iloc[0] == counts.iloc[-1]
     each = f'{counts.iloc[0]}' if alike else f'{counts.iloc[-1]} to {counts.iloc[0]}'
@@ -75,7 +74,7 @@ def data_lines(
         part = findings[findings.usable == usable]
         if not len(part): continue
         lines.append(f'{what}: {_by_problem(part)}')
-        rows = part.drop_duplicates('problem').head(most)
+        rows = part.drop_duplicates('problem').head(8)
         lines += [f'  {one_line(r.file, 60)}: {one_line(r.detail, 150)}' for r in rows.itertuples()]
     return lines
 
@@ -99,7 +98,7 @@ def entries(
             'weights': _weights_name(run.weights), 'precision': run.precision.name,
             'why': run.precision.why, 'device': str(run.dls.device), 'processes': num_distrib() or 1,
             'versions': {'python': platform.python_version(), **{p: version(p) for p in packages}},
-            'command': run.command}
+            'command': run.config.command()}
 
 def _that_is(copies): return 'With copies counted once, that is' if copies else 'That is'
 
@@ -214,8 +213,8 @@ def _confused_section(run, most=4):
     pairs = confused_pairs(run.predictions)
     if not len(pairs): return []
     shown = [p for r in pairs[:most].itertuples() for p in _pair(run, r.one, r.other)]
-    folded = details('The whole table: true breeds in rows, predictions in columns',
-                     [_with_words(interpret.plot_confusion(run.confusion), 'The numbers are in predictions.csv')])
+    plot = _with_words(interpret.plot_confusion(run.confusion), 'The numbers are in predictions.csv')
+    folded = dict(kind='details', summary='The whole table: true breeds in rows, predictions in columns', blocks=[plot])
     return ['How often two breeds were taken for each other, in either direction. Below, a mistake of each of the '
             'first pairs beside a photo that the model got right.',
             pairs.head(20).rename(columns=dict(one='breed', other='and', n='mistakes')),
@@ -247,7 +246,7 @@ def _breeds_section(run):
     names = f' ({some_of(right, 5)})' if len(right) <= 5 else ''
     if right: shown.append(f'Without a mistake: {count_of(len(right), "breed")}{names}.')
     return [*(said if wrong.any() else said[1:]), *shown,
-            details('All breeds, with recall, precision and F1', [table])]
+            dict(kind='details', summary='All breeds, with recall, precision and F1', blocks=[table])]
 
 @section('When it may answer "unsure"')
 def _unsure_section(run):
@@ -329,7 +328,8 @@ def _training_section(run):
     m = run.metrics
     rate = m['images_per_second'] # 0 if a resumed run had nothing left to train
     speed = f"{m['seconds']} seconds in all" + (f', {rate} photos a second in training.' if rate else '.')
-    batch = details('Ten photos of the training set, as the model sees them', _batch_blocks(run))
+    batch = dict(kind='details', summary='Ten photos of the training set, as the model sees them',
+                 blocks=_batch_blocks(run))
     kept = {'trained by hand': ['After the fit of this run somebody trained the network on. That is not described '
                                 'here, and the command below does not repeat it.'],
             'fitted head': ['The model is the head that was fitted in one step: the training described here, on top '
@@ -360,9 +360,11 @@ def _earlier_section(run, most=4):
 
 @section('Do it again, and go on')
 def _again_section(run):
-    said = dict(kind='code', text=run.shown_command) if run.shown_command else (
+    line = run.config.command(short_path) # without the folders above the current one and above home
+    said = dict(kind='code', text=line) if line else (
         'metrics.json holds the command that repeats this run; it names folders of the computer that made this page.')
-    if not run.command: said = 'This run took its labels from Python; save them as CSV, and name it with --labels.'
+    if not run.config.command():
+        said = 'This run took its labels from Python; save them as CSV, and name it with --labels.'
     new = [dict(kind='code', text=f'{name} {shlex.quote(_report_place(run))}{what}')
            for name, what in (('pet_breeds_predict', ' new_photo.jpg'), ('pet_breeds_app', ''))]
     versions = ', '.join(f'{k} {v}' for k, v in run.metrics['versions'].items())

@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 from .core import check_number, count_of, one_line, refuse_foreign, say, user_path, visible, write_whole
-from .handout import ASKED, answers_in, empty_place, fill_folder, statements
+from .handout import ASKED, answers_in, fill_folder, new_place, statements
 from .progress import is_solved, read_progress
 from .questions import QUESTIONS
 from .verdicts import CHOSEN, FROM_QUIZ, NONE, UNCLEAR, check_source
@@ -259,7 +259,7 @@ def gather(
     seconds:float=10, # time for each answer
 )->Path: # where the table is
     "Check the results of a class again and write them as a table. Raises ValueError if there are none"
-    handed_in, dest = user_path(handed_in), empty_place(dest)
+    handed_in, dest = user_path(handed_in), new_place(dest, folder=True)
     check_number('--seconds', seconds, 1, 600, whole=False)
     if not handed_in.is_dir(): raise FileNotFoundError(f'{handed_in}: no such folder')
     rows, problems = _read_class(handed_in, run, seconds)

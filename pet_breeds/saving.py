@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TABLES', 'REPORT_FILES', 'plain', 'digest', 'read_signed', 'weights_digest', 'check_entries', 'save_model',
-           'load_model', 'save_tables', 'edited_files', 'is_report', 'foreign_content', 'report_learner']
+           'load_model', 'save_tables', 'edited_files', 'foreign_content', 'report_learner']
 
 # %% ../nbs/internals/saving.ipynb #imports
 import json, reprlib, warnings
@@ -253,14 +253,6 @@ def _is_trace(file):
     return file.name in ('.DS_Store', 'Thumbs.db', 'desktop.ini') and file.is_file()
 
 def _content(folder): return [f for f in folder.iterdir() if not _is_trace(f)]
-
-def is_report(
-    folder:str|Path, # any path
-)->bool: # False also for a link, an empty folder, and a report that somebody changed, or added a file to
-    "Whether a folder holds a report of ours and nothing else"
-    folder = Path(folder)
-    if folder.is_symlink() or not folder.is_dir(): return False
-    return bool(_content(folder)) and foreign_content(folder) is None
 
 def foreign_content(
     path:Path, # anything that is there

@@ -6,8 +6,8 @@
 __all__ = ['lowest_rate', 'stable_rate', 'minimum_over_10', 'slice_rates', 'nearest_breed', 'what_moved', 'two_fits',
            'left_of_peak', 'third_stage', 'read_bits', 'lost_numbers', 'thousand_steps', 'scale_the_loss',
            'accuracy_of_matrix', 'four_right', 'recall_and_precision', 'belief_in_labels', 'cleaned_validation', 'luck',
-           'standard_error', 'clear_of_a', 'verdict', 'best_of_twelve', 'rows_of_g', 'three_rates', 'two_faults',
-           'worst_of_100', 'command_for_signs']
+           'standard_error', 'clear_of_a', 'verdict', 'best_of_twelve', 'rows_of_g', 'two_faults', 'worst_of_100',
+           'command_for_signs']
 
 # %% ../nbs/internals/training_tasks.ipynb #imports
 import re, shlex
@@ -297,11 +297,6 @@ def rows_of_g(attempt): # a number of rows
     if rows == [9]: return right('Three for the head, six for everything.')
     if rows in ([3], [6]): return differs('That is only one of the two fits.')
     return differs('The two fits have 3 and 6 epochs. How many rows are that in all?')
-
-@task('Each rate is the one before times the same factor.')
-def three_rates(attempt): # three rates
-    "Whether these are the rates of `slice(1e-5, 1e-3)`"
-    return slice_rates.judge(attempt)
 
 @task('Which coat does not fit its row? And which photo has lost its lower third?')
 def two_faults(attempt): # names of two files

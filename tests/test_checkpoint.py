@@ -17,7 +17,7 @@ from torch.testing import assert_close
 
 from pet_breeds import checkpoint
 from pet_breeds.checkpoint import Checkpoint, is_checkpoint, read_checkpoint, refuse_another_run
-from pet_breeds.checkpoint import remove_checkpoint, restore, training_state
+from pet_breeds.checkpoint import restore, training_state
 from pet_breeds.core import hidden_beside
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner, random_states
@@ -211,7 +211,6 @@ def test_something_else_is_refused_before_training(tmp_path):
     for name in names:
         with pytest.raises(FileExistsError) as e: Checkpoint(tmp_path/name, RUN)
         assert e.value.filename == str(tmp_path/name) and 'not ours' in e.value.strerror
-        remove_checkpoint(tmp_path/name)
         assert not is_checkpoint(tmp_path/name)
     assert sorted(os.listdir(tmp_path)) == sorted(names)
     assert {name: (tmp_path/name).read_bytes() for name in before} == before
@@ -225,15 +224,12 @@ def test_something_else_that_comes_in_between_stays(new, tmp_path):
     assert file.read_bytes() == b'years of work'
 
 
-def test_ours_is_replaced_and_removed(file, new):
+def test_ours_is_replaced(file, new):
     "Also one that cannot be read any more, as its header still tells whose it is"
     file.write_bytes(file.read_bytes()[:-1] + b'!')
     learn = new()
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=Checkpoint(file, RUN))
     assert len(read_checkpoint(file, RUN)['fits']) == 1
-    remove_checkpoint(file)
-    remove_checkpoint(file)
-    assert not file.exists()
 
 
 def test_what_a_living_writer_is_at_work_on_stays(file, tmp_path):
@@ -266,8 +262,6 @@ def test_a_file_in_the_home_folder(new, tmp_path, monkeypatch):
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=Checkpoint('~/run', RUN))
     assert os.listdir(tmp_path) == ['run'] and is_checkpoint('~/run') and read_checkpoint('~/run')['run'] == RUN
     assert len(Checkpoint('~/run', RUN, resume=True).fits) == 1
-    remove_checkpoint('~/run')
-    assert os.listdir(tmp_path) == []
 
 
 # a run that goes on

@@ -77,22 +77,22 @@ def elsewhere(tmp_path, monkeypatch):
 def test_a_finding_follows_the_rows(elsewhere):
     "Differences of -.1, -.2, -.3: the deviation is .1, t for 2 degrees of freedom 4.303, so the half is 4.303*.1/3**.5 = .248"
     written(elsewhere, made_up([.5, .6, .7], [.4, .4, .4]))
-    assert 'no clear difference, error lower by 0.200 (95% interval -0.048 to 0.448)' in effects.effect_finding('ratios')
+    assert 'no clear difference, error lower by 0.200 (95% interval -0.048 to 0.448)' in effects.effect_line('ratios')
     written(elsewhere, made_up([.5, .6, .7], [.3, .41, .5]))
-    assert 'one rate: error lower by 0.197 (95% interval 0.182 to 0.211)' in effects.effect_finding('ratios')
+    assert 'one rate: error lower by 0.197 (95% interval 0.182 to 0.211)' in effects.effect_line('ratios')
     written(elsewhere, made_up([.3, .41, .5], [.5, .6, .7]))
-    assert 'one rate: error higher by 0.197 (95% interval 0.182 to 0.211)' in effects.effect_finding('ratios')
+    assert 'one rate: error higher by 0.197 (95% interval 0.182 to 0.211)' in effects.effect_line('ratios')
 
 
 def test_seeds_are_paired_whatever_their_order(elsewhere):
     rows = made_up([.5, .6, .7], [.3, .41, .5])
     written(elsewhere, rows[::-1])
-    assert 'error lower by 0.197 (95% interval 0.182 to 0.211)' in effects.effect_finding('ratios')
+    assert 'error lower by 0.197 (95% interval 0.182 to 0.211)' in effects.effect_line('ratios')
 
 
 def test_one_seed_is_not_enough(elsewhere):
     written(elsewhere, made_up([.5], [.3]))
-    with pytest.raises(ValueError, match='1 seeds in both settings'): effects.effect_finding('ratios')
+    with pytest.raises(ValueError, match='1 seeds in both settings'): effects.effect_line('ratios')
 
 
 def test_a_missing_file_names_its_command(elsewhere):

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 from test_saving import stub
+from tiny import is_report
 from torch import nn
 
 from pet_breeds import quiz, saving
@@ -27,7 +28,7 @@ from pet_breeds.data import pets_dls
 from pet_breeds.drawn import draw_pets
 from pet_breeds.model import drawnet, make_model
 from pet_breeds.progress import progress_file
-from pet_breeds.saving import is_report, load_model, save_model
+from pet_breeds.saving import load_model, save_model
 from pet_breeds.weights import read_tensors
 
 LONG = bool(os.environ.get('PET_BREEDS_LONG'))

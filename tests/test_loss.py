@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from pet_breeds.loss import binary_loss, cross_entropy, log_softmax, nll_loss, softmax, softmax_table
+from pet_breeds.loss import cross_entropy, log_softmax, nll_loss, softmax, softmax_table
 
 ROOT = Path(__file__).parents[1]
 TOL = {torch.float32: 1e-6, torch.float64: 1e-12}
@@ -163,13 +163,6 @@ def test_any_integer_dtype_is_a_class_number(batch, dtype):
     acts, targ = batch
     close(cross_entropy(acts, targ.to(dtype)), F.cross_entropy(acts, targ))
 
-@examples(80)
-@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=9))
-def test_binary_loss_is_one_less_the_indexed_probability(rows):
-    p, targ = torch.tensor([p for p, _ in rows], dtype=torch.float64), torch.tensor([t for _, t in rows])
-    close(binary_loss(p, targ), 1 - torch.stack([1 - p, p], 1)[range(len(rows)), targ].mean())
-    close(binary_loss(p, targ), (targ - p).abs().mean())
-
 @examples(60)
 @given(batches(high=300, max_extra=0))
 def test_table_adds_up(batch):
@@ -196,8 +189,7 @@ def check_subclasses(acts, targ, image, label):
     assert type(loss) is Tensor and type(x.grad) is Tensor
     xs, ts = acts.as_subclass(image), targ.as_subclass(label)
     for out, plain in ((softmax(xs, 1), softmax(acts, 1)), (log_softmax(xs, 1), log_softmax(acts, 1)),
-                       (nll_loss(xs, ts, reduction='none'), nll_loss(acts, targ, reduction='none')),
-                       (binary_loss(softmax(xs, 1), ts.new_zeros(acts.shape)), softmax(acts, 1).mean())):
+                       (nll_loss(xs, ts, reduction='none'), nll_loss(acts, targ, reduction='none'))):
         assert type(out) is Tensor
         close(out, plain)
 
@@ -395,13 +387,6 @@ refused = [
     (cross_entropy, (acts, acts + math.nan), ValueError, r'targ: expected probabilities in \[0,1\], got nan'),
     (cross_entropy, (acts, acts, None, 0), ValueError, r'ignore_index: expected none, as each row of `targ` is a distribution, got 0'),
     (cross_entropy, (acts, acts, None, -100, 'avg'), ValueError, r"reduction: .* got 'avg'"),
-    (binary_loss, (targ, targ), TypeError, float_tensor.format('preds')),
-    (binary_loss, (torch.tensor([.5, 1.5]), targ[:1].expand(2)), ValueError, r'preds: expected probabilities in \[0,1\] \(apply `sigmoid` first\), got 1.5'),
-    (binary_loss, (torch.tensor([0., 1.5]), targ[:1].expand(2)), ValueError, r'preds: .* got 1.5'),
-    (binary_loss, (torch.tensor([.5, -2.]), targ[:1].expand(2)), ValueError, r'preds: .* got -2.0'),
-    (binary_loss, (torch.tensor([.5, .5]), targ), IndexError, r'targ: expected class numbers from 0 to 1, got 2'),
-    (binary_loss, (torch.tensor([[.5], [.5]]), targ), ValueError, r'targ: expected shape \(2, 1\), .* got \(2,\)'),
-    (binary_loss, (acts[0][:0], targ[:0]), ValueError, r'preds: .* got shape \(0,\)'),
     (softmax_table, (acts, ['a', 'b', 'c']), ValueError, r"acts: expected one photo's activations, shape \(3,\) for 3 names, got shape \(2, 3\)"),
     (softmax_table, (acts[0].long(), ['a', 'b', 'c']), TypeError, float_tensor.format('acts')),
     (softmax_table, (acts[0], ['a', 'b']), ValueError, r'acts: .* shape \(2,\) for 2 names, got shape \(3,\)'),

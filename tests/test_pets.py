@@ -18,9 +18,9 @@ from torch import nn
 from pet_breeds import model, pets, report, training
 from pet_breeds import weights as weights_module
 from pet_breeds.advice import suggestions
-from pet_breeds.core import comments
+from pet_breeds.core import comments, short_path
 from pet_breeds.measure import looked_at
-from pet_breeds.pets import Config, Run, check_out, command, plan_run, run_pets, short_path
+from pet_breeds.pets import Config, Run, check_out, plan_run, run_pets
 from pet_breeds.saving import REPORT_FILES, load_model
 from pet_breeds.predict import predict_pets
 
@@ -43,7 +43,7 @@ def stub(monkeypatch, tmp_path):
     monkeypatch.setattr(model, 'new_network', lambda arch: (Stub(), meta) if arch == 'stub' else known(arch))
     cached = weights_module.cached_weights
     monkeypatch.setattr(weights_module, 'cached_weights', lambda arch: weights if arch == 'stub' else cached(arch))
-    monkeypatch.setattr(report, 'page', lambda run: run.shown_command or 'no command')
+    monkeypatch.setattr(report, 'page', lambda run: run.config.command(short_path) or 'no command')
     monkeypatch.setattr(pets, '_n_workers', lambda presize: 0) # starting processes takes seconds an epoch
     (tmp_path/'here').mkdir()
     monkeypatch.chdir(tmp_path/'here')
@@ -115,10 +115,10 @@ def test_the_command_repeats_the_options(photos):
                     fit='squish', fix=['my report/doubtful.csv', '~/looks_wrong.csv'])
     parser = ArgumentParser()
     add_options(parser, Config)
-    prog, *words = shlex.split(command(config))
+    prog, *words = shlex.split(config.command())
     assert prog == 'pet_breeds' and Config(**vars(parser.parse_args(words))) == config
     assert Config(**vars(parser.parse_args(['--fix', 'a.csv', 'b.csv', '--fix=c.csv']))).fix == ('a.csv', 'b.csv', 'c.csv')
-    assert command(replace(config, labels=pd.DataFrame())) is command(replace(config, fix=pd.DataFrame())) is None
+    assert replace(config, labels=pd.DataFrame()).command() is replace(config, fix=pd.DataFrame()).command() is None
 
 
 @pytest.mark.parametrize('here, path, shown', [
@@ -486,7 +486,7 @@ def test_a_command_names_the_photos_that_auto_chose(photos, monkeypatch, kind, p
     monkeypatch.setattr(sources, 'is_drawn', lambda top: kind == 'drawn')
     run = Run(arch=arch)
     run.check()
-    assert f'--path={path} ' in run.command and f'--path={path} ' in run.shown_command
+    assert f'--path={path} ' in run.config.command() and f'--path={path} ' in run.config.command(short_path)
 
 
 # Which body, and what it costs
@@ -495,7 +495,7 @@ def arch_of(path, **options):
     "The architecture that a run settles on, and what its command names"
     run = Run(path=str(path), **options)
     run.check()
-    assert run.options()['arch'] == run.config.arch and f'--arch={run.config.arch}' in run.command
+    assert run.options()['arch'] == run.config.arch and f'--arch={run.config.arch}' in run.config.command()
     return run
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from tiny import is_report
 
 from pet_breeds.advice import suggestions
 from pet_breeds.core import writing
@@ -20,7 +21,7 @@ from pet_breeds.fixes import fix_labels, fix_lines, photo_digest, read_fixes
 from pet_breeds.outcome import compare_reports, confused_pairs, coverage, doubtful, earlier_report, mistakes, network_report, paired_difference, predictions, set_digest
 from pet_breeds.pets import Run, run_pets
 from pet_breeds.report import SECTIONS, data_lines, earlier_line, result_line, tables, test_line as line_of_test
-from pet_breeds.saving import is_report, save_tables
+from pet_breeds.saving import save_tables
 from pet_breeds.tables import csv_bytes
 
 VOCAB = ['beagle', 'boxer', 'pug']

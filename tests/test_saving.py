@@ -23,6 +23,7 @@ from fastai.torch_core import set_seed
 from fastai.vision.all import CategoryBlock, DataBlock, Normalize, RandomErasing, TensorImage, Transform, aug_transforms, imagenet_stats
 from PIL import Image
 from safetensors.torch import save, save_file
+from tiny import is_report
 from torch.testing import assert_close
 
 from pet_breeds import model as models
@@ -32,8 +33,7 @@ from pet_breeds.batches import photo_block, photo_dl
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner, make_model
 from pet_breeds.predict import predict_pets
-from pet_breeds.saving import (REPORT_FILES, TABLES, digest, edited_files, foreign_content, is_report, load_model, report_learner,
-                               save_model, save_tables, weights_digest)
+from pet_breeds.saving import (REPORT_FILES, TABLES, digest, edited_files, foreign_content, load_model, report_learner, save_model, save_tables, weights_digest)
 from pet_breeds.tables import csv_bytes
 from pet_breeds.warp import Prep
 

@@ -46,7 +46,7 @@ RIGHT = [
     *[('missing_argument', name) for name in ('"item_tfms"', ['item_tfms'], 'item_tfms=[Resize(112), ToTensor()]')],
     ('margin', 316.78), ('breaks_softmax', '100, 0'), ('left_of_peak', 'a quarter'), ('left_of_peak', 25), ('nearest_breed', 87, .87),
     *[('lost_numbers', three) for three in ('0, inf, 2,048', 'zero, infinity, 2048', [0, 'inf', 2048], iter([0, math.inf, 2048]))],
-    *[(name, rates) for name in ('slice_rates', 'three_rates') for rates in ('1e-5, 1e-4, 1e-3', '10^-5, 10^-4, 10^-3')],
+    *[('slice_rates', rates) for rates in ('1e-5, 1e-4, 1e-3', '10^-5, 10^-4, 10^-3')],
     *[('what_moved', names, MOVED) for names in ('batch norm weights and batch norm means', 'batchnorm weights, batchnorm means')],
     *[('recall_and_precision', pair, SMALL) for pair in (
         '60%, 75%', (60, 75), 'precision 0.75, recall 0.6', dict(precision=.75, recall=.6), pd.Series(dict(precision=.75, recall=.6)),
@@ -110,7 +110,7 @@ SAYS = [ # a mistake, and what its verdict must name
     ('command_for_signs', f'{COMMAND} --balance', 'more in it')]
 UNREAD = [ # no attempt can be read: what was expected
     ('left_of_peak', None, 'Expected one number, got None.'), ('left_of_peak', [.25, .5], 'Expected one number, got 2 numbers.'),
-    ('lost_numbers', [0, math.inf], 'Expected 3 numbers, got 2.'), ('three_rates', {1e-5, 1e-4, 1e-3}, 'Expected numbers in a list, as a set has no order.'),
+    ('lost_numbers', [0, math.inf], 'Expected 3 numbers, got 2.'), ('slice_rates', {1e-5, 1e-4, 1e-3}, 'Expected numbers in a list, as a set has no order.'),
     ('read_bits', float('nan'), 'Expected one number, got nan, which is no number.'), ('thousand_steps', True, 'Expected one number, got True.'),
     ('scale_the_loss', '2**16', "Expected one number, got '2**16'.", GRADS), ('clear_of_a', 7, 'Expected words in quotes, got 7.')]
 

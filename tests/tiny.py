@@ -1,4 +1,4 @@
-"A Learner that trains in milliseconds, what an error may change in it, and errors of a full memory."
+"A Learner that trains in milliseconds, what an error may change in it, errors of a full memory, and what is a report."
 import gc
 import random
 from pathlib import Path
@@ -15,6 +15,8 @@ from fastai.torch_core import params, set_seed
 from fastcore.foundation import L
 from torch import nn
 
+from pet_breeds.saving import foreign_content
+
 gc.freeze() # a collection need not look at what is loaded by now, which takes half a second
 
 
@@ -22,6 +24,12 @@ def pixels(file):
     "A noisy picture, brighter for `b` than for `a`, and so on"
     rng = np.random.default_rng(int(Path(file).stem))
     return torch.tensor(rng.normal(loc=ord(Path(file).parent.name)-ord('a'), size=(3, 8, 8)).astype(np.float32))
+
+
+def is_report(folder):
+    "Whether a path is a folder, not a link, that holds a report of ours and nothing else"
+    whole = folder.is_dir() and not folder.is_symlink() and foreign_content(folder) is None
+    return whole and (folder/'metrics.json').is_file() # it is not empty
 
 
 def tiny_files(folder, n=36, classes='ab'):
