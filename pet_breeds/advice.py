@@ -7,7 +7,7 @@ __all__ = ['some_of', 'doubts', 'suggestions']
 
 # %% ../nbs/internals/advice.ipynb #imports
 from .core import count_of, one_line
-from .outcome import SURE, confused_pairs, judged, mistakes
+from .outcome import SURE, confused_pairs, has_drawn_labels, judged, mistakes
 from .webpage import of_100
 import pandas as pd
 
@@ -45,6 +45,9 @@ def doubts(
     if shared := m.get('n_shared'): # training knew them
         yield (f"{shared} of these {n} photos {'is a copy' if shared == 1 else 'are copies'} of training photos, or in "
                'one group with some, so the error looks too small.')
+    if changed := m.get('n_relabeled'):
+        yield (f"--fix changed {changed} of these {n} labels. Where the new label is what a model said, the error looks "
+               'too small.')
     if m['not_measured']: yield f"Not measured, because there is no {part} photo: {some_of(m['not_measured'])}."
     if (network := m.get('network')) and network.get('doubt', True):
         some = 0 < (network['same'] or 0) < n
@@ -59,7 +62,7 @@ def _folder_advice(findings):
     found = {problem: findings.file[findings.problem == problem].nunique() for problem in _SERIOUS}
     parts = [f'{count_of(n, _SERIOUS[p][0])} {_SERIOUS[p][1]}' for p, n in found.items() if n]
     lost = findings.file[~findings.usable.astype(bool)].nunique()
-    if lost: parts.append(f'{count_of(lost, "file")} that could not be used')
+    if lost: parts.append(f'{count_of(lost, "file")} left out')
     return f'Look at the folder first: {", ".join(parts)}. See "What looks wrong".' if parts else ''
 
 # %% ../nbs/internals/advice.ipynb #breeds-def
@@ -119,6 +122,6 @@ def suggestions(
     run, # a measured `Run`
 )->list: # of two to four sentences
     "What is most likely to lower the error, as far as this run can tell"
-    preds, drawn = run.predictions, run.photos == 'drawn'
+    preds, drawn = run.predictions, has_drawn_labels(run)
     about = _breed_advice(preds, drawn), _label_advice(judged(preds, run.metrics), drawn), _length_advice(run)
     return [sentence for sentence in (_folder_advice(run.findings), *about) if sentence]

@@ -6,7 +6,7 @@
 __all__ = ['DECISIONS', 'Fix', 'read_fixes', 'photo_digest', 'fix_labels', 'fix_lines', 'clean_labels']
 
 # %% ../nbs/internals/fixes.ipynb #imports
-import html, json, os, shlex
+import html, json, os, shlex, unicodedata
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -90,26 +90,28 @@ def photo_digest(
 
 def _written(files, top):
     "For each name, as the tables of a report write it, its file; None if several files have that name"
-    def cell(file): return cell_text(os.path.relpath(file, top)).strip()
+    def cell(file): return unicodedata.normalize('NFC', cell_text(os.path.relpath(file, top)).strip())
     cells = [cell(file) for file in files]
     n = Counter(cells)
     return {name: file if n[name] == 1 else None for name, file in zip(cells, files)}
 
 def _place(names, file):
     "The file that a table names, with either slash; None if it is not among `names`, from `_written`"
+    file = unicodedata.normalize('NFC', file) # macOS writes an accented letter as two code points
     return names.get(file) or names.get(file.replace('\\', '/'))
 
 def _found(fixes, names, top):
     "The file of each decision, None for one that was left out already. Raises FileNotFoundError or ValueError"
     files = [_place(names, fix.file) for fix in fixes]
-    lost = [fix for fix, file in zip(fixes, files) if not file and not os.path.isfile(Path(top)/fix.file)]
+    lost = [fix for fix, file in zip(fixes, files) if not file and not os.path.isfile(Path(top)/from_cell(fix.file))]
     if lost:
         raise FileNotFoundError(f"{count_of(len(lost), 'photo')} cannot be found in {one_line(top)}, the first "
                                 f'{one_line(lost[0].file, 80)} ({lost[0].where}): give the --path of that report')
     for fix, file in zip(fixes, files):
         if not file and fix.decision == 'relabel':
-            raise ValueError(f'{fix.where}: {one_line(fix.file, 80)} is not a usable photo; empty its cells')
-        if file and fix.decision != 'keep' and fix.digest and fix.digest != photo_digest(file):
+            raise ValueError(f'{fix.where}: {one_line(fix.file, 80)} cannot be read, or is not in the table of labels, '
+                             'so it has no label to change; empty its cells')
+        if file and fix.digest and fix.digest != photo_digest(file):
             raise ValueError(f'{fix.where}: {one_line(fix.file, 80)} has changed since the table was written; look at '
                              'it again, then empty its cell in the column digest')
     return files
@@ -139,7 +141,7 @@ def fix_labels(
     if left.label[left.label != ''].nunique() < 2:
         raise ValueError('after --fix fewer than two breeds are left: drop fewer photos')
     left.attrs['fixed'] = dict(
-        kept=sorted(name.get(f, fix.file) for f, fix in decided.items() if fix.decision == 'keep'),
+        kept=sorted(name[f] for f, fix in decided.items() if f in was and fix.decision == 'keep'),
         dropped=sorted(name[f] for f in dropped),
         relabeled=sorted([name[f], was[f], now] for f, now in label.items()), new_labels=new)
     return left

@@ -42,8 +42,8 @@ def _advice(files, places, labels):
         where = f'give --path {one_line(min(known))}' if len(known) == 1 else 'move it away'
         none = f'none in {one_line(bare[0])} has a label: {where}' if bare else ''
         if guess == labels: return none
-        some = ', '.join(one_line(b, 40) for b in breeds[:3])
-        said = f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}, ...'
+        some = ', '.join(one_line(b, 40) for b in breeds[:3]) + ', ...'*(len(breeds) > 3)
+        said = f'--labels {shlex.quote(guess)} finds {count_of(len(breeds), "breed")}: {some}'
         return said + (f'; {none}' if none else '')
     if labels == 'folder' and all(len(place.parts) == 1 for place in places):
         return f'if they are of one breed, give the folder above: {one_line(os.path.normpath(min(parts).parent))}'
@@ -140,11 +140,16 @@ def _by_table(path, table):
     "As `_by_rule`, from a table; its paths start at `path` or at `path`/images"
     if not isinstance(table, pd.DataFrame):
         csv = [p for p in (user_path(table, 'labels'), path/table) if p.is_file()]
-        if not csv: raise FileNotFoundError(f"labels={one_line(table)!r}: expected {', '.join(LABEL_RULES)} or a CSV "
-                                            f"file, and there is no such file{nearest(table, LABEL_RULES)}")
+        if not csv: raise FileNotFoundError(f"labels={one_line(table)!r}: expected {', '.join(LABEL_RULES)}, re:PATTERN or a "
+                                            f"CSV file, and there is no such file{nearest(table, LABEL_RULES)}")
         table = csv[0]
     pets = table_labels(table, [path, path/'images'], raw=True)
-    pets.attrs['findings'] = _not_among(photos_in(path), pets.file, 'not in the table', 'left out')
+    found = _not_among(photos_in(path), pets.file, 'not in the table', 'left out')
+    if 'split' not in pets:
+        try: parts = _own_parts([f.relative_to(path) for f in pets.file])[0]
+        except ValueError as e: found.append((pets.file[0], 'odd folder', f'{e}; or give the table a column split', True))
+        else: pets = pets.assign(split=parts) if parts else pets
+    pets.attrs['findings'] = found
     return pets
 
 def _labeled(path, labels, fixes=(), split=True):
@@ -170,6 +175,7 @@ def labeled_photos(
 def _photo_rows(path, labels, fixes):
     "As from `photo_table`, but not split yet: with a column `split` if there is a split"
     table, in_folders = _labeled(path, labels, fixes), isinstance(labels, str) and labels == 'folder'
+    changed = {name for name, *_ in (table.attrs.get('fixed') or {}).get('relabeled', ())}
     learned = own_split(table)
     if 'is_valid' in learned and (unseen := {*learned.label[learned.is_valid]} - {*learned.label[~learned.is_valid]}):
         raise ValueError(f'no photo of {one_line(min(unseen))!r} is for training, and some are for validation: move '
@@ -178,8 +184,9 @@ def _photo_rows(path, labels, fixes):
         remedy = '' if in_folders else "; if each has a folder of its own, say labels='folder' (--labels folder)"
         breed, path = one_line(learned.label[0]), one_line(path)
         raise ValueError(f'only one breed, {breed!r}, in {path!r}: expected two or more{remedy}')
+    as_found = learned[[os.path.relpath(f, path) not in changed for f in learned.file]]
     table.attrs['findings'] += [*_spellings(table), *_odd_breeds(learned),
-                                *(_odd_folders(learned, photo_top(path)) if in_folders else [])]
+                                *(_odd_folders(as_found, photo_top(path)) if in_folders else [])]
     return table.drop(columns='written')
 
 def photo_table(
@@ -222,6 +229,9 @@ def usable_photos(
         first = bad[bad.file.isin(asked.file)].iloc[0]
         raise ValueError(f'{len(asked)-len(learned)} of {len(asked)} photos in {one_line(path)} cannot be read, the '
                          f'first {one_line(first.file)} ({one_line(first.detail)}): is this the right folder?')
+    if not len(test) and len(lost := asked.attrs.get('test', {}).get('file', [])):
+        raise ValueError(f'none of the {count_of(len(lost), "photo")} for the test can be read, the first '
+                         f'{one_line(lost[0])}: put others in their place, or leave the test out')
     learned.attrs = dict(fixed=rows.attrs.get('fixed'))
     if learned.label.nunique() > 1: return learned, test, found
     raise ValueError(f'only one breed, {one_line(learned.label[0])}, is left in {one_line(path)}, '

@@ -9,7 +9,7 @@ __all__ = ['fitted_items', 'honest', 'measured', 'measure_test', 'photo_curve', 
 from . import interpret
 from .distributed import on_main
 from .loss import softmax
-from .outcome import SURE, judged, network_report, paired_difference, predictions, set_digest
+from .outcome import SURE, has_drawn_labels, judged, network_report, paired_difference, predictions, set_digest
 import numpy as np, pandas as pd
 from fastcore.basics import noop
 
@@ -44,9 +44,11 @@ def honest(
     for i, (photos, _) in enumerate(run.heads if folds else ()): part[photos] = i
     unseen = {vocab[c]: len(rows) for c, rows in part.groupby(targ) if folds and rows.nunique() == 1}
     open_to_doubt = preds.index.isin(judged(preds, {**run.metrics, 'unseen': unseen}).index)
-    doubted = None if run.photos == 'drawn' else open_to_doubt & (preds.prob_1 >= SURE) # drawn photos have right labels
+    doubted = None if has_drawn_labels(run) else open_to_doubt & (preds.prob_1 >= SURE)
+    changed = [name for name, *_ in (run.metrics.get('fix') or {}).get('relabeled', ())]
     errors = interpret.honest_error(targ, pred, vocab, list(n_train), preds.group, folds, doubted)
-    return {**errors, 'n_shared': sum(g in known for g in preds.group), 'unseen': unseen}
+    return {**errors, 'n_shared': sum(g in known for g in preds.group), 'unseen': unseen,
+            'n_relabeled': int(preds.file.isin(changed).sum())}
 
 def measured(
     run, # a `Run` with a trained model
@@ -79,20 +81,22 @@ def photo_curve(
     run, # a `Run` with a fitted head
     acts, # as from `measured`
 )->dict|None: # n_half and n_all (photos that a head was fitted to); as from `outcome.paired_difference`, half to all
-    "How much lower the error is with twice the photos; None for a network that was trained"
+    "How much lower the error is with twice the photos; None for a trained network, and where the photos are too few"
     from pet_breeds.training import cross_validate
     if run.features is None or run.kept == 'trained network': return None
     (feats, targ), groups, folds = run.features, np.array(fitted_items(run).group), run.plan['folds']
     some = np.sort(np.random.default_rng(run.config.seed).permutation(len(targ))[:None if folds else 2000])
+    each = np.bincount(targ[some])*(1 - 1/(folds or 2))
+    n_half, n_all = int(np.ceil(each/2).sum()), round(each.sum())
+    if n_half >= .75*n_all: return None # of two photos of a breed, or of one, half is hardly fewer
     def predicted(share):
         if folds and share == 1: return acts.argmax(1).numpy()
         part, how = (feats[some], targ[some]), (folds or 2, run.config.seed, run.config.balance, share)
         return cross_validate(part, groups[some], run.learn.dls.c, *how).argmax(1).numpy()
     try: half, whole = (predicted(share) != targ[some] for share in (.5, 1))
     except ValueError: return None # photos are too few for two parts
-    each = np.bincount(targ[some])*(1 - 1/(folds or 2))
     weight = interpret.photo_weights(len(some), groups[some])
-    return dict(n_half=int(np.ceil(each/2).sum()), n_all=round(each.sum()), **paired_difference(half, whole, weight))
+    return dict(n_half=n_half, n_all=n_all, **paired_difference(half, whole, weight))
 
 # %% ../nbs/internals/measure.ipynb #looked-def
 def looked_at(

@@ -9,7 +9,7 @@ __all__ = ['Config', 'check_out', 'Run', 'run_pets', 'run_command_line', 'left_b
 import json, os, time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from multiprocessing import Lock, get_start_method
 from pathlib import Path
@@ -49,6 +49,7 @@ class Config:
     out:str='report' # folder for the report
 
     def __post_init__(self):
+        _check_kinds(self)
         for name in _PATHS: object.__setattr__(self, name, _expanded(getattr(self, name), f'--{name}'))
         fix = self.fix if isinstance(self.fix, (list, tuple)) else [self.fix]
         object.__setattr__(self, 'fix', tuple(_expanded(table, '--fix') for table in fix))
@@ -62,22 +63,37 @@ class Config:
         if self.freeze_epochs and self.head == 'linear':
             raise ValueError(f'--freeze_epochs {self.freeze_epochs}: a linear head is fitted in one step, without '
                              'epochs; leave it out, or give --head fastai')
-        _check_rate(self.lr)
+        object.__setattr__(self, 'lr', _rate(self.lr))
 
 _PATHS = 'path', 'labels', 'weights', 'out'
+
+_KINDS = dict.fromkeys(('arch', *_PATHS), 'text') | dict(fix='tables of a report', labels='text, a table or a function')
+
+def _check_kinds(config):
+    "Raises ValueError for what no command holds: Python may give anything"
+    for f in fields(config):
+        value = getattr(config, f.name)
+        parts = value if f.name == 'fix' and isinstance(value, (list, tuple)) else [value]
+        also = dict(labels=('columns', '__call__'), fix=('columns',)).get(f.name, ()) # a table, a function
+        ok = isinstance(value, bool) if isinstance(f.default, bool) else f.name not in _KINDS or all(
+            isinstance(part, (str, Path)) or any(hasattr(part, kind) for kind in also) for part in parts)
+        if not ok: raise ValueError(f"--{f.name} {one_line(value)}: expected {_KINDS.get(f.name, 'True or False')}")
 
 def _expanded(value, name):
     if not isinstance(value, (str, Path)): return value # a table or a function as `labels`
     user_path(value, name)
-    return os.path.expanduser(value) # as text: './full' is a folder, 'full' is not
+    if isinstance(value, Path) and value.name[:1] not in ('', '~') and value.parent == Path(): return f'./{value}'
+    return os.path.expanduser(value) # as text: './full' is a folder, as Path('full') is, and 'full' is not
 
 _CHOICES = dict(head=('auto', 'fastai', 'linear'), precision=('auto', 'fp32', 'fp16', 'bf16'),
                 presize=('composed', 'stock'), fit=('crop', 'pad', 'squish'))
 
-def _check_rate(lr):
-    try: ok = lr in ('auto', 'valley') or 0 < float(lr) < float('inf')
-    except (TypeError, ValueError): ok = False
-    if not ok: raise ValueError(f'--lr {one_line(lr)}: expected auto, valley or a rate above 0, such as 2e-3')
+def _rate(lr): # in one spelling
+    if lr in ('auto', 'valley'): return lr
+    try: rate = float(lr)
+    except (TypeError, ValueError): rate = 0
+    if 0 < rate < float('inf'): return str(rate)
+    raise ValueError(f'--lr {one_line(lr)}: expected auto, valley or a rate above 0, such as 2e-3')
 
 # %% ../nbs/internals/pets.ipynb #command-def
 _DEFAULTS = {f.name: f.default for f in fields(Config)}
@@ -90,7 +106,7 @@ def command(self:Config,
     if not all(isinstance(x, str) for x in (self.labels, *self.fix)): return None # a table or a function in Python
     paths, fix = {name: short(getattr(self, name)) for name in _PATHS}, tuple(map(short, self.fix))
     if None in (*paths.values(), *fix): return None
-    return shell_line('pet_breeds', {**asdict(self), **paths, 'fix': fix, 'resume': False}, _DEFAULTS)
+    return shell_line('pet_breeds', {**vars(self), **paths, 'fix': fix, 'resume': False}, _DEFAULTS)
 
 # %% ../nbs/internals/pets.ipynb #out-def
 def check_out(
@@ -126,13 +142,11 @@ class Run:
     "A run of the pipeline: `check`, `data`, `learner`, `fit`, `measure`, `write`. Raises ValueError or OSError"
     check:Callable; data:Callable; learner:Callable; fit:Callable; measure:Callable; write:Callable # below, one by one
     folder:Any = None # where the photos are
-    table:Any = None # file and label of each photo
-    test:Any = None # the same of the photos that are only measured at the end
+    table:Any = None; test:Any = None # file and label of each photo; of those that are only measured at the end
     findings:Any = None # a DataFrame of what looks wrong: file, problem, detail, usable
     photos = '' # 'drawn' or 'real'
     plan:dict = {} # as `plan_run` returns it
-    dls:Any = None
-    learn:Any = None
+    dls:Any = None; learn:Any = None
     precision:Any = None # a `PrecisionChoice`
     fresh:Any = None # the Learner and a digest of its weights as `learner` left them; None once `fit` has begun
     finder:Any = None # what `find_lr` returned
@@ -143,8 +157,7 @@ class Run:
     fitted:Any = None # the Learner and a digest of its weights as `fit` left them
     heads:list = [] # of a cross-validation: photos (numbers), and the weights of the head that judged them
     confusion:Any = None # counts, as a DataFrame
-    predictions:Any = None # a DataFrame, a row for each photo of the validation or cross-validation
-    tested:Any = None # the same for the photos of a test
+    predictions:Any = None; tested:Any = None # DataFrames, a row for each photo of the validation; of a test
     measured:Any = None # the Learner and a digest of its weights as `measure` found them
     report:Any = None # the folder
     earlier:Any = None # the folder of an earlier report on the same photos, and what `compare_reports` says
@@ -157,8 +170,7 @@ class Run:
         if config and options: raise ValueError(f"{', '.join(options)}: put options into the Config, not beside it")
         self.config = c = config or Config(**options)
         self.start, self.out, self.fixes = time.perf_counter(), check_out(c.out), read_fixes(c.fix)
-        self.prep:Any = None # a `Prep`
-        self.weights:Any = None # the file of the body's weights
+        self.prep:Any = None; self.weights:Any = None # a `Prep`; the file of the body's weights
         self.resumed = read_checkpoint(self.checkpoint)['run'] if c.resume else None
         self._check_model()
         if self.resumed: refuse_another_run(self.checkpoint, self.resumed['options'], self.options())
@@ -197,9 +209,9 @@ class Run:
 
     def options(self)->dict: # by name
         "What must be the same when a run is resumed: every option that shapes training"
-        same = {k: v for k, v in asdict(self.config).items() if k not in (*_PATHS, 'cache', 'resume', 'finder', 'fix')}
+        same = {k: v for k, v in vars(self.config).items() if k not in (*_PATHS, 'cache', 'resume', 'finder', 'fix')}
         weights = self.weights and sha256(self.weights.read_bytes()).hexdigest()
-        fixes = {'fix': ['\t'.join(fix[:3]) for fix in self.fixes]} if self.fixes else {}
+        fixes = {'fix': sorted('\t'.join(fix[:3]) for fix in self.fixes)} if self.fixes else {}
         return {**same, 'size': self.prep.size, 'weights': weights, **fixes}
 
 # %% ../nbs/internals/pets.ipynb #check-def
@@ -355,6 +367,7 @@ def write(self:Run)->Path: # the folder
         if self.report != self.out:
             say(f'{self.out.name} holds something else by now, so it stays as it is')
             describe(self.report, write_whole)
+    self.config = replace(self.config, resume=False) # it is finished: `fit` begins anew
     more = *report.test_line(self.metrics), *report.earlier_line(self)
     for line in (report.result_line(self.metrics), *more): say(line)
     return self.report

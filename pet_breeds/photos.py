@@ -309,13 +309,13 @@ def _copies(files, labels, looks, given):
     for i, *row in sorted(rows, key=lambda row: row[1] != 'two labels'): worst.setdefault(i, (i, *row))
     return groups, worst.values()
 
-def _odd_labels(files, labels):
-    "Photos without a label, with an unusual spelling of it, or with the name of another of their breed"
+def _odd_labels(files, labels, parts):
+    "Photos without a label, with an unusual spelling of it, or with the name of another of their breed and part"
     first = {}
-    for i, (f, l, usual) in enumerate(zip(files, labels, one_spelling(labels))):
+    for i, (f, l, usual, part) in enumerate(zip(files, labels, one_spelling(labels), parts)):
         if not l: yield i, 'no label', 'no breed in its name', False
         elif usual != l: yield i, 'other spelling', f'{l!r} is mostly spelled {usual!r}', True
-        other = files[first.setdefault((l, Path(f).name), i)]
+        other = files[first.setdefault((l, Path(f).name, part), i)]
         if l and other != f: yield i, 'same name', f'as {_short(other)}', True
 
 # %% ../nbs/internals/photos.ipynb #look-at-def
@@ -355,7 +355,8 @@ def look_at(
     looks = _looks(files, min_side, n_workers, progress)
     groups, rows = _copies(files, labels or ['']*len(files), looks, given)
     rows = [*((i, *p) for i, look in enumerate(looks) for p in look[2]), *rows]
-    if labels: rows += _odd_labels(files, labels)
+    parts = photos.get('split') if isinstance(photos, pd.DataFrame) else None
+    if labels: rows += _odd_labels(files, labels, [''] * len(files) if parts is None else parts)
     return _problem_table([*((files[i], *p) for i, *p in sorted(rows, key=itemgetter(0))), *before]), groups
 
 def check_photos(

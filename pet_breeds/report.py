@@ -8,7 +8,6 @@ __all__ = ['SECTIONS', 'result_line', 'test_line', 'data_lines', 'entries', 'ear
 
 # %% ../nbs/internals/report.ipynb #imports
 import os, platform, shlex, warnings
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from . import interpret
@@ -90,7 +89,7 @@ def entries(
     from fastai.torch_core import num_distrib
     c, learn = run.config, run.learn
     own = 'path', 'labels', 'weights', 'out', 'resume', 'fix'
-    options = {k: v for k, v in asdict(c).items() if k not in own}
+    options = {k: v for k, v in vars(c).items() if k not in own}
     packages = 'pet_breeds', 'fastai', 'torch', 'torchvision', 'timm'
     return {**options, **run.plan, 'photos': run.photos, 'n_train': run.dls.train.n, 'n_valid': run.dls.valid.n,
             'n_classes': run.dls.c, 'skipped': run.findings.file[~run.findings.usable].nunique(),

@@ -188,6 +188,14 @@ def _with_suffix(file, root):
     suffixes = *photo_suffixes, *(s.upper() for s in photo_suffixes)
     return next((file+s for s in suffixes if os.path.isfile(os.path.join(root, file+s))), file)
 
+def _as_on_disk(files, root):
+    "The paths below `root` as the disk spells them: macOS writes an accented letter in a name as two code points"
+    def there(file): return os.path.isfile(os.path.join(root, file))
+    if all(file.isascii() or there(file) for file in files): return files
+    names = (os.path.relpath(f, root) for f in Path(root).rglob('*'))
+    spelled = {unicodedata.normalize('NFC', name): name for name in names}
+    return [f if there(f) else spelled.get(unicodedata.normalize('NFC', f), f) for f in files]
+
 def _inside(file, root):
     "The path from `root` to `file`, which may have either kind of slash. Raises ValueError if it leads outside"
     path = os.path.normpath(file.replace('\\', '/'))
@@ -249,10 +257,14 @@ def table_labels(
     labels = filled_column(df, place_of_column(df, label_col, label_names, 'label'), 'label')
     if not len(files): raise ValueError('the table has no rows: expected one for each photo')
     if 'digest' in df: files, labels = files.map(from_cell), labels.map(from_cell) # a table of a report
-    root = roots[0]
-    whole = {root: [_with_suffix(_inside(f, root), root) for f in files] for root in roots}
-    if len(roots) > 1: # the one that has most of the photos
-        root = max(roots, key=lambda root: sum(os.path.isfile(os.path.join(root, f)) for f in whole[root]))
+    whole = {}
+    for root in roots:
+        try: whole[root] = _as_on_disk([_with_suffix(_inside(f, root), root) for f in files], root)
+        except ValueError:
+            if root == roots[0]: raise
+    if len(whole) > 1: # the one that has most of the photos
+        root = max(whole, key=lambda root: sum(os.path.isfile(os.path.join(root, f)) for f in whole[root]))
+    else: root = roots[0]
     tidy = {label: tidy_label(label) for label in labels.unique()}
     pets = pd.DataFrame(dict(file=whole[root], label=labels.map(tidy)))
     group, parts = _cells_of(df, ['group'], 'group')[0], _parts(df)

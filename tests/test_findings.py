@@ -10,14 +10,15 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from pet_breeds.webpage import of_100
 from pet_breeds.data import pets_dls, photo_table
-from pet_breeds.fixes import read_fixes
+from pet_breeds.fixes import photo_digest, read_fixes
 from pet_breeds.interpret import error_interval, honest_error
 from pet_breeds.inventory import labeled_photos, usable_photos
-from pet_breeds.measure import honest
+from pet_breeds.measure import honest, photo_curve
 from pet_breeds.outcome import SURE, compare_reports, coverage, paired_difference, predictions
 from pet_breeds.pets import Run
 from pet_breeds.report import SECTIONS, data_lines, earlier_line, first_screen, result_line, test_line as line_of_test
@@ -80,7 +81,7 @@ def test_a_breed_is_no_part_of_a_split(tmp_path):
 
 
 @pytest.mark.parametrize('top', ['', 'kaggle'])
-@pytest.mark.parametrize('labels, says', [('re:^(cat|dog)', ''), ('name', r"--labels 're:\^.*' finds 2 breeds: cat, dog, \.\.\.; ")])
+@pytest.mark.parametrize('labels, says', [('re:^(cat|dog)', ''), ('name', r"--labels 're:\^.*' finds 2 breeds: cat, dog; ")])
 def test_a_test_without_labels_is_named(tmp_path, top, labels, says):
     "As in cats and dogs of Kaggle: the remedy is to leave it out"
     photos(tmp_path/top/'train', *numbered('cat.{}.png', 5), *numbered('dog.{}.png', 5))
@@ -343,7 +344,8 @@ def test_the_interval_allows_for_the_labels_that_are_doubted(photos, kept, folds
     loader = SimpleNamespace(items=items.assign(group=range(90, 100)))
     dls = SimpleNamespace(vocab=vocab, loaders=[loader], train=loader, valid=loader)
     heads = [(np.arange(0, 10, 2), None), (np.arange(1, 10, 2), None)]
-    run = SimpleNamespace(learn=SimpleNamespace(dls=dls), dls=dls, plan=dict(folds=folds), heads=heads, photos=photos, metrics=dict(fix=dict(kept=kept)))
+    run = SimpleNamespace(learn=SimpleNamespace(dls=dls), dls=dls, plan=dict(folds=folds), heads=heads, photos=photos, metrics=dict(fix=dict(kept=kept)),
+                          config=SimpleNamespace(labels='name'), fixes=[])
     m = honest(run, predictions(probs, items, vocab, 'top'), folds)
     doubted = 0 if photos == 'drawn' else 2 - len(kept) + (not folds)
     assert m['n_doubtful'] == doubted and m['unseen'] == (dict(c=1) if folds else {}) and m['error_rate'] == .5
@@ -546,3 +548,113 @@ def test_a_side_that_is_lost_is_said_as_it_is(tmp_path, side, labels):
     assert len(found[~found.usable]) == 6
     other = dict(train='validation', valid='training')[side]
     with pytest.raises(ValueError, match=f'all 6 photos that can be used are for {other}: expected some for both, from folders .* or leave those out'): pets_dls(learned, bs=2, size=32)
+
+
+# What one room says and another must know
+
+def fake_run(n_each, folds, n_breeds=3):
+    "What `photo_curve` needs: features that tell nothing, so many photos of each breed"
+    rng, targ = np.random.default_rng(0), np.arange(n_breeds).repeat(n_each)
+    items = pd.DataFrame(dict(group=range(len(targ))))
+    loaders = SimpleNamespace(train=SimpleNamespace(items=items), valid=SimpleNamespace(items=items[:0]))
+    return SimpleNamespace(features=(rng.normal(size=(len(targ), 4)), targ), kept='', plan=dict(folds=folds), dls=loaders,
+                           config=SimpleNamespace(seed=0, balance=False), learn=SimpleNamespace(dls=SimpleNamespace(c=n_breeds)))
+
+
+@pytest.mark.parametrize('folds', [0, 5])
+@pytest.mark.parametrize('n_each, is_told', [(1, False), (2, False), (3, False), (6, True), (10, True)])
+def test_more_photos_are_judged_only_where_half_is_fewer(n_each, is_told, folds):
+    "Of two photos of a breed the head sees one, and half of one is one: that says nothing about more"
+    run = fake_run(n_each, folds)
+    curve = photo_curve(run, SimpleNamespace(argmax=lambda _: torch.zeros(len(run.features[1]), dtype=int)))
+    assert (curve is not None) == is_told
+    if curve: assert curve['n_half'] < .75*curve['n_all']
+
+
+@pytest.mark.parametrize('column', [False, True])
+@pytest.mark.parametrize('top', ['', 'images/', 'set/'])
+@pytest.mark.parametrize('parts', [('train', 'test'), ('train', 'valid', 'test'), ('train',)])
+def test_a_table_of_labels_keeps_the_split_of_the_folders(tmp_path, parts, top, column):
+    "Unless it has a column of its own for the split"
+    files = [f'{top}{part}/{i}.png' for part in parts for i in range(6)]
+    photos(tmp_path, *files)
+    table = pd.DataFrame(dict(file=files, label=['pug', 'fox']*(len(files)//2)))
+    if column: table['split'] = 'train'
+    found = photo_table(tmp_path, table)
+    assert len(found.attrs.get('test', {}).get('file', [])) == (0 if column else 6*('test' in parts))
+    assert int(found.get('is_valid', pd.Series(0)).sum()) == (0 if column else 6*('valid' in parts)) and not problems(found)
+
+
+def test_a_table_whose_folders_are_half_a_split_says_so(tmp_path):
+    files = [f'{part}/{i}.png' for part in ('test', 'more') for i in range(4)]
+    found = photo_table(photos(tmp_path, *files), pd.DataFrame(dict(file=files, label=['pug', 'fox']*4)))
+    assert len(found) == 8 and 'test' not in found.attrs and 'give the table a column split' in details(found)
+
+
+@pytest.mark.parametrize('form', ['{0}/pug/0.png', '../pets/pug/0.png', 'pug/0.png', 'pug\\0.png', './pug/../pug/0.png'])
+@pytest.mark.parametrize('images', [False, True])
+def test_a_path_in_a_table_may_begin_anywhere_that_leads_into_the_folder(tmp_path, form, images):
+    pets = tmp_path/'pets'
+    photos(pets, 'pug/0.png', *numbered('pug/{}.png', 3), *numbered('fox/{}.png', 3))
+    if images: photos(pets/'images', 'other.png')
+    rows = [form.format(pets), *numbered('fox/{}.png', 3)]
+    table = pd.DataFrame(dict(file=rows, label=['pug', 'fox', 'fox', 'fox']))
+    assert photo_table(pets, table).file.map(lambda f: f.relative_to(pets).as_posix()).tolist() == ['pug/0.png', *numbered('fox/{}.png', 3)]
+    with pytest.raises(ValueError, match=f'lies outside the folder .{pets}.:'): photo_table(pets, table.assign(file=['../x.png', *rows[1:]]))
+
+
+@pytest.mark.parametrize('disk, written', [('NFD', 'NFC'), ('NFC', 'NFD'), ('NFD', 'NFD')])
+def test_a_name_is_found_in_either_way_to_write_an_accent(tmp_path, disk, written):
+    "macOS and its archives write an accented letter as two code points"
+    names = [f'bébé_{i}.png' for i in range(4)]
+    photos(tmp_path, *(unicodedata.normalize(disk, name) for name in names))
+    given = [unicodedata.normalize(written, name) for name in names]
+    table = photo_table(tmp_path, pd.DataFrame(dict(file=given, label=['pug', 'fox']*2)))
+    assert len(table) == 4 and problems(table) <= {'few photos'}
+    fixes = read_fixes([pd.DataFrame(dict(file=given[:1], fix=['relabel'], new_label=['fox']))])
+    assert list(photo_table(tmp_path, pd.DataFrame(dict(file=given, label=['pug', 'fox']*2)), fixes).label) == ['fox', 'fox', 'pug', 'fox']
+
+
+def test_a_new_label_says_nothing_about_the_folders(tmp_path):
+    "A photo that --fix relabels lies in the folder of its old label"
+    photos(tmp_path, *numbered('cats/Sphynx/{}.png', 4), *numbered('dogs/pug/{}.png', 4))
+    fixes = read_fixes([pd.DataFrame(dict(file=['cats/Sphynx/0.png'], fix=['relabel'], new_label=['pug']))])
+    before, after = photo_table(tmp_path, 'folder'), photo_table(tmp_path, 'folder', fixes)
+    assert details(after) == details(before) and list(after.label).count('pug') == 5
+
+
+def test_equal_names_in_two_parts_of_a_split_are_no_finding(tmp_path):
+    "Cameras and scripts number the photos of each folder from 0; within one part that may be a photo saved twice"
+    for part in ('train', 'valid'):
+        for breed in ('pug', 'fox'): photos(tmp_path/part/breed, *numbered('{}.png', 4))
+    assert 'same name' not in set(usable_photos(tmp_path, 'folder')[2].problem)
+    photos(tmp_path/'train'/'more'/'pug', '0.png')
+    assert list(usable_photos(tmp_path, 'folder')[2].problem).count('same name') == 1
+
+
+def test_a_test_that_cannot_be_read_is_named(tmp_path):
+    photos(tmp_path/'train', *numbered('pug/{}.png', 4), *numbered('fox/{}.png', 4))
+    for i in range(3):
+        file = tmp_path/'test'/'pug'/f'{i}.png'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b'no photo')
+    with pytest.raises(ValueError, match='none of the 3 photos for the test can be read, the first .*test/pug/0.png'): usable_photos(tmp_path, 'folder')
+
+
+@pytest.mark.parametrize('decision', ['keep', 'drop', 'relabel'])
+def test_a_decision_is_about_the_photo_that_was_looked_at(tmp_path, decision):
+    photos(tmp_path, *numbered('pug/{}.png', 3), *numbered('fox/{}.png', 3))
+    rows = pd.DataFrame(dict(file=['pug/0.png'], fix=[decision], new_label=['fox' if decision == 'relabel' else ''], digest=[photo_digest(tmp_path/'pug/0.png')]))
+    photo_table(tmp_path, 'folder', read_fixes([rows]))
+    photos(tmp_path, 'pug/0.png') # another one
+    with pytest.raises(ValueError, match='has changed since the table was written'): photo_table(tmp_path, 'folder', read_fixes([rows]))
+
+
+@pytest.mark.parametrize('decision', ['keep', 'drop'])
+def test_a_decision_about_a_file_that_is_no_photo_is_allowed_and_not_counted(tmp_path, decision):
+    "In any folder, also one whose name looks like a formula"
+    photos(tmp_path, *numbered('pug/{}.png', 3), *numbered('=fox/{}.png', 3))
+    (tmp_path/'=fox'/'x.cr2').write_bytes(b'raw')
+    rows = pd.DataFrame(dict(file=["'=fox/x.cr2"], fix=[decision]))
+    fixed = photo_table(tmp_path, 'folder', read_fixes([rows])).attrs['fixed']
+    assert (fixed['kept'], fixed['dropped']) == ([], [])

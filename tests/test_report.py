@@ -66,7 +66,8 @@ NOTHING = pd.DataFrame(columns=['file', 'problem', 'detail', 'usable'])
 
 
 def advice(preds=PREDS, photos='real', epochs=None, findings=NOTHING, **metrics):
-    return suggestions(SimpleNamespace(predictions=preds, photos=photos, epochs=epochs, findings=findings, metrics=metrics))
+    return suggestions(SimpleNamespace(predictions=preds, photos=photos, epochs=epochs, findings=findings, metrics=metrics,
+                                       config=SimpleNamespace(labels='name'), fixes=[]))
 
 
 def epochs(train, valid): return pd.DataFrame(dict(train_loss=train, valid_loss=valid))
@@ -110,7 +111,7 @@ def test_nobody_is_told_to_do_what_cannot_be_done(photos):
 def test_a_folder_out_of_order_comes_first():
     rows = [('a.jpg', 'two labels', '', True), ('b.jpg', 'two labels', '', True), ('c.jpg', 'turned', '', True), ('d.jpg', 'empty', '', False)]
     found = pd.DataFrame(rows, columns=NOTHING.columns)
-    assert advice(findings=found)[0] == 'Look at the folder first: 2 photos with two labels, 1 file that could not be used. See "What looks wrong".'
+    assert advice(findings=found)[0] == 'Look at the folder first: 2 photos with two labels, 1 file left out. See "What looks wrong".'
     assert advice(findings=found[2:3]) == advice()
 
 
@@ -172,7 +173,7 @@ def test_a_photo_without_a_label_gets_one_and_a_new_label_is_said(five, tmp_path
     done = fix_labels(five, read_fixes([rows]), tmp_path)
     assert list(done.label) == ['begle', 'pug', 'pug', 'beagle', 'beagle', 'pug'] and list(done.split).count('valid') == 1
     assert "begle is a new label: no other photo had it (did you mean 'beagle'?)." in fix_lines(done.attrs['fixed'], ['beagle', 'begle', 'pug'])
-    with pytest.raises(ValueError, match='notes.txt is not a usable photo'): fix_labels(five, read_fixes([rows.assign(fix='relabel', new_label='pug')]), tmp_path)
+    with pytest.raises(ValueError, match='notes.txt cannot be read, or is not in the table of labels'): fix_labels(five, read_fixes([rows.assign(fix='relabel', new_label='pug')]), tmp_path)
 
 
 # Two runs on the same photos
