@@ -225,7 +225,7 @@ def _photos_of(c, fixes):
     found = found[~((found.problem == 'two labels') & found.file.isin(kept))].reset_index(drop=True)
     if c.fit != 'crop': found = found[found.problem != 'cut off'].reset_index(drop=True)
     if c.presize == 'stock': found['detail'] = found.detail.str.replace('will be read upright', 'is read as it lies')
-    return top, learned, test, found, 'drawn' if sources.is_drawn(top) else 'real'
+    return Path(os.path.abspath(top)), learned, test, found, 'drawn' if sources.is_drawn(top) else 'real'
 
 @patch
 def check(self:Run):

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from dataclasses import fields, replace
 from inspect import signature
 from pathlib import Path
@@ -17,8 +18,9 @@ from torch import nn
 
 from pet_breeds import model, pets, report, training
 from pet_breeds import weights as weights_module
-from pet_breeds.advice import suggestions
+from pet_breeds.advice import doubts, suggestions
 from pet_breeds.core import comments, short_path
+from pet_breeds.fixes import clean_labels
 from pet_breeds.measure import looked_at
 from pet_breeds.pets import Config, Run, check_out, plan_run, run_pets
 from pet_breeds.saving import REPORT_FILES, load_model
@@ -84,7 +86,9 @@ BAD = [dict(epochs=0), dict(epochs=1.5), dict(epochs=True), dict(freeze_epochs=-
        dict(fit='stretch'), dict(fit=None),
        dict(valid_pct=0.), dict(valid_pct=1.5), dict(valid_pct='a'), dict(head='round'), dict(seed=-1), dict(path=''),
        dict(out=' '), dict(weights=''), dict(presize='stock', cache=True), dict(head='linear', freeze_epochs=1),
-       dict(out='~no-such-user/x'), dict(labels='')]
+       dict(out='~no-such-user/x'), dict(labels=''), dict(path=None), dict(weights=None), dict(arch=None), dict(out=3), dict(labels=None),
+       dict(labels=['cat']), dict(labels=dict(a='cat')), dict(fix=None), dict(fix=[None]), dict(flip='no'), dict(balance=np.True_), dict(cache=Path('x')),
+       dict(finder=1), dict(resume=None)]
 
 
 @pytest.mark.parametrize('options', BAD, ids=str)
@@ -653,6 +657,67 @@ def test_what_was_fitted_to_all_photos_is_not_measured_after_more_training(photo
     training.train(run.learn, 1)
     with pytest.raises(ValueError, match='trained after its head was fitted to all photos: make a Run with epochs'): run.write()
     assert not os.path.exists('report')
+
+
+@pytest.mark.parametrize('lr', ['1e-2', 1e-2, '0.01', np.float32(.01), np.float64(.01)], ids=repr)
+def test_a_rate_has_one_spelling(lr):
+    "A run that is resumed, the command and metrics.json compare it, or write it down"
+    assert float(Config(lr=lr).lr) == pytest.approx(.01) and isinstance(Config(lr=lr).lr, str)
+    if not isinstance(lr, np.float32): assert Config(lr=lr) == Config(lr='0.01')
+
+
+@pytest.mark.parametrize('name', ['drawn', 'full', 'auto'])
+def test_a_path_is_a_folder_also_if_it_has_the_name_of_a_set(photos, name):
+    shutil.copytree(photos/'names', name)
+    run = Run(path=Path(name), **QUICK)
+    run.check()
+    assert run.folder == Path(name).absolute() and run.photos == 'real' and len(run.table) == 16
+
+
+def test_a_label_function_that_cannot_be_copied(photos):
+    class Rule:
+        lock = threading.Lock()
+        def __init__(self): self.own = threading.Lock()
+        def __call__(self, file): return file.name.split('_')[0]
+    assert run_pets(photos/'names', labels=Rule(), **QUICK).metrics['n_classes'] == 2
+
+
+def test_a_resumed_run_can_be_fitted_again(photos, monkeypatch):
+    stopped(monkeypatch, 1, path=str(photos/'names'), **{**QUICK, 'epochs': 2})
+    run = run_pets(photos/'names', **{**QUICK, 'epochs': 2}, resume=True)
+    assert len(run.fit()) == 2 and run.write() == run.out
+
+
+@pytest.mark.parametrize('again', ['{0}', './{0}/', '{1}/{0}', 'table'])
+def test_the_earlier_report_is_found_however_its_folder_was_given(photos, again):
+    shutil.copytree(photos/'names', 'pets')
+    run_pets('pets', **LINEAR, out='first')
+    labels = pd.DataFrame(dict(file=[f.name for f in Path('pets').iterdir()], label=[f.name[:3] for f in Path('pets').iterdir()]))
+    run = run_pets('pets' if again == 'table' else again.format('pets', Path.cwd()), **{**LINEAR, 'seed': 7}, out='second',
+                   labels=labels if again == 'table' else 'name')
+    assert run.earlier[0].name == 'first'
+
+
+def test_decisions_are_made_after_another_folder_was_entered(photos, monkeypatch):
+    shutil.copytree(photos/'names', 'pets')
+    shutil.copy('pets/cat_0.png', 'pets/cat_99.png') # looks wrong
+    run = run_pets('pets', **LINEAR)
+    Path('elsewhere').mkdir()
+    monkeypatch.chdir('elsewhere')
+    cards = clean_labels(run).children[1].children
+    assert cards and not any('not there any more' in card.children[0].value for card in cards)
+
+
+@pytest.mark.parametrize('labels', ['name', 'table', 'fix'])
+def test_labels_of_drawn_pets_are_right_unless_somebody_changed_them(drawn, labels, capsys):
+    files = sorted((drawn/'images').glob('*.jpg'))
+    swapped = {files[0].name: files[-1].name.rpartition('_')[0]}
+    table = pd.DataFrame(dict(file=[f.name for f in files], label=[swapped.get(f.name, f.name.rpartition('_')[0]) for f in files]))
+    fix = pd.DataFrame(dict(file=[f'images/{name}' for name in swapped], fix='relabel', new_label=[*swapped.values()]))
+    run = run_pets(drawn, **LINEAR, labels=table if labels == 'table' else 'name', fix=fix if labels == 'fix' else ())
+    said = ' '.join([*suggestions(run), *doubts(run.metrics)])
+    assert run.photos == 'drawn' and ('labels of drawn pets are right' in said) == (labels == 'name')
+    assert ('--fix changed 1 of these' in said) == (labels == 'fix') and run.metrics['n_relabeled'] == (labels == 'fix')
 
 
 def test_a_second_fit_begins_anew(photos):
