@@ -46,8 +46,8 @@ def doubts(
         yield (f"{shared} of these {n} photos {'is a copy' if shared == 1 else 'are copies'} of training photos, or in "
                'one group with some, so the error looks too small.')
     if changed := m.get('n_relabeled'):
-        yield (f"--fix changed {changed} of these {n} labels. Where the new label is what a model said, the error looks "
-               'too small.')
+        yield (f'--fix changed {changed} of these {n} labels. Where the new label is what a model said, the error '
+               'looks too small.')
     if m['not_measured']: yield f"Not measured, because there is no {part} photo: {some_of(m['not_measured'])}."
     if (network := m.get('network')) and network.get('doubt', True):
         some = 0 < (network['same'] or 0) < n

@@ -140,14 +140,16 @@ def _by_table(path, table):
     "As `_by_rule`, from a table; its paths start at `path` or at `path`/images"
     if not isinstance(table, pd.DataFrame):
         csv = [p for p in (user_path(table, 'labels'), path/table) if p.is_file()]
-        if not csv: raise FileNotFoundError(f"labels={one_line(table)!r}: expected {', '.join(LABEL_RULES)}, re:PATTERN or a "
-                                            f"CSV file, and there is no such file{nearest(table, LABEL_RULES)}")
+        if not csv:
+            raise FileNotFoundError(f"labels={one_line(table)!r}: expected {', '.join(LABEL_RULES)}, re:PATTERN or a CSV "
+                                    f'file, and there is no such file{nearest(table, LABEL_RULES)}')
         table = csv[0]
     pets = table_labels(table, [path, path/'images'], raw=True)
     found = _not_among(photos_in(path), pets.file, 'not in the table', 'left out')
     if 'split' not in pets:
         try: parts = _own_parts([f.relative_to(path) for f in pets.file])[0]
-        except ValueError as e: found.append((pets.file[0], 'odd folder', f'{e}; or give the table a column split', True))
+        except ValueError as e:
+            found.append((pets.file[0], 'odd folder', f'{e}; or give the table a column split', True))
         else: pets = pets.assign(split=parts) if parts else pets
     pets.attrs['findings'] = found
     return pets

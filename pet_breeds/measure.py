@@ -9,7 +9,8 @@ __all__ = ['fitted_items', 'honest', 'measured', 'measure_test', 'photo_curve', 
 from . import interpret
 from .distributed import on_main
 from .loss import softmax
-from .outcome import SURE, has_drawn_labels, judged, network_report, paired_difference, predictions, set_digest
+from .outcome import SURE, has_drawn_labels, judged, network_report, paired_difference, predictions
+from .outcome import set_digest
 import numpy as np, pandas as pd
 from fastcore.basics import noop
 

@@ -212,7 +212,7 @@ def earlier_report(
     try: beside = [f.parent for f in sorted(run.out.parent.glob('*/predictions.csv'), key=age)[:20]]
     except OSError: beside = []
     named = [*(Path(os.path.abspath(f)).parent for f in run.config.fix if isinstance(f, str)), run.out]
-    def top(m): return [os.path.abspath(path) for path in option_values(m.get('command'), 'path')] # none for a DataFrame
+    def top(m): return [os.path.abspath(p) for p in option_values(m.get('command'), 'path')] # none for a DataFrame
     best, new, here = None, _report(run), top(run.metrics)
     for folder in [*named, *beside]:
         try:

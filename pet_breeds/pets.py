@@ -67,7 +67,7 @@ class Config:
 
 _PATHS = 'path', 'labels', 'weights', 'out'
 
-_KINDS = dict.fromkeys(('arch', *_PATHS), 'text') | dict(fix='tables of a report', labels='text, a table or a function')
+_EXPECTED = dict.fromkeys(('arch', *_PATHS), 'text') | dict(fix='tables of a report', labels='text, a table or a function')
 
 def _check_kinds(config):
     "Raises ValueError for what no command holds: Python may give anything"
@@ -75,9 +75,9 @@ def _check_kinds(config):
         value = getattr(config, f.name)
         parts = value if f.name == 'fix' and isinstance(value, (list, tuple)) else [value]
         also = dict(labels=('columns', '__call__'), fix=('columns',)).get(f.name, ()) # a table, a function
-        ok = isinstance(value, bool) if isinstance(f.default, bool) else f.name not in _KINDS or all(
+        ok = isinstance(value, bool) if isinstance(f.default, bool) else f.name not in _EXPECTED or all(
             isinstance(part, (str, Path)) or any(hasattr(part, kind) for kind in also) for part in parts)
-        if not ok: raise ValueError(f"--{f.name} {one_line(value)}: expected {_KINDS.get(f.name, 'True or False')}")
+        if not ok: raise ValueError(f"--{f.name} {one_line(value)}: expected {_EXPECTED.get(f.name, 'True or False')}")
 
 def _expanded(value, name):
     if not isinstance(value, (str, Path)): return value # a table or a function as `labels`
