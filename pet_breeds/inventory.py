@@ -141,8 +141,8 @@ def _by_table(path, table):
     if not isinstance(table, pd.DataFrame):
         csv = [p for p in (user_path(table, 'labels'), path/table) if p.is_file()]
         if not csv:
-            raise FileNotFoundError(f"labels={one_line(table)!r}: expected {', '.join(LABEL_RULES)}, re:PATTERN or a CSV "
-                                    f'file, and there is no such file{nearest(table, LABEL_RULES)}')
+            raise FileNotFoundError(f"labels={one_line(table)!r}: expected {', '.join(LABEL_RULES)}, re:PATTERN or a "
+                                    f'CSV file, and there is no such file{nearest(table, LABEL_RULES)}')
         table = csv[0]
     pets = table_labels(table, [path, path/'images'], raw=True)
     found = _not_among(photos_in(path), pets.file, 'not in the table', 'left out')

@@ -67,7 +67,7 @@ class Config:
 
 _PATHS = 'path', 'labels', 'weights', 'out'
 
-_EXPECTED = dict.fromkeys(('arch', *_PATHS), 'text') | dict(fix='tables of a report', labels='text, a table or a function')
+_EXPECTED = dict.fromkeys(('arch', *_PATHS), 'text') | dict(fix='tables of a report', labels='text, table or function')
 
 def _check_kinds(config):
     "Raises ValueError for what no command holds: Python may give anything"
