@@ -141,7 +141,7 @@ def _worth_knowing(results, verdicts):
     pasted = [id for id, source in sources.items() if verdicts[id] == 'right'
               and any(len(p) >= 30 and _plain_words(p) in _plain_words(source) for p in QUESTIONS[id].points)]
     solved = results.get('solved') if isinstance(results.get('solved'), list) else []
-    ran = [id for id in QUESTIONS if id in solved and verdicts.get(id, NONE) in (NONE, UNCLEAR)]
+    ran = [id for id in QUESTIONS if id in solved and verdicts.get(id) != 'right']
     for ids, what in ((typed, 'chosen or typed in the quiz'), (pasted, 'the words of our points'),
                       (ran, 'right on the student\'s machine, as the file says')):
         if ids: yield f'{", ".join(ids)}: {what}'

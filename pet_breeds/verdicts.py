@@ -26,6 +26,7 @@ def _unrun(node):
         root = node
         while isinstance(root, ast.Attribute): root = root.value
         if isinstance(root, ast.Name) and root.id not in _GIVEN: return node.attr
+    if isinstance(node, ast.Call) and re.fullmatch(r"float\('(nan|-?inf)'\)", ast.unparse(node)): return float(node.args[0].value)
     if isinstance(node, (ast.List, ast.Tuple)): return [_unrun(part) for part in node.elts]
     return ast.literal_eval(node)
 

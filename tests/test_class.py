@@ -197,6 +197,12 @@ def test_what_is_chosen_or_typed_in_the_quiz_is_handed_in_and_marked(home, tmp_p
     assert 'When the moon is full' in (tmp_path/'class'/'to_read.md').read_text(encoding='utf-8')
 
 
+def test_a_wrong_answer_to_a_solved_question_is_noted():
+    results = dict(answers=dict(q7=entry("quiz.q7.check('one_batch')", 'wrong: one_batch'), q8=entry("quiz.q8.check('summary')")), solved=['q7', 'q8'])
+    verdict, noticed = check_source('q7', results['answers']['q7']['source'])[0], check_again(results)[2]
+    assert verdict.startswith('wrong') and noticed[-1] == "q7: right on the student's machine, as the file says"
+
+
 def test_a_choice_is_checked_again():
     letter = right_letter('q8')
     for source in (f"quiz.q8.choose('{letter}')", f"{FROM_QUIZ}quiz.q8.choose('{letter}')"): assert check_source('q8', source) == ('right', '')
