@@ -41,8 +41,9 @@ def read_tasks(
         if not is_task(cell) or not (check := _CHECK.search(cell['source'])): continue
         text = without(above.rpartition('**Your turn.** ')[2], GONE)
         folded = next((c['source'] for c in cells[i+1:i+3] if c['source'].startswith('# Solution')), '')
-        hint = QUESTIONS[check[2]].hint if check[1] == 'quiz' else TASKS[check[2]].hint_text
-        found.append(dict(id=check[2], text=text, hint=hint, solution=_solution(folded) if folded else ''))
+        id = check[2].lower()
+        hint = QUESTIONS[id].hint if check[1] == 'quiz' else TASKS[id].hint_text
+        found.append(dict(id=id, text=text, hint=hint, solution=_solution(folded) if folded else ''))
     return found
 
 # %% ../nbs/internals/guide.ipynb #rubric-def

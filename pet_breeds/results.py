@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 from .core import check_number, count_of, one_line, refuse_foreign, say, user_path, visible, write_whole
-from .handout import ASKED, answers_in, fill_folder, new_place, statements
+from .handout import answers_in, checked_in, fill_folder, new_place, statements
 from .progress import is_solved, read_progress
 from .questions import QUESTIONS
 from .verdicts import CHOSEN, FROM_QUIZ, NONE, UNCLEAR, check_source
@@ -158,7 +158,7 @@ def check_again(
         except ValueError as e:
             noticed.append(str(e))
             continue
-        ids = {*ASKED.findall(source), *(chosen for chosen, _ in CHOSEN.findall(source))}
+        ids = {*checked_in(source), *(chosen for chosen, _ in CHOSEN.findall(source))}
         if ids and id not in ids:
             noticed.append(f'{id}: this is an answer to {one_line(min(ids), 30)}, so its id was changed')
         verdict, why = check_source(id, source, run and endless < 2, seconds)

@@ -12,7 +12,7 @@ from importlib import import_module
 from io import StringIO
 from pathlib import PurePath
 from .core import one_line
-from .handout import statements
+from .handout import checks_in, statements
 from .judge import Failed, within
 from .questions import QUESTIONS
 from .quiz import exercise_of, judged
@@ -34,11 +34,9 @@ def _check_asked(id, source):
     "The statements up to the check of a question, and the expression that it checks. Raises `Failed` if there is none"
     body = statements(source)
     for i, step in reversed([*enumerate(body)]):
-        for node in ast.walk(step):
-            match node:
-                case ast.Call(ast.Attribute(ast.Attribute(ast.Name('quiz'), to), 'check'), args, more) if to == id:
-                    given = [*args, *(part.value for part in more if part.arg == 'answer')]
-                    if given: return body[:i+1], given[0]
+        for to, call in checks_in([step]):
+            given = [*call.args, *(part.value for part in call.keywords if part.arg == 'answer')]
+            if to == id and given: return body[:i+1], given[0]
     raise Failed(f'it has no quiz.{id}.check(...)')
 
 def _needed(body, answer):

@@ -211,6 +211,29 @@ def test_a_choice_is_checked_again():
     assert 'its id was changed' in check_again(dict(answers=dict(q8=entry(f"quiz.q9.choose('{letter}')"))))[2][0]
 
 
+def test_a_question_in_capitals_is_handed_in_and_gathered(tmp_path, capsys):
+    notebook_of(tmp_path, FUNCTIONS['q14'].replace('quiz.q14', 'quiz.Q14'), "answer = 'show_batch'\nquiz.Q7.check(answer)", "%time quiz.Q8.check('summary')\nquiz.Q8.check('summary')")
+    hand_in('Ada', tmp_path)
+    handed = read_results(tmp_path/'Ada.json')
+    verdicts, unclear, noticed = check_again(handed)
+    assert verdicts == dict(q7='right', q8='right', q14='right') and {id: a['verdict'] for id, a in handed['answers'].items()} == verdicts
+    assert not unclear and not noticed, 'nor is one taken for the answer to another question'
+
+
+@pytest.mark.parametrize('source, ids', [
+    ("# quiz.q7.check('show_batch')", []), ("    # quiz.q7.check('show_batch')\nx = 1 # quiz.q8.check(x)", []), ("%%time\n# quiz.q7.check('show_batch')", []),
+    ("text = '''\nquiz.q7.check(1)\n'''", []), ("# quiz.q7.check('a')\nquiz.q7.check('b')", ['q7']), ('quiz . q7 . check("a")', ['q7']), ("%time quiz.q7.check('show_batch')", ['q7']),
+    ("x = '#'; quiz.Q9.check(x)\nif x: quiz.q9.check(1)", ['q9']), ('def f(:\nquiz.FR1.check(f)', ['fr1']), ('quiz.q7.check?', []), ('quiz.q7.check', [])])
+def test_a_check_that_does_not_run_is_no_answer(source, ids):
+    assert handout.checked_in(source) == ids
+
+
+def test_an_answer_that_is_commented_out_is_not_handed_in(home, tmp_path, capsys):
+    notebook_of(tmp_path, "# quiz.q7.check('show_batch')", "quiz.q8.check('summary')")
+    hand_in('Ada', tmp_path)
+    assert list(read_results(tmp_path/'Ada.json')['answers']) == ['q8'] and 'Q7' not in capsys.readouterr().out
+
+
 def test_an_answer_may_use_a_value_from_a_cell_above(tmp_path):
     notebook_of(tmp_path, "my_answer = 'one_batch'", "my_answer = 'show_batch'", 'x = -1\nquiz.q7.check(my_answer) # x', 'my_answer = x.shape', 'quiz.q8.check(my_answer)', "my_answer = 'summary'\nquiz.q8.check(my_answer)")
     assert list(handout.answers_in(tmp_path)) == [('q7', "my_answer = 'show_batch'\nx = -1\nquiz.q7.check(my_answer) # x"), ('q8', 'quiz.q8.check(my_answer)'), ('q8', "my_answer = 'summary'\nquiz.q8.check(my_answer)")]
