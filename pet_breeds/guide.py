@@ -11,7 +11,7 @@ from pathlib import Path
 from . import photo_tasks, training_tasks
 from .core import count_of, say, write_whole
 from .handout import GONE, course_folder, is_task, lessons, minutes, new_place, read_answers
-from .handout import read_cells, student_cells, without, write_student
+from .handout import read_cells, statements, student_cells, without, write_student
 from .questions import QUESTIONS
 from .quiz import Task
 
@@ -23,7 +23,7 @@ _CHECK = re.compile(r'\b(quiz|tasks)\.(\w+)\.check\(')
 def _solution(source):
     "The code of a folded solution, without its check unless that holds the answer"
     lines = [line for line in source.splitlines()[1:] if not line.startswith('#|')]
-    body = ast.parse(source).body
+    body = statements(source)
     checks = [n for s in body if isinstance(s, ast.Assert) for n in ast.walk(s)
               if isinstance(n, ast.Call) and getattr(n.func, 'attr', '') == 'check']
     kept = [line for line in lines if not line.startswith('assert ')]

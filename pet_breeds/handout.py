@@ -13,7 +13,7 @@ from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from .core import count_of, hidden_beside, put_in_place, say, user_path, writing
+from .core import count_of, hidden_beside, put_in_place, quietly, say, user_path, writing
 from .questions import QUESTIONS
 
 # %% ../nbs/internals/handout.ipynb #cells-def
@@ -138,6 +138,7 @@ def read_answers(
 # %% ../nbs/internals/handout.ipynb #attempts-def
 def _lines(source): return re.split(r'\r\n?|\n', source) # as Python's parser counts them; `splitlines` finds more
 
+@quietly()
 def statements(
     source:str, # of a cell; commands such as %time are left out
 )->list: # of nodes of `ast`
@@ -156,6 +157,7 @@ def checks_in(
 
 _ASKED = re.compile(r'\bquiz\.(\w+)\.check\(')
 
+@quietly()
 def checked_in(
     source:str, # of a cell
 )->list: # of ids

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from types import FunctionType
 from fastcore.basics import patch
-from .core import count_of, explain, say
+from .core import count_of, explain, quietly, say
 from .judge import Failed, Unreadable, Verdict
 from .judge import differs, gives_up, numbers, numbers_said, said, unclear, within
 from .progress import is_solved, read_progress, remember
@@ -112,6 +112,7 @@ def _html(text):
     "For a page: escaped, with what stands between backticks as code"
     return re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(text, quote=False))
 
+@quietly()
 def _as_typed(line):
     "The Python value that a line is; or the line, as words"
     try: value = ast.literal_eval(line)

@@ -11,7 +11,7 @@ from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from io import StringIO
 from pathlib import PurePath
-from .core import one_line
+from .core import one_line, quietly
 from .handout import checks_in, statements
 from .judge import Failed, within
 from .questions import QUESTIONS
@@ -101,6 +101,7 @@ def _part_of_value(steps, answer):
     try: return _value(steps, answer)
     except Exception: return _unrun(answer)
 
+@quietly()
 def _judge_code(id, source, run, parent):
     "In the other process: a verdict in a word or two, and what more there is to say"
     if os.getpid() == parent: raise Failed('no other process could be started to run it')

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,10 @@ from conftest import tried
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pet_breeds import judge, quiz
-from pet_breeds.progress import progress_file
+from pet_breeds import guide, judge, quiz
+from pet_breeds.forms import typed_before
+from pet_breeds.handout import checked_in
+from pet_breeds.progress import progress_file, remember
 from pet_breeds.questions import QUESTIONS
 from pet_breeds.verdicts import check_source
 
@@ -139,6 +142,22 @@ def test_what_is_typed_is_read_as_python_where_it_can_be(monkeypatch, line, valu
     monkeypatch.setattr(quiz.Exercise, 'check', lambda self, answer: given.append(answer))
     quiz.q7.check_typed(f' {line} ')
     assert given == [value]
+
+
+def test_python_says_nothing_of_how_an_answer_is_written(monkeypatch, capfd):
+    "Neither where it is typed and shown again, nor where it is handed in and checked again in another process"
+    monkeypatch.setenv('PYTHONWARNINGS', 'default')
+    judge._end_pool() # so that the next one has these warnings
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter('always')
+        for id, typed in (('q2', r"'(.+)_\d+\.jpg$'"), ('q2', r'[[a-z](.+)_\d+\.jpg$'), ('q7', r"'a \d'"), ('q22', '17or 23'), ('q19', "1 is 1")):
+            source = f'quiz.{id}.check({typed})'
+            quiz.exercise_of(id).check_typed(typed)
+            remember(id, False, given=source)
+            typed_before(id, 'All questions'), checked_in(source), check_source(id, source)
+        guide._solution("# Solution\nassert quiz.q7.check('a \\d')")
+    judge._end_pool()
+    assert told == [] and capfd.readouterr().err == ''
 
 
 def test_a_slip_beside_a_right_answer():
