@@ -261,6 +261,8 @@ def gather(
     "Check the results of a class again and write them as a table. Raises ValueError if there are none"
     handed_in, dest = user_path(handed_in), new_place(dest, folder=True)
     check_number('--seconds', seconds, 1, 600, whole=False)
+    if handed_in.is_file():
+        raise NotADirectoryError(f'{handed_in} is a file: expected a folder of files that hand_in wrote')
     if not handed_in.is_dir(): raise FileNotFoundError(f'{handed_in}: no such folder')
     rows, problems = _read_class(handed_in, run, seconds)
     if not rows: raise ValueError(f'{handed_in}: no results here' + (f'; {problems[0]}' if problems else ''))

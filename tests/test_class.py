@@ -398,7 +398,7 @@ def test_what_is_there_is_left_alone(tmp_path, capsys):
     (tmp_path/'full').mkdir()
     (tmp_path/'full'/'mine').write_text('mine')
     (tmp_path/'in').mkdir()
-    for words, says in ((['in', 'class'], 'no results here'), (['none', 'class'], 'no such folder'), (['in', 'full'], 'something already'),
+    for words, says in ((['in', 'class'], 'no results here'), (['none', 'class'], 'no such folder'), (['full/mine', 'class'], 'mine is a file: expected a folder of files that hand_in wrote'), (['in', 'full'], 'something already'),
                         (['in', 'class', '--seconds', '0'], 'expected a number'), (['in'], 'pet_breeds_gather --help')):
         args = [str(tmp_path/word) if word[0] != '-' and not word.isdigit() else word for word in words]
         with pytest.raises(SystemExit) as e: run_command(gather, 'pet_breeds_gather', '', args)
