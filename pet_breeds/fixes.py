@@ -102,7 +102,7 @@ def _place(names, file):
 def _found(fixes, names, top):
     "The file of each decision, None for one that was left out already. Raises FileNotFoundError or ValueError"
     files = [_place(names, fix.file) for fix in fixes]
-    lost = [fix for fix, file in zip(fixes, files) if not file and not os.path.isfile(Path(top)/fix.file)]
+    lost = [fix for fix, file in zip(fixes, files) if not file and not os.path.isfile(Path(top)/from_cell(fix.file))]
     if lost:
         raise FileNotFoundError(f"{count_of(len(lost), 'photo')} cannot be found in {one_line(top)}, the first "
                                 f'{one_line(lost[0].file, 80)} ({lost[0].where}): give the --path of that report')
@@ -238,7 +238,7 @@ def _write_fixes(fixes, dest):
     if not fixes: raise ValueError('nothing is decided yet: choose keep, relabel or drop for a photo')
     columns = dict(decision='fix', label='new_label')
     table = pd.DataFrame(fixes)[['file', 'decision', 'label', 'digest']].rename(columns=columns)
-    write_whole(dest := free_name(dest), csv_bytes(table))
+    write_whole(dest := free_name(dest), csv_bytes(table.assign(file=table.file.map(from_cell))))
     return dest
 
 def _next_run(fixes, table, words, folder):
