@@ -26,7 +26,8 @@ def _unrun(node):
         root = node
         while isinstance(root, ast.Attribute): root = root.value
         if isinstance(root, ast.Name) and root.id not in _GIVEN: return node.attr
-    if isinstance(node, ast.Call) and re.fullmatch(r"float\('(nan|-?inf)'\)", ast.unparse(node)): return float(node.args[0].value)
+    match node:
+        case ast.Call(ast.Name('float'), [ast.Constant('nan' | 'inf' | '-inf' as text)], []): return float(text)
     if isinstance(node, (ast.List, ast.Tuple)): return [_unrun(part) for part in node.elts]
     return ast.literal_eval(node)
 
@@ -101,21 +102,23 @@ def _part_of_value(steps, answer):
     try: return _value(steps, answer)
     except Exception: return _unrun(answer)
 
-@quietly()
+def _answer_in(id, source, run):
+    "What a cell gives to the check of a question. Raises `Failed` if it is not run, and whatever its code raises"
+    body, answer = _check_asked(id, source)
+    steps = _needed(body, answer)
+    plain = isinstance(answer, ast.Name) and _assigned(answer.id, steps) or answer
+    try: return _part_of_value(steps, plain) if run and isinstance(plain, ast.Attribute) else _unrun(plain)
+    except (ValueError, TypeError) as e:
+        if not run: raise Failed('not run: read it') from e
+        return _value(steps, answer)
+
 def _judge_code(id, source, run, parent):
     "In the other process: a verdict in a word or two, and what more there is to say"
     if os.getpid() == parent: raise Failed('no other process could be started to run it')
     with suppress(ImportError, ValueError, OSError):
         import resource
         resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    body, answer = _check_asked(id, source)
-    steps = _needed(body, answer)
-    plain = isinstance(answer, ast.Name) and _assigned(answer.id, steps) or answer
-    try: value = _part_of_value(steps, plain) if run and isinstance(plain, ast.Attribute) else _unrun(plain)
-    except (ValueError, TypeError) as e:
-        if not run: raise Failed('not run: read it') from e
-        value = _value(steps, answer)
-    result = judged(id, QUESTIONS[id].judge, value)
+    with quietly(): result = judged(id, QUESTIONS[id].judge, _answer_in(id, source, run))
     if not result.answered: return NONE, ''
     if result.ok is None: return UNCLEAR, result.text
     if result.ok: return 'right', ''
