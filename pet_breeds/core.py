@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say', 'check_number', 'check_choice', 'user_path',
            'short_path', 'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign', 'free_name',
-           'put_in_place', 'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'require', 'stoppable',
-           'comments', 'add_options', 'run_command', 'shell_line', 'option_values']
+           'put_in_place', 'is_out_of_memory', 'explain', 'refusing', 'quietly', 'import_quietly', 'require',
+           'stoppable', 'comments', 'add_options', 'run_command', 'shell_line', 'option_values']
 
 # %% ../nbs/internals/core.ipynb #imports
 import codecs, difflib, errno, importlib.util, inspect, math, os, re, shlex, shutil, sys, tempfile, threading
@@ -282,13 +282,16 @@ def refusing(
         if is_out_of_memory(e): raise MemoryError(f'{file}: the memory is full: close other programs') from e
         raise ValueError(f'{file} {what}: {one_line(e)}') from e
 
-def import_quietly(
-    module:str, # such as 'fastai.learner'
-):
-    "Import a library whose warnings at import are not for our users; no filter is left behind"
+@contextmanager
+def quietly(): # a context, or a decorator
+    "Nothing within warns, such as Python about somebody else's code; no filter is left behind"
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        importlib.import_module(module)
+        yield
+
+def import_quietly(module:str): # such as 'fastai.learner'
+    "Import a library whose warnings at import are not for our users"
+    with quietly(): importlib.import_module(module)
 
 def require(
     who:str, # a command

@@ -240,7 +240,7 @@ def _write_fixes(fixes, dest):
     if not fixes: raise ValueError('nothing is decided yet: choose keep, relabel or drop for a photo')
     columns = dict(decision='fix', label='new_label')
     table = pd.DataFrame(fixes)[['file', 'decision', 'label', 'digest']].rename(columns=columns)
-    write_whole(dest := free_name(dest), csv_bytes(table))
+    write_whole(dest := free_name(dest), csv_bytes(table.assign(file=table.file.map(from_cell))))
     return dest
 
 def _next_run(fixes, table, words, folder):

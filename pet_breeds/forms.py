@@ -9,6 +9,7 @@ __all__ = ['WHICH', 'NONE_LEFT', 'as_html', 'choice_form', 'still_form', 'Questi
 import ast, re
 from collections.abc import Callable
 from functools import cache
+from .core import quietly
 from .judge import gives_up
 from .progress import is_due, is_solved, read_progress
 
@@ -133,6 +134,7 @@ NONE_LEFT = {'Not solved': 'All of these are solved.',
              'To review': 'Nothing to review today. A question that you miss comes back the next day.',
              'Missed': 'You have missed none, or have learned it since.'}
 
+@quietly()
 def typed_before(
     id:str, # of a question
     which:str, # of `WHICH`
@@ -141,7 +143,9 @@ def typed_before(
     entry = read_progress().get(id, {})
     code = re.fullmatch(rf'quiz\.{id}\.check\((.*)\)', entry.get('given', ''), re.S)
     if not code or which in ('To review', 'Missed') or is_due(entry): return ''
-    return str(ast.literal_eval(code[1]))
+    if number := re.fullmatch(r"float\('(\S+)'\)", code[1]): return number[1]
+    try: return str(ast.literal_eval(code[1]))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError): return '' # changed by hand
 
 class QuizForm:
     "Questions one at a time or all, by lesson, with progress; `box` is the widget"

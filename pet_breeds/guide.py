@@ -11,7 +11,7 @@ from pathlib import Path
 from . import photo_tasks, training_tasks
 from .core import count_of, say, write_whole
 from .handout import GONE, course_folder, is_task, lessons, minutes, new_place, read_answers
-from .handout import read_cells, student_cells, without, write_student
+from .handout import read_cells, statements, student_cells, without, write_student
 from .questions import QUESTIONS
 from .quiz import Task
 
@@ -23,7 +23,7 @@ _CHECK = re.compile(r'\b(quiz|tasks)\.(\w+)\.check\(')
 def _solution(source):
     "The code of a folded solution, without its check unless that holds the answer"
     lines = [line for line in source.splitlines()[1:] if not line.startswith('#|')]
-    body = ast.parse(source).body
+    body = statements(source)
     checks = [n for s in body if isinstance(s, ast.Assert) for n in ast.walk(s)
               if isinstance(n, ast.Call) and getattr(n.func, 'attr', '') == 'check']
     kept = [line for line in lines if not line.startswith('assert ')]
@@ -41,8 +41,9 @@ def read_tasks(
         if not is_task(cell) or not (check := _CHECK.search(cell['source'])): continue
         text = without(above.rpartition('**Your turn.** ')[2], GONE)
         folded = next((c['source'] for c in cells[i+1:i+3] if c['source'].startswith('# Solution')), '')
-        hint = QUESTIONS[check[2]].hint if check[1] == 'quiz' else TASKS[check[2]].hint_text
-        found.append(dict(id=check[2], text=text, hint=hint, solution=_solution(folded) if folded else ''))
+        id = check[2].lower()
+        hint = QUESTIONS[id].hint if check[1] == 'quiz' else TASKS[id].hint_text
+        found.append(dict(id=id, text=text, hint=hint, solution=_solution(folded) if folded else ''))
     return found
 
 # %% ../nbs/internals/guide.ipynb #rubric-def

@@ -113,7 +113,8 @@ def remember(
         before = kept.get(id, dict(tries=0, solved=False))
         kept[id] = dict(tries=before['tries'] + (not by_you), solved=before['solved'] or bool(ok))
         if by_you or before.get('by_you'): kept[id]['by_you'] = True
-        if not (given and (ok or not is_solved(before))): given = before.get('given', '')
+        if not (given and (ok or not is_solved(before))): # a right answer stands for the wrong ones before it
+            given = '' if ok and not before['solved'] else before.get('given', '')
         if given: kept[id]['given'] = given
         kept[id] |= planned(before, True if by_you else ok, date.today())
         write_whole(file, json.dumps(dict(version=VERSION, questions=kept), indent=1).encode())

@@ -14,7 +14,7 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from fastcore.foundation import L
-from .core import count_of
+from .core import count_of, quietly
 from .judge import ABOUT, ANOTHER_WAY, ELSE, NOT, SENTENCE, Failed, Unreadable, Verdict, beside, call, claims
 from .judge import clauses, differs, even_denied, first_to_work, follows, found, jumbled, known, known_near
 from .judge import near, number_of, numbers, numbers_in, numbers_said, read, readable, right, said
@@ -298,7 +298,8 @@ def _judge_q2(answer): # a pattern, or a function of a file
         pattern = _pattern_in(pattern) if pattern is answer else pattern
         if ' ' in pattern and not re.search(r'[\\[^$+*]', pattern):
             return unclear('This is no pattern: write it with characters, such as (...) around what to keep.')
-        try: regex = re.compile(pattern)
+        try:
+            with quietly(): regex = re.compile(pattern)
         except (re.error, OverflowError, RecursionError) as e:
             return differs(f'{pattern!r:.80} is not a regular expression: {e}')
         if not regex.groups: return differs('the pattern keeps nothing: it has no parentheses')

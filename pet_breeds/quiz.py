@@ -7,7 +7,7 @@ __all__ = ['OPEN', 'is_locked', 'Note', 'Result', 'judged', 'Exercise', 'exercis
            'words_given', 'show', 'solved_line', 'take']
 
 # %% ../nbs/internals/quiz.ipynb #imports
-import ast, dis, html, json, random, re
+import ast, dis, html, json, math, random, re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from types import FunctionType
 from fastcore.basics import patch
-from .core import count_of, explain, say
+from .core import count_of, explain, quietly, say
 from .judge import Failed, Unreadable, Verdict
 from .judge import differs, gives_up, numbers, numbers_said, said, unclear, within
 from .progress import is_solved, read_progress, remember
@@ -112,6 +112,7 @@ def _html(text):
     "For a page: escaped, with what stands between backticks as code"
     return re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(text, quote=False))
 
+@quietly()
 def _as_typed(line):
     "The Python value that a line is; or the line, as words"
     try: value = ast.literal_eval(line)
@@ -124,11 +125,20 @@ def _is_plain(value):
     "Whether a value is a number, a text or a collection of them; nothing of another object is called"
     if type(value) is dict: return _is_plain([*value, *value.values()])
     if type(value) in (list, tuple, set): return all(map(_is_plain, value))
-    return type(value) in (str, int, bool) or type(value) is float and abs(value) < float('inf')
+    return type(value) in (str, int, bool) or type(value) in (float, complex) and abs(value) < math.inf
+
+def _holds(answer):
+    "What a tensor, an array or a column of a table holds, if it is not much; anything else as it is"
+    made_by = {kind.__module__.partition('.')[0] for kind in type(answer).__mro__}
+    if not made_by & {'numpy', 'pandas', 'torch'} or not hasattr(answer, 'tolist'): return answer
+    n = math.prod(answer.shape)
+    return answer if n > 2_000 else answer.item() if n == 1 else answer.tolist()
 
 def _as_code(id, answer):
     "The check of an answer as code, such as quiz.q7.check('show_batch'); '' if it is not plain, or longer than a page"
-    with suppress(RecursionError, ValueError): # a list in itself, a number of thousands of digits
+    with suppress(Exception): # a list in itself, a number of thousands of digits, a tensor without numbers
+        answer = _holds(answer)
+        if type(answer) is float and not math.isfinite(answer): return f"quiz.{id}.check(float('{answer}'))"
         if _is_plain(answer) and len(code := repr(answer)) <= 4_000: return f'quiz.{id}.check({code})'
     return ''
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 from .core import check_number, count_of, one_line, refuse_foreign, say, user_path, visible, write_whole
-from .handout import ASKED, answers_in, fill_folder, new_place, statements
+from .handout import answers_in, checked_in, fill_folder, new_place, statements
 from .progress import is_solved, read_progress
 from .questions import QUESTIONS
 from .verdicts import CHOSEN, FROM_QUIZ, NONE, UNCLEAR, check_source
@@ -141,7 +141,7 @@ def _worth_knowing(results, verdicts):
     pasted = [id for id, source in sources.items() if verdicts[id] == 'right'
               and any(len(p) >= 30 and _plain_words(p) in _plain_words(source) for p in QUESTIONS[id].points)]
     solved = results.get('solved') if isinstance(results.get('solved'), list) else []
-    ran = [id for id in QUESTIONS if id in solved and verdicts.get(id, NONE) in (NONE, UNCLEAR)]
+    ran = [id for id in QUESTIONS if id in solved and verdicts.get(id) != 'right']
     for ids, what in ((typed, 'chosen or typed in the quiz'), (pasted, 'the words of our points'),
                       (ran, 'right on the student\'s machine, as the file says')):
         if ids: yield f'{", ".join(ids)}: {what}'
@@ -158,7 +158,7 @@ def check_again(
         except ValueError as e:
             noticed.append(str(e))
             continue
-        ids = {*ASKED.findall(source), *(chosen for chosen, _ in CHOSEN.findall(source))}
+        ids = {*checked_in(source), *(chosen for chosen, _ in CHOSEN.findall(source))}
         if ids and id not in ids:
             noticed.append(f'{id}: this is an answer to {one_line(min(ids), 30)}, so its id was changed')
         verdict, why = check_source(id, source, run and endless < 2, seconds)
@@ -261,6 +261,8 @@ def gather(
     "Check the results of a class again and write them as a table. Raises ValueError if there are none"
     handed_in, dest = user_path(handed_in), new_place(dest, folder=True)
     check_number('--seconds', seconds, 1, 600, whole=False)
+    if handed_in.is_file():
+        raise NotADirectoryError(f'{handed_in} is a file: expected a folder of files that hand_in wrote')
     if not handed_in.is_dir(): raise FileNotFoundError(f'{handed_in}: no such folder')
     rows, problems = _read_class(handed_in, run, seconds)
     if not rows: raise ValueError(f'{handed_in}: no results here' + (f'; {problems[0]}' if problems else ''))

@@ -47,10 +47,10 @@ def shown_value(
 
 def cell_text(
     text:str, # any text
-)->str: # the same, with an apostrophe in front if it looks like a formula
+)->str: # the same, with an apostrophe in front if it looks like a formula, or like one that has an apostrophe
     "A text as a cell of a table: no formula for a spreadsheet, and in UTF-8 whatever a name may hold"
     text = text.encode('utf-8', 'backslashreplace').decode()
-    return f"'{text}" if text[:1] in ('=', '+', '-', '@', '\t', '\r') else text
+    return f"'{text}" if re.match(r"'*[=+@\t\r-]", text) else text
 
 def from_cell(
     cell:str, # from a table of ours

@@ -11,8 +11,8 @@ from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from io import StringIO
 from pathlib import PurePath
-from .core import one_line
-from .handout import statements
+from .core import one_line, quietly
+from .handout import checks_in, statements
 from .judge import Failed, within
 from .questions import QUESTIONS
 from .quiz import exercise_of, judged
@@ -26,6 +26,8 @@ def _unrun(node):
         root = node
         while isinstance(root, ast.Attribute): root = root.value
         if isinstance(root, ast.Name) and root.id not in _GIVEN: return node.attr
+    match node:
+        case ast.Call(ast.Name('float'), [ast.Constant('nan' | 'inf' | '-inf' as text)], []): return float(text)
     if isinstance(node, (ast.List, ast.Tuple)): return [_unrun(part) for part in node.elts]
     return ast.literal_eval(node)
 
@@ -33,11 +35,9 @@ def _check_asked(id, source):
     "The statements up to the check of a question, and the expression that it checks. Raises `Failed` if there is none"
     body = statements(source)
     for i, step in reversed([*enumerate(body)]):
-        for node in ast.walk(step):
-            match node:
-                case ast.Call(ast.Attribute(ast.Attribute(ast.Name('quiz'), to), 'check'), args, more) if to == id:
-                    given = [*args, *(part.value for part in more if part.arg == 'answer')]
-                    if given: return body[:i+1], given[0]
+        for to, call in checks_in([step]):
+            given = [*call.args, *(part.value for part in call.keywords if part.arg == 'answer')]
+            if to == id and given: return body[:i+1], given[0]
     raise Failed(f'it has no quiz.{id}.check(...)')
 
 def _needed(body, answer):
@@ -102,20 +102,23 @@ def _part_of_value(steps, answer):
     try: return _value(steps, answer)
     except Exception: return _unrun(answer)
 
+def _answer_in(id, source, run):
+    "What a cell gives to the check of a question. Raises `Failed` if it is not run, and whatever its code raises"
+    body, answer = _check_asked(id, source)
+    steps = _needed(body, answer)
+    plain = isinstance(answer, ast.Name) and _assigned(answer.id, steps) or answer
+    try: return _part_of_value(steps, plain) if run and isinstance(plain, ast.Attribute) else _unrun(plain)
+    except (ValueError, TypeError) as e:
+        if not run: raise Failed('not run: read it') from e
+        return _value(steps, answer)
+
 def _judge_code(id, source, run, parent):
     "In the other process: a verdict in a word or two, and what more there is to say"
     if os.getpid() == parent: raise Failed('no other process could be started to run it')
     with suppress(ImportError, ValueError, OSError):
         import resource
         resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    body, answer = _check_asked(id, source)
-    steps = _needed(body, answer)
-    plain = isinstance(answer, ast.Name) and _assigned(answer.id, steps) or answer
-    try: value = _part_of_value(steps, plain) if run and isinstance(plain, ast.Attribute) else _unrun(plain)
-    except (ValueError, TypeError) as e:
-        if not run: raise Failed('not run: read it') from e
-        value = _value(steps, answer)
-    result = judged(id, QUESTIONS[id].judge, value)
+    with quietly(): result = judged(id, QUESTIONS[id].judge, _answer_in(id, source, run))
     if not result.answered: return NONE, ''
     if result.ok is None: return UNCLEAR, result.text
     if result.ok: return 'right', ''

@@ -197,12 +197,41 @@ def test_what_is_chosen_or_typed_in_the_quiz_is_handed_in_and_marked(home, tmp_p
     assert 'When the moon is full' in (tmp_path/'class'/'to_read.md').read_text(encoding='utf-8')
 
 
+def test_a_wrong_answer_to_a_solved_question_is_noted():
+    results = dict(answers=dict(q7=entry("quiz.q7.check('one_batch')", 'wrong: one_batch'), q8=entry("quiz.q8.check('summary')")), solved=['q7', 'q8'])
+    verdict, noticed = check_source('q7', results['answers']['q7']['source'])[0], check_again(results)[2]
+    assert verdict.startswith('wrong') and noticed[-1] == "q7: right on the student's machine, as the file says"
+
+
 def test_a_choice_is_checked_again():
     letter = right_letter('q8')
     for source in (f"quiz.q8.choose('{letter}')", f"{FROM_QUIZ}quiz.q8.choose('{letter}')"): assert check_source('q8', source) == ('right', '')
     assert check_source('q8', f"quiz.q8.choose('{right_letter('q8', False)}')")[0] == 'wrong'
     for source in ("quiz.q8.choose('h')", f"quiz.q9.choose('{letter}')"): assert check_source('q8', source) == (UNCLEAR, 'there is no such choice')
     assert 'its id was changed' in check_again(dict(answers=dict(q8=entry(f"quiz.q9.choose('{letter}')"))))[2][0]
+
+
+def test_a_question_in_capitals_is_handed_in_and_gathered(tmp_path, capsys):
+    notebook_of(tmp_path, FUNCTIONS['q14'].replace('quiz.q14', 'quiz.Q14'), "answer = 'show_batch'\nquiz.Q7.check(answer)", "%time quiz.Q8.check('summary')\nquiz.Q8.check('summary')")
+    hand_in('Ada', tmp_path)
+    handed = read_results(tmp_path/'Ada.json')
+    verdicts, unclear, noticed = check_again(handed)
+    assert verdicts == dict(q7='right', q8='right', q14='right') and {id: a['verdict'] for id, a in handed['answers'].items()} == verdicts
+    assert not unclear and not noticed, 'nor is one taken for the answer to another question'
+
+
+@pytest.mark.parametrize('source, ids', [
+    ("# quiz.q7.check('show_batch')", []), ("    # quiz.q7.check('show_batch')\nx = 1 # quiz.q8.check(x)", []), ("%%time\n# quiz.q7.check('show_batch')", []),
+    ("text = '''\nquiz.q7.check(1)\n'''", []), ("# quiz.q7.check('a')\nquiz.q7.check('b')", ['q7']), ('quiz . q7 . check("a")', ['q7']), ("%time quiz.q7.check('show_batch')", ['q7']),
+    ("x = '#'; quiz.Q9.check(x)\nif x: quiz.q9.check(1)", ['q9']), ('def f(:\nquiz.FR1.check(f)', ['fr1']), ('quiz.q7.check?', []), ('quiz.q7.check', [])])
+def test_a_check_that_does_not_run_is_no_answer(source, ids):
+    assert handout.checked_in(source) == ids
+
+
+def test_an_answer_that_is_commented_out_is_not_handed_in(home, tmp_path, capsys):
+    notebook_of(tmp_path, "# quiz.q7.check('show_batch')", "quiz.q8.check('summary')")
+    hand_in('Ada', tmp_path)
+    assert list(read_results(tmp_path/'Ada.json')['answers']) == ['q8'] and 'Q7' not in capsys.readouterr().out
 
 
 def test_an_answer_may_use_a_value_from_a_cell_above(tmp_path):
@@ -369,7 +398,7 @@ def test_what_is_there_is_left_alone(tmp_path, capsys):
     (tmp_path/'full').mkdir()
     (tmp_path/'full'/'mine').write_text('mine')
     (tmp_path/'in').mkdir()
-    for words, says in ((['in', 'class'], 'no results here'), (['none', 'class'], 'no such folder'), (['in', 'full'], 'something already'),
+    for words, says in ((['in', 'class'], 'no results here'), (['none', 'class'], 'no such folder'), (['full/mine', 'class'], 'mine is a file: expected a folder of files that hand_in wrote'), (['in', 'full'], 'something already'),
                         (['in', 'class', '--seconds', '0'], 'expected a number'), (['in'], 'pet_breeds_gather --help')):
         args = [str(tmp_path/word) if word[0] != '-' and not word.isdigit() else word for word in words]
         with pytest.raises(SystemExit) as e: run_command(gather, 'pet_breeds_gather', '', args)

@@ -10,7 +10,7 @@ import pytest
 from conftest import tried
 
 from pet_breeds import progress, quiz
-from pet_breeds.forms import QuestionForm, QuizForm, as_html, choice_form
+from pet_breeds.forms import QuestionForm, QuizForm, as_html, choice_form, typed_before
 
 TODAY = date.today()
 pytestmark = pytest.mark.usefixtures('home')
@@ -40,6 +40,13 @@ def test_an_answer_is_in_its_field_again(form, monkeypatch):
     monkeypatch.setattr('pet_breeds.forms.is_due', lambda entry: True)
     taken, which = form(), 'All questions'
     assert shown() == ['']*4, 'its review has come'
+
+
+@pytest.mark.parametrize('code, shown', [("'show_batch'", 'show_batch'), ("float('-inf')", '-inf'), ('show_batch', ''), ("'show", ''), ('1, x=2', ''), ('{[]: 1}', ''), ('1'*5_000, ''), ('('*5_000, ''), ('[float("nan")]', '')])
+def test_a_file_changed_by_hand_does_not_stop_the_quiz(form, code, shown):
+    progress.remember('q7', False, given=f'quiz.q7.check({code})')
+    assert typed_before('q7', 'All questions') == shown
+    assert len(form().ids) == 25
 
 
 def all_of(box): return [box, *(inner for child in getattr(box, 'children', ()) for inner in all_of(child))]

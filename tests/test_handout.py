@@ -353,9 +353,9 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path, one):
     before = tree(tmp_path)
     for dest, says in ((one, 'something already'), (tmp_path/'file', 'something already'),
                        (tmp_path/'empty', 'something already'), (tmp_path/'hidden', 'something already'),
-                       (tmp_path/'no'/'such', 'no such folder to put such in'),
+                       (tmp_path/'no'/'such', 'no such folder to put such in'), (tmp_path/'file'/'such', 'file is a file: no folder to put such in'),
                        ('~nobody-of-this-name/a', 'no such user'), ('', 'expected a path')):
-        with pytest.raises((ValueError, FileNotFoundError), match=says): write_student(dest, one)
+        with pytest.raises((ValueError, FileNotFoundError, NotADirectoryError), match=says): write_student(dest, one)
     assert tree(tmp_path) == before
 
 
@@ -375,7 +375,7 @@ def test_the_current_folder_is_left_alone(tmp_path, one, monkeypatch, way):
     (tmp_path/'link').symlink_to(tmp_path/'real')
     monkeypatch.chdir(tmp_path/'real'/'here')
     dest = {'.': '.', 'absolute': tmp_path/'real'/'here', 'through a link': tmp_path/'link'/'here'}[way]
-    with pytest.raises(ValueError, match='you are in this folder'): write_student(dest, one)
+    with pytest.raises(ValueError, match='you are in this folder; give a new one in it, such as .*here/new$'): write_student(dest, one) # a table of a class or notebooks
     assert [*(tmp_path/'real').rglob('*')] == [tmp_path/'real'/'here'] and (tmp_path/'real'/'here').samefile('.')
 
 

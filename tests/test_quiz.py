@@ -5,16 +5,22 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from conftest import tried
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pet_breeds import judge, quiz
-from pet_breeds.progress import progress_file
+from pet_breeds import guide, judge, quiz
+from pet_breeds.forms import typed_before
+from pet_breeds.handout import checked_in
+from pet_breeds.progress import progress_file, remember
 from pet_breeds.questions import QUESTIONS
+from pet_breeds.verdicts import check_source
 
 IDS = [f'q{i}' for i in range(1, 24)] + ['fr1', 'fr2']
 pytestmark = pytest.mark.usefixtures('home')
@@ -136,6 +142,22 @@ def test_what_is_typed_is_read_as_python_where_it_can_be(monkeypatch, line, valu
     monkeypatch.setattr(quiz.Exercise, 'check', lambda self, answer: given.append(answer))
     quiz.q7.check_typed(f' {line} ')
     assert given == [value]
+
+
+def test_python_says_nothing_of_how_an_answer_is_written(monkeypatch, capfd):
+    "Neither where it is typed and shown again, nor where it is handed in and checked again in another process"
+    monkeypatch.setenv('PYTHONWARNINGS', 'default')
+    judge._end_pool() # so that the next one has these warnings
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter('always')
+        for id, typed in (('q2', r"'(.+)_\d+\.jpg$'"), ('q2', r'[[a-z](.+)_\d+\.jpg$'), ('q7', r"'a \d'"), ('q22', '17or 23'), ('q19', "1 is 1")):
+            source = f'quiz.{id}.check({typed})'
+            quiz.exercise_of(id).check_typed(typed)
+            remember(id, False, given=source)
+            typed_before(id, 'All questions'), checked_in(source), check_source(id, source)
+        guide._solution("# Solution\nassert quiz.q7.check('a \\d')")
+    judge._end_pool()
+    assert told == [] and capfd.readouterr().err == ''
 
 
 def test_a_slip_beside_a_right_answer():
@@ -317,8 +339,10 @@ def test_two_kernels_at_once_lose_nothing():
     assert tries == dict(q7=30, q8=30, q18=30, q4=15, q5=15, fr1=15)
 
 
-@pytest.mark.parametrize('answer, given', [('a "b\nc', """quiz.q1.check('a "b\\nc')"""), ([1, (.5, True)], 'quiz.q1.check([1, (0.5, True)])'), ({'n': 3}, "quiz.q1.check({'n': 3})"), (float('nan'), None),
-                                           ('x '*5_000, None), (np.float64(3), None), ([object], None), (True, 'quiz.q1.check(True)'),
+@pytest.mark.parametrize('answer, given', [('a "b\nc', """quiz.q1.check('a "b\\nc')"""), ([1, (.5, True)], 'quiz.q1.check([1, (0.5, True)])'), ({'n': 3}, "quiz.q1.check({'n': 3})"), (float('nan'), "quiz.q1.check(float('nan'))"), (float('-inf'), "quiz.q1.check(float('-inf'))"), (1+2j, 'quiz.q1.check((1+2j))'),
+                                           (torch.tensor([[.5, 2]]), 'quiz.q1.check([[0.5, 2.0]])'), (torch.tensor([.5], requires_grad=True), 'quiz.q1.check(0.5)'), (np.arange(3), 'quiz.q1.check([0, 1, 2])'),
+                                           (torch.log(torch.tensor(-2.)), "quiz.q1.check(float('nan'))"), (pd.Series([1, 2]), 'quiz.q1.check([1, 2])'), (np.zeros(10**6), None), (torch.empty(3, device='meta'), None), (np.array([object]*2), None),
+                                           ('x '*5_000, None), (np.float64(3), 'quiz.q1.check(3.0)'), ([object], None), (True, 'quiz.q1.check(True)'),
                                            pytest.param(10**5_000, None, id='digits'), pytest.param(ENDLESS_LIST, None, id='endless')])
 def test_an_answer_that_can_be_written_down_is_kept(home, answer, given):
     quiz.q1.check(answer)
@@ -331,6 +355,29 @@ def test_the_answer_that_solved_a_question_is_kept(home):
     letter = quiz.q8.choices()[0][0]
     quiz.q8.choose(letter)
     assert quiz.read_progress()['q8']['given'] == f"quiz.q8.choose('{letter}')"
+
+
+@pytest.mark.parametrize('id, wrong, right, given', [
+    ('q13', [.1, .2, .7], torch.tensor([.22, .02, .76]), 'quiz.q13.check([0.2'), ('q13', [.1, .2, .7], pd.DataFrame(dict(exp=[1.02, .08, 3.49], softmax=[.22, .02, .76])), None),
+    ('q13', [.1, .2, .7], lambda x: x.softmax(0), None), ('q15', -.69, float('nan'), "quiz.q15.check(float('nan'))"), ('q23', 'float16', torch.float32, None)])
+def test_a_right_answer_takes_the_place_of_a_wrong_one(id, wrong, right, given):
+    "Also one that cannot be written down; a later wrong one changes nothing"
+    exercise = quiz.exercise_of(id)
+    for answer, ok in ((wrong, False), (right, True), (wrong, False)):
+        assert bool(exercise.check(answer)) == ok
+        if not ok: continue
+        kept = quiz.read_progress()[id].get('given')
+        assert (kept or '').startswith(given or '') and (kept is None) == (given is None)
+    assert quiz.read_progress()[id].get('given') == kept
+
+
+@pytest.mark.parametrize('id, answer', [('q13', torch.tensor([[.22, .02, .76]])), ('q13', np.array([.1, .2, .7])), ('q19', torch.tensor([1e-5, 1e-4, 1e-3])), ('q20', np.linspace(1e-6, 1e-4, 3)),
+                                        ('q21', torch.tensor([.25])), ('q15', float('-inf')), ('q15', np.float32('nan')), ('q15', 0.6931+3.1416j), ('q15', torch.tensor([-.693]))])
+def test_what_is_written_down_is_judged_like_the_answer(id, answer):
+    "With and without running code"
+    result = quiz.exercise_of(id).check(answer)
+    want = 'right' if result else f'wrong: {result.mistake}' if result.mistake else 'wrong'
+    for run in (True, False): assert check_source(id, quiz.read_progress()[id]['given'], run)[0] == want
 
 
 def test_a_locked_folder_shows_no_points(home, tmp_path, monkeypatch):

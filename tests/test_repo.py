@@ -50,7 +50,7 @@ MAY_IMPORT = {
     'interpret': 'copies figures loss photos',
     'questions': 'core judge',
     'progress': 'core',
-    'forms': 'judge progress',
+    'forms': 'core judge progress',
     'quiz': 'core forms judge progress questions',
     'terminal': 'core judge progress questions quiz',
     'photo_tasks': 'core judge labels quiz',
