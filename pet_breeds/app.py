@@ -177,7 +177,7 @@ _PROGRAM = '''"A page that names the breed of a pet, made by pet_breeds. Run it 
 import base64, html, io, json, os
 from collections.abc import Callable
 from pathlib import Path
-os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
+os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1', ORT_DISABLE_TELEMETRY='1')
 import numpy as np, onnxruntime
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 

@@ -6,7 +6,7 @@
 __all__ = ['AGREE', 'onnx_model', 'export_onnx']
 
 # %% ../nbs/internals/export.ipynb #imports
-import json
+import json, os
 from copy import deepcopy
 from pathlib import Path
 from .core import count_of, one_line, refuse_foreign, require, say, user_path, write_whole
@@ -128,6 +128,7 @@ def _difference(data, predictor):
     """The largest difference of a probability between an ONNX model and `predict`, for a large photo of colored clouds;
     or of a map's mean, from which a probability comes"""
     import cv2
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # it is on by default, and asks a server
     from onnxruntime import InferenceSession
     noise, side = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8), 2*predictor.prep.item
     photo = cv2.resize(noise, (side+151, side+33), interpolation=cv2.INTER_CUBIC)

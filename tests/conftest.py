@@ -13,6 +13,7 @@ import pytest
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is loaded: threads that wait, sleep
 if 'PYTEST_XDIST_WORKER' in os.environ: os.environ.setdefault('OMP_NUM_THREADS', '1')  # other tests run beside
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')  # onnxruntime looks at it when it is imported
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores Ctrl-C, and so would our children
 ROOT = Path(__file__).parent.parent
 

@@ -156,6 +156,8 @@ def test_the_space_answers_as_predict(space, report, drawn):
         _, probs, over = answer(file.read_bytes())
         for breed, p in probs.items(): assert p == pytest.approx(row[f'prob_{breed}'], abs=1e-3)
         assert np.abs(np.asarray(over, float)-np.asarray(ours(file.read_bytes())[2])).mean() < 3 # a JPEG is decoded in another way
+    program = (space/'app.py').read_text()
+    assert 0 < program.index("ORT_DISABLE_TELEMETRY='1'") < program.index('import numpy as np, onnxruntime')
     card = (space/'README.md').read_text()
     assert card.startswith('---\n') and model_facts(report) in card and 'Error rate 0.125 (95% interval 0.020 to 0.470) on 8 drawn' in card
     assert 'samoyed' in card and sorted(os.listdir(space)) == ['README.md', 'app.py', 'model.onnx', 'requirements.txt']

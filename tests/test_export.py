@@ -2,6 +2,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -69,6 +71,16 @@ def test_the_file(exported, report, drawn):
     assert np.abs(got-preds.iloc[:, 3:].to_numpy()).max() < 1e-3
     onnx.checker.check_model(str(exported), full_check=True)
     assert not list(onnx.load(exported).functions) and [[p.name for p in ports()] for ports in (graph.get_inputs, graph.get_outputs)] == [['photo'], ['probs']]
+
+
+def test_onnxruntime_tells_nobody(report, tmp_path):
+    "Its telemetry, on by default, would leave the id of this device in the home folder"
+    (home := tmp_path/'home').mkdir()
+    env = {k: v for k, v in os.environ.items() if k not in ('ORT_DISABLE_TELEMETRY', 'XDG_CACHE_HOME', 'XDG_DATA_HOME')}
+    command = 'import sys; from pet_breeds.export import export_onnx; export_onnx(*sys.argv[1:])'
+    subprocess.run([sys.executable, '-c', command, str(report), str(tmp_path/'a.onnx')], check=True, capture_output=True,
+                   env={**env, 'HOME': str(home), 'MPLCONFIGDIR': str(tmp_path)})
+    assert [f.name for f in home.rglob('*') if f.is_file()] == []
 
 
 def test_a_new_file_replaces_ours_if_it_agrees(exported, report, tmp_path, monkeypatch, capsys):
