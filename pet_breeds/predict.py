@@ -14,6 +14,7 @@ from typing import Any
 from .core import check_choice, check_number, count_of, hidden_beside, one_line, say, user_path, writing
 from .inventory import labeled_photos
 from .photos import MIN_SIDE, any_photo, find_photos, inspect_photos, left_out
+from .tables import shown_value, tidy_label
 import numpy as np, pandas as pd
 from PIL.Image import Image
 from tqdm import tqdm
@@ -120,13 +121,16 @@ def _answer_rows(names, probs, vocab, top, unsure):
         table.update({f'breed_{j+1}': breeds[:, j], f'prob_{j+1}': ranked[:, j]})
     return pd.DataFrame(table)
 
+def _alike(name): return tidy_label(name).casefold()
+
 def _usual_names(vocab):
-    "Each breed by its name in lower case. Raises ValueError if two breeds have the same"
-    usual = {v.casefold(): v for v in vocab}
+    "Each breed by its name as labels are compared. Raises ValueError if two breeds have the same"
+    usual = {_alike(v): v for v in vocab}
     if len(usual) < len(vocab):
         one = min({*vocab} - {*usual.values()})
-        raise ValueError(f'--labels: the model has the breeds {one_line(one, 60)} and '
-                         f'{one_line(usual[one.casefold()], 60)}, and labels tell no upper case from lower case: '
+        both = f'{shown_value(one)} and {shown_value(usual[_alike(one)])}'
+        raise ValueError(f'--labels: the model has the breeds {both}, and labels tell no upper case from lower case, '
+                         'nor one blank from two: '
                          'rename one breed and train again, or leave --labels out')
     return usual
 
@@ -142,7 +146,7 @@ def _in_parts(predictor, given, other, labels, top, unsure):
         preds, any_good = _answer_rows(names, predictor(good), predictor.vocab, top, unsure), True
         if labels is not None:
             found = [labels.get(p, '') if isinstance(p, Path) else '' for p in good]
-            preds.insert(1, 'label', [usual.get(label.casefold(), label) for label in found])
+            preds.insert(1, 'label', [usual.get(_alike(label), label) for label in found])
         yield preds, pd.concat(bad, ignore_index=True).drop(columns='usable')
         bad = []
     unread = pd.concat([*bad, other], ignore_index=True).drop(columns='usable')
