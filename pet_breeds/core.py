@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say', 'check_number', 'check_choice', 'user_path',
-           'short_path', 'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign', 'free_name',
-           'put_in_place', 'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'require', 'stoppable',
-           'comments', 'add_options', 'run_command', 'shell_line', 'option_values']
+           'user_folder', 'short_path', 'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign',
+           'free_name', 'put_in_place', 'is_out_of_memory', 'explain', 'refusing', 'import_quietly', 'require',
+           'stoppable', 'comments', 'add_options', 'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
 import codecs, difflib, errno, importlib.util, inspect, math, os, re, shlex, shutil, sys, tempfile, threading
@@ -117,6 +117,15 @@ def user_path(
     if not str(path).strip(): raise ValueError(f'{name}: expected a path, got nothing')
     try: return Path(path).expanduser()
     except RuntimeError: raise ValueError(f'{name} {one_line(path)}: there is no such user') from None
+
+def user_folder(
+    variable:str, # such as XDG_DATA_HOME, which may name the folder
+    usual:str, # the folder in home unless it does
+)->Path: # it need not be there
+    "A folder for files of the user. Raises FileNotFoundError where there is no home"
+    if os.path.isabs(named := os.environ.get(variable, '')): return Path(named)
+    try: return Path.home()/usual
+    except RuntimeError: raise FileNotFoundError(f'no home folder: set {variable} to a folder') from None
 
 def short_path(
     path:str, # as somebody gave it, without `~`
@@ -387,10 +396,3 @@ def shell_line(
     words = [word(k, v) for k, many in options.items() if many != defaults[k]
              for v in (many if isinstance(many, tuple) else [many])]
     return shlex.join([prog, *words])
-
-def option_values(
-    line:str|None, # from `shell_line`; None for a command that cannot be typed
-    option:str, # its name
-)->list: # of texts
-    "The values that a command gives to an option"
-    return [word.partition('=')[2] for word in shlex.split(line or '') if word.startswith(f'--{option}=')]

@@ -11,8 +11,8 @@ import json, os, shlex
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from .core import one_line, option_values, user_path
-from .fixes import photo_digest
+from .core import one_line, user_path
+from .fixes import option_values, photo_digest
 from .interpret import error_interval, photo_weights, variance_factor
 from .tables import csv_bytes, from_cell
 import numpy as np, pandas as pd

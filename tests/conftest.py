@@ -125,6 +125,14 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def no_home(monkeypatch):
+    "As for a user of whom the system knows nothing, with no variable set"
+    def home(): raise RuntimeError('Could not determine home directory.')
+    monkeypatch.setattr(Path, 'home', home)
+    for name in ('XDG_DATA_HOME', 'XDG_CACHE_HOME'): monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope='session')
 def root(): return ROOT
 
