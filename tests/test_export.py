@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -92,6 +93,16 @@ def test_a_new_file_replaces_ours_if_it_agrees(exported, report, tmp_path, monke
     assert (tmp_path/'pets.onnx').read_bytes() == exported.read_bytes() and os.listdir(tmp_path) == ['pets.onnx']
     export_onnx(report, tmp_path/'pets.onnx')
     assert '4 breeds' in capsys.readouterr().out
+
+
+def test_a_network_that_pytorch_cannot_export(report, tmp_path, capsys, monkeypatch, recwarn):
+    "One line, without PyTorch's warnings and advice for programmers"
+    def fails(*args, **kwargs):
+        warnings.warn('not for our users')
+        raise RuntimeError('Failed to convert\n- If there is a missing function, implement it')
+    monkeypatch.setattr('torch.onnx.export', fails)
+    refused(main_export, capsys, [report, tmp_path/'a.onnx'], str(report), 'cannot be exported', 'drawnet; train another one: Failed to convert')
+    assert not os.listdir(tmp_path) and 'not for our users' not in ' '.join(str(w.message) for w in recwarn)
 
 
 def test_what_is_refused(report, drawn, tmp_path, capsys, monkeypatch):
