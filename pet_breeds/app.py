@@ -98,7 +98,7 @@ def answerer(
     from pet_breeds.maps import heat
     predictor = Predictor(report)
     def answer(data):
-        pixels = any_photo(data, predictor.prep.item)
+        pixels = any_photo(data, predictor.prep.item, as_stored=predictor.prep.presize == 'stock')
         probs = dict(zip(predictor.vocab, map(float, predictor([pixels])[0])))
         if (maps := predictor.maps(pixels)) is None: return pixels, probs, None
         one, other = map(predictor.vocab.index, sorted(probs, key=probs.get, reverse=True)[:2])

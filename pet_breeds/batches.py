@@ -343,7 +343,7 @@ class StockPhoto(PILImage):
         fn:str|Path|bytes|np.ndarray|torch.Tensor|Image.Image, # a photo's file, or what `any_photo` takes besides
         **kwargs # for `PILImage.create`
     ):
-        if not isinstance(fn, (str, Path)): return super().create(any_photo(fn), **kwargs)
+        if not isinstance(fn, (str, Path)): return super().create(any_photo(fn, as_stored=True), **kwargs)
         data = photo_bytes(fn)
         with refusing(fn, 'cannot be read as a photo'), open_photo(data) as im:
             return super().create(as_rgb(im).copy(), **kwargs) # not turned

@@ -97,15 +97,15 @@ def _labels_of(photos, labels):
 # %% ../nbs/internals/predict.ipynb #parts
 UNSURE = 'unsure' # the answer where no breed is probable enough
 
-def _readable(part, item):
+def _readable(part, prep):
     "Names and photos of a part that can be read, and a DataFrame of those that can't"
     found = inspect_photos([p for _, p in part if isinstance(p, Path)])
     bad = found[~found.usable].drop_duplicates('file', ignore_index=True)
-    skipped, names, good = set(bad.file), [], []
+    skipped, names, good, how = set(bad.file), [], [], dict(min_side=MIN_SIDE, as_stored=prep.presize == 'stock')
     for name, p in part:
         try:
             if isinstance(p, Path) and p in skipped: continue
-            good.append(p if isinstance(p, Path) else any_photo(p, item, MIN_SIDE))
+            good.append(p if isinstance(p, Path) else any_photo(p, prep.item, **how))
             names.append(name)
         except ValueError as e:
             bad.loc[len(bad)] = [name, 'too small' if 'is too small' in str(e) else 'damaged', one_line(e), False]
@@ -140,7 +140,7 @@ def _in_parts(predictor, given, other, labels, top, unsure):
     usual = {} if labels is None else _usual_names(predictor.vocab)
     step, bad, any_good = 4*predictor.about['bs'], [], False
     for i in range(0, len(given), step):
-        names, good, unread = _readable(given[i:i+step], predictor.prep.item)
+        names, good, unread = _readable(given[i:i+step], predictor.prep)
         bad.append(unread)
         if not good: continue
         preds, any_good = _answer_rows(names, predictor(good), predictor.vocab, top, unsure), True

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from pet_breeds import predict
+from pet_breeds.app import answerer
 from pet_breeds.cli import main_predict
 from pet_breeds.data import pets_dls
 from pet_breeds.interpret import error_interval
@@ -22,7 +23,7 @@ from pet_breeds.inventory import photo_table
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_learner
 from pet_breeds.predict import Predictor, label_lines, predict_pets
-from pet_breeds.saving import save_model
+from pet_breeds.saving import report_learner, save_model
 
 BREEDS = ['Bombay', 'Sphynx', 'pug', 'samoyed']
 
@@ -301,6 +302,30 @@ def test_lines_that_windows_wrote_and_names_that_begin_with_a_tilde(report, draw
         assert files == names[:n]
     monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(b'a.jpg\0b.jpg\r')))
     refused(capsys, [report, '-'], 'no such photo')
+
+
+@pytest.mark.parametrize('presize', ['composed', 'stock'])
+def test_a_turned_photo_gets_one_answer_in_every_form(presize, drawn, tmp_path):
+    "As a file, as bytes and as an image, by the command and by a Learner; only 'stock' leaves it as it lies, as it did in validation"
+    learn = make_learner(pets_dls(drawn, bs=8, size=64, item=80, presize=presize, seed=1))
+    model = save_model(learn, tmp_path/'model')
+    plain, answer = Image.open(drawn/'images'/'pug_1.jpg').resize((330, 220)), answerer(model)
+    photos = []
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        plain.save(photo := tmp_path/f'{turn}.png', exif=exif)
+        photos.append(photo)
+    for photo in photos:
+        forms = [photo, photo.read_bytes(), Image.open(photo)]
+        probs = predict_pets(model, forms, top=0)[0].iloc[:, 3:].to_numpy(float)
+        assert (probs == probs[0]).all(), photo
+        np.testing.assert_allclose(list(answer(forms[1])[1].values()), probs[0], atol=1e-6)
+        again = report_learner(model)
+        with again.no_bar():
+            for form in (photo, forms[1]): np.testing.assert_allclose(again.predict(form)[2], probs[0], atol=1e-6)
+            np.testing.assert_allclose(learn.get_preds(dl=learn.dls.test_dl([photo]))[0][0], probs[0], atol=1e-6)
+    assert (predict_pets(model, photos)[0].prob.nunique() == 1) == (presize == 'stock')
 
 
 def test_the_least_side_is_the_same_in_a_file_and_in_memory(report, drawn, here):
