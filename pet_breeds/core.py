@@ -77,11 +77,12 @@ codecs.register_error('spelled', _spell)
 def say(
     *texts, # what to print, separated by spaces
     file=None, # a text stream; standard output unless given
+    errors:str='spelled', # 'backslashreplace' for names of files, of which a reader may want the true ones
 ):
     "Print texts on any stream: unknown characters are spelled out, control characters shown as codes"
     file = sys.stdout if file is None else file
     code = getattr(file, 'encoding', None) or 'utf-8'
-    text = visible(' '.join(map(str, texts))).encode(code, 'spelled').decode(code)
+    text = visible(' '.join(map(str, texts))).encode(code, errors).decode(code)
     try: print(text, file=file, flush=True)
     except BrokenPipeError: raise
     except OSError as e: raise OSError(e.errno, e.strerror, getattr(file, 'name', 'the output')) from e

@@ -9,12 +9,13 @@ __all__ = ['UNSURE', 'Predictor', 'predict_pets', 'label_lines', 'print_predicti
 import errno, json, os, sys
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from .core import check_choice, check_number, count_of, hidden_beside, one_line, say, user_path, writing
 from .inventory import labeled_photos
 from .photos import MIN_SIDE, any_photo, find_photos, inspect_photos, left_out
-from .tables import shown_value, tidy_label
+from .tables import csv_text, plain_cells, shown_value, tidy_label
 import numpy as np, pandas as pd
 from PIL.Image import Image
 from tqdm import tqdm
@@ -221,14 +222,13 @@ def _refuse_existing(out):
 def _text(table, format, first, for_spreadsheet):
     "Rows of a table; of the first one with what comes before. JSON is an array, which the caller closes"
     if format == 'json': return '[,'[not first] + ',\n'.join(map(json.dumps, table.round(4).to_dict('records')))
-    from pet_breeds.tables import plain_cells
     table = plain_cells(table) if for_spreadsheet else table
-    return table.to_csv(index=False, header=first, float_format='%.4f', lineterminator='\n').rstrip('\n')
+    return csv_text(table, '%.4f', first).removesuffix('\n')
 
 @contextmanager
 def _writer(out):
     "A function that writes lines on the standard output, or to a file that gets its name when it is whole"
-    if out is None: yield say
+    if out is None: yield partial(say, errors='backslashreplace') # a name that is respelled is another name
     else:
         with hidden_beside(out := user_path(out)) as work:
             with open(work/'new', 'w', encoding='utf-8', errors='backslashreplace', newline='\n') as f:

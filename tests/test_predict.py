@@ -227,6 +227,24 @@ def test_no_formula_in_a_file_and_plain_names_in_a_pipe(report, drawn, here, cap
     assert [row['file'] for row in csv.DictReader(io.StringIO(out))] == ['-x.jpg', '=1+1.jpg', 'a,"b".jpg']
 
 
+def test_names_with_a_return_or_a_line_feed_are_cells(report, drawn, here):
+    "A reader of tables gives the names back"
+    names = ['a\rb.jpg', 'c\nd.jpg', 'e\r\nf.jpg', 'pug.jpg']
+    for name in names: shutil.copy(drawn/'images'/'pug_1.jpg', name)
+    main_predict([str(report), '.', '--out', 'rows.csv'])
+    with open('rows.csv', newline='') as f: rows = list(csv.reader(f))
+    assert [row[0] for row in rows] == ['file', *names] and {len(row) for row in rows} == {3}
+
+
+@pytest.mark.parametrize('encoding', ['latin-1', 'ascii', 'utf-8'])
+def test_a_name_that_the_output_cannot_hold_is_escaped_and_not_respelled(encoding, report, drawn, here, monkeypatch):
+    "A dash in the place of a longer one would name another file"
+    shutil.copy(drawn/'images'/'pug_1.jpg', name := 'pug–1×.jpg')
+    monkeypatch.setattr(sys, 'stdout', out := io.TextIOWrapper(io.BytesIO(), encoding))
+    main_predict([str(report), name])
+    assert out.buffer.getvalue().splitlines()[1].startswith(name.encode(encoding, 'backslashreplace'))
+
+
 def test_rows_come_as_they_are_computed(report, drawn, here, capsys, monkeypatch):
     "The first part is written before the second one is opened; a photo that cannot be read is named in its part"
     (here/'images').mkdir()
