@@ -323,7 +323,7 @@ def new_place(
     if os.path.lexists(path) and not empty:
         raise ValueError(f'{path}: there is something already; give a new {"folder" if folder else "name"}')
     if empty and path.samefile('.'):
-        raise ValueError(f'{path}: you are in this folder; give a new one, such as {path/"student"}')
+        raise ValueError(f'{path}: you are in this folder; give a new one, such as {path/"new"}')
     return path
 
 def fill_folder(
