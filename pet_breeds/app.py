@@ -6,7 +6,7 @@
 __all__ = ['QUIET', 'verdict', 'take', 'make_page', 'answerer', 'model_facts', 'open_app', 'run_app', 'upright', 'write_space']
 
 # %% ../nbs/internals/app.ipynb #imports
-import base64, html, inspect, io, json, os, tempfile, threading
+import base64, html, inspect, io, json, os, shlex, tempfile, threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -241,5 +241,6 @@ def write_space(
     needs = [f'{name}=={version(name)}' for name in ('gradio', 'onnxruntime', 'numpy', 'pillow')]
     texts = {'app.py': program, 'README.md': card, 'requirements.txt': '\n'.join(needs)+'\n'}
     dest = fill_folder(dest, {'model.onnx': data, **{name: text.encode() for name, text in texts.items()}})
-    say(f'{one_line(dest)}: a Space, to upload to Hugging Face; or run it here: python {one_line(dest)}/app.py')
+    say(f'{one_line(dest)}: a Space, to upload to Hugging Face; or run it here: '
+        f'python {one_line(shlex.quote(str(dest/"app.py")), 300)}')
     return dest

@@ -87,7 +87,10 @@ def _labels_of(photos, labels):
     for p in photos:
         if not isinstance(p, (str, os.PathLike)) or not user_path(p).is_dir():
             raise ValueError(f'--labels {one_line(labels, 60)}: expected folders of photos, got {one_line(p, 60)}')
-        table = labeled_photos(p, labels)
+        try: table = labeled_photos(p, labels)
+        except (OSError, ValueError) as e:
+            if 'give --path ' not in str(e): raise
+            raise type(e)(str(e).replace('give --path ', 'give ')) from None # an option of the training
         for f, label in zip(table.file, table.label):
             if found.setdefault(f, label) != label:
                 two = f'{one_line(found[f], 60)} and {one_line(label, 60)}'
@@ -267,6 +270,7 @@ def print_predictions(
     format, first, again = _format_of(out, format), True, 0
     with _writer(out) as write:
         photos = _from_input(photos)
+        if not photos: raise ValueError('no photos given: expected paths of photos or folders')
         given, other = _listed(photos)
         known = None if labels is None else _labels_of(photos, labels) # before a model is loaded
         predictor = Predictor(model, len(given))

@@ -8,7 +8,7 @@ __all__ = ['photo_suffixes', 'file_names', 'label_names', 'part_names', 'tidy_la
            'text_cells', 'filled_column', 'own_split', 'whole_rows', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
-import os, re, unicodedata
+import os, re, shlex, unicodedata
 from collections import Counter
 from pathlib import Path
 import pandas as pd
@@ -229,7 +229,8 @@ def _begins_at(file, root):
     above = (os.path.normpath(os.path.join(root, *up)) for up in (['..'], ['..', '..']))
     for folder in (*inside, *above):
         found = os.path.join(folder, _with_suffix(file, folder))
-        if os.path.isfile(found): return f'; {one_line(file)} is in {one_line(folder)}: give --path {one_line(folder)}'
+        if os.path.isfile(found):
+            return f'; {one_line(file)} is in {one_line(folder)}: give --path {one_line(shlex.quote(folder))}'
     return ''
 
 def _checked(pets, root):

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import socket
 import tempfile
@@ -248,15 +249,17 @@ def test_the_folder_you_are_in_is_no_place_for_a_space(here, report, tmp_path, c
     assert os.stat(tmp_path).st_ino == inode and os.listdir(tmp_path) == []
 
 
-def test_a_model_of_one_breed_answers(drawn, tmp_path):
-    "There is no other breed for which a part of the photo could speak; on the page and in a Space"
+def test_a_model_of_one_breed_answers(drawn, tmp_path, capsys):
+    "There is no other breed for which a part of the photo could speak; on the page and in a Space, which is run by the command that is printed"
     files = sorted((drawn/'images').iterdir())
     block = PhotoBlock((photo_block(Prep(size=64, item=80)), CategoryBlock), get_y=lambda f: 'pug', splitter=RandomSplitter(seed=1))
     learn = make_learner(block.dataloaders(files, bs=8, num_workers=0, device='cpu'), weights='none', head='linear')
     report, photo = save_model(learn, tmp_path/'one'), files[0].read_bytes()
     assert app.answerer(report)(photo)[1:] == ({'pug': 1.}, None)
     pytest.importorskip('onnxruntime')
-    assert runpy.run_path(str(write_space(report, tmp_path/'space')/'app.py'))['answer'](photo)[1:] == ({'pug': 1.}, None)
+    space = write_space(report, tmp_path/"my space")
+    assert runpy.run_path(str(space/'app.py'))['answer'](photo)[1:] == ({'pug': 1.}, None)
+    assert shlex.split(capsys.readouterr().out.rpartition('run it here: ')[2]) == ['python', str(space/'app.py')]
 
 
 def test_a_photo_that_is_too_small_gets_no_answer(report, space):

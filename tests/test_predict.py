@@ -183,7 +183,7 @@ def test_a_list_on_the_input(end, report, drawn, here, capsys, monkeypatch):
 
 
 def test_a_list_with_a_missing_file_or_none(report, here, capsys, monkeypatch):
-    for data, words in ((b'gone.jpg\n', 'gone.jpg: no such photo'), (b'\n', 'no photos given'), (None, 'no photos given')):
+    for data, words in ((b'gone.jpg\n', 'gone.jpg: no such photo'), (b'\n', 'no photos given: expected paths of photos or folders'), (None, 'no photos given')):
         monkeypatch.setattr(sys, 'stdin', None if data is None else io.TextIOWrapper(io.BytesIO(data)))
         refused(capsys, [report, '-', '--out', 'x.csv'], words)
 
@@ -209,6 +209,18 @@ def test_labels_that_are_wrong(report, drawn, here, capsys, monkeypatch):
     refused(capsys, [report, 'images/pug_1.jpg', '--labels', 'name'], 'expected folders', 'pug_1.jpg')
     refused(capsys, [report, drawn, '--labels', 'folder'], 'no label', '--labels name')
     refused(capsys, [report, drawn, '--labels', 'none.csv', '--out', 'x.csv'], 'none.csv')
+
+
+def test_a_remedy_names_no_option_of_another_command(report, drawn, here, capsys):
+    "Where the photos of a table are, and which folder has labels, is said without --path, in words for a shell"
+    photos = sorted((drawn/'images').iterdir())
+    pd.DataFrame([(f'images/{f.name}', name_label(f)) for f in photos], columns=['file', 'label']).to_csv('pets.csv', index=False)
+    shutil.copytree(drawn/'images', 'my pets/images')
+    refused(capsys, [report, 'my pets/images', '--labels', 'pets.csv'], 'missing under', "my pets: give 'my pets'\n")
+    for f in photos:
+        (part := here/'all pets'/('train' if f.stem[-1] in '123' else 'test')).mkdir(parents=True, exist_ok=True)
+        shutil.copy(f, part/(f.name if part.name == 'train' else f.stem[::-1] + '.jpg'))
+    refused(capsys, [report, 'all pets', '--labels', 're:^([A-Za-z]+)_'], 'none in all pets/test has a label', ": give 'all pets/train'\n")
 
 
 def test_an_interrupted_file_is_not_there(report, drawn, here, monkeypatch):
