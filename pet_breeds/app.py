@@ -6,17 +6,18 @@
 __all__ = ['QUIET', 'verdict', 'take', 'make_page', 'answerer', 'model_facts', 'open_app', 'run_app', 'upright', 'write_space']
 
 # %% ../nbs/internals/app.ipynb #imports
-import base64, errno, html, inspect, io, json, os, tempfile, threading
+import base64, html, inspect, io, json, os, shlex, tempfile, threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from signal import SIGINT
 from unittest.mock import patch
-from .core import check_number, count_of, hidden_beside, one_line, put_in_place, require, say, user_path
+from .core import check_number, count_of, one_line, require, say, user_path
 from .export import onnx_model
 from .figures import COLORS
-from .photos import any_photo, as_rgb
+from .handout import fill_folder, new_place
+from .photos import MIN_SIDE, any_photo, as_rgb
 from .predict import Predictor
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -97,10 +98,11 @@ def answerer(
     "A model that answers for a file's content as `predict` does, and shows where it looked"
     from pet_breeds.maps import heat
     predictor = Predictor(report)
+    as_stored = predictor.prep.presize == 'stock'
     def answer(data):
-        pixels = any_photo(data, predictor.prep.item)
+        pixels = any_photo(data, predictor.prep.item, MIN_SIDE, as_stored)
         probs = dict(zip(predictor.vocab, map(float, predictor([pixels])[0])))
-        if (maps := predictor.maps(pixels)) is None: return pixels, probs, None
+        if len(probs) < 2 or (maps := predictor.maps(pixels)) is None: return pixels, probs, None
         one, other = map(predictor.vocab.index, sorted(probs, key=probs.get, reverse=True)[:2])
         return pixels, probs, heat(pixels, maps[one]-maps[other], predictor.prep.fit, 240)
     return answer
@@ -114,8 +116,9 @@ def model_facts(
     from pet_breeds.report import result_line
     from safetensors import safe_open
     try:
-        m = json.loads((user_path(report)/'metrics.json').read_text(encoding='utf-8'))
-        with safe_open(user_path(report)/'model.safetensors', 'np') as f: sha = f.metadata()['sha256']
+        if not (file := user_path(report)).is_file(): file = file/'model.safetensors'
+        m = json.loads(file.with_name('metrics.json').read_text(encoding='utf-8'))
+        with safe_open(file, 'np') as f: sha = f.metadata()['sha256']
         if m['model_sha256'] != sha: return f'{_UNKNOWN}: the metrics.json beside it is of another model.'
         return result_line(m)
     except Exception: return f'{_UNKNOWN}: there is no valid metrics.json.' # which may hold anything
@@ -177,7 +180,7 @@ _PROGRAM = '''"A page that names the breed of a pet, made by pet_breeds. Run it 
 import base64, html, io, json, os
 from collections.abc import Callable
 from pathlib import Path
-os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
+os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1', ORT_DISABLE_TELEMETRY='1')
 import numpy as np, onnxruntime
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
@@ -189,10 +192,10 @@ FORMATS = 'JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF'
 Image.init() # so that Pillow knows all of them
 
 def answer(data):
-    pixels = upright(data, {item}, FORMATS)
+    pixels = upright(data, {item}, FORMATS, {min_side})
     probs, *maps = SESSION.run(None, dict(photo=pixels))
     probs = dict(zip(LABELS, map(float, probs)))
-    if not maps: return pixels, probs, None
+    if not maps or len(probs) < 2: return pixels, probs, None
     one, other = map(LABELS.index, sorted(probs, key=probs.get, reverse=True)[:2])
     return pixels, probs, heat(pixels, maps[0][one]-maps[0][other], {fit!r}, 240)
 
@@ -203,10 +206,13 @@ def upright(
     data:bytes, # a file's content
     item:int, # halve the photo while its shorter side keeps so many pixels
     formats:tuple|None=None, # what Pillow may read; all that it knows unless given
+    min_side:int=1, # a photo with a shorter side, in pixels, is refused
 )->np.ndarray: # (height, width, 3), uint8, RGB
     "The pixels of a photo, upright and on white, with Pillow alone. Raises what Pillow raises"
     try: im = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError: raise ValueError('this is no photo in a known format') from None
+    if min(im.size) < min_side:
+        raise ValueError(f'{im.width} x {im.height} pixels is too small: expected {min_side} or more each way')
     halvings = lambda: max(1, min(im.size)//item).bit_length()-1
     im.draft(im.mode, (im.width >> halvings(), im.height >> halvings())) # a large JPEG is decoded smaller at once
     ways = 'FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90'.split()
@@ -215,37 +221,26 @@ def upright(
     return np.array(rgb.transpose(Image.Transpose[ways[turn-2]]) if turn in range(2, 9) else rgb)
 
 # %% ../nbs/internals/app.ipynb #write-space
-def _refuse_space(folder):
-    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(errno.EEXIST, 'this is not an empty folder, and I replace nothing: choose another name',
-                              str(folder))
-
 def write_space(
     report:str, # a folder that `pet_breeds --out` wrote
     dest:str, # a new folder
     least:float=.5, # below this the answer is "unsure"
-)->Path: # `dest`
+)->Path: # `dest`, or a folder beside it if something was put into `dest` meanwhile
     "Write app.py, requirements.txt, README.md and model.onnx. Raises ValueError or OSError, and replaces nothing"
-    dest = user_path(dest, '--space')
-    _refuse_space(dest)
+    dest = new_place(user_path(dest, '--space'), folder=True)
     require('pet_breeds_app --space', 'gradio', 'onnx', 'onnxscript', 'onnxruntime')
     from pet_breeds.maps import heat
     from pet_breeds.warp import crop_box
     facts, parts = model_facts(report), (verdict, take, make_page, as_rgb, upright, crop_box, heat)
     functions = '\n'.join(inspect.getsource(part) for part in parts)
-    with hidden_beside(dest) as work:
-        new = work/'new'
-        new.mkdir()
-        data, of = onnx_model(report, maps=True)
-        (new/'model.onnx').write_bytes(data)
-        program = _PROGRAM.format(functions=functions, quiet=QUIET, colors=COLORS, item=of.prep.item, fit=of.prep.fit,
-                                  facts=facts, least=least)
-        card = _CARD.format(gradio=version('gradio'), breeds=count_of(len(of.vocab), 'breed'), facts=facts,
-                            arch=of.about['arch'], names=', '.join(one_line(name, 60) for name in of.vocab))
-        needs = [f'{name}=={version(name)}' for name in ('gradio', 'onnxruntime', 'numpy', 'pillow')]
-        for name, text in {'app.py': program, 'README.md': card, 'requirements.txt': '\n'.join(needs)+'\n'}.items():
-            (new/name).write_text(text, encoding='utf-8')
-        _refuse_space(dest)
-        dest = put_in_place(new, dest, lambda folder: not any(folder.iterdir()))
-    say(f'{one_line(dest)}: a Space, to upload to Hugging Face; or run it here: python {one_line(dest)}/app.py')
+    data, of = onnx_model(report, maps=True)
+    program = _PROGRAM.format(functions=functions, quiet=QUIET, colors=COLORS, item=of.prep.item, fit=of.prep.fit,
+                              facts=facts, least=least, min_side=MIN_SIDE)
+    card = _CARD.format(gradio=version('gradio'), breeds=count_of(len(of.vocab), 'breed'), facts=facts,
+                        arch=of.about['arch'], names=', '.join(one_line(name, 60) for name in of.vocab))
+    needs = [f'{name}=={version(name)}' for name in ('gradio', 'onnxruntime', 'numpy', 'pillow')]
+    texts = {'app.py': program, 'README.md': card, 'requirements.txt': '\n'.join(needs)+'\n'}
+    dest = fill_folder(dest, {'model.onnx': data, **{name: text.encode() for name, text in texts.items()}})
+    say(f'{one_line(dest)}: a Space, to upload to Hugging Face; or run it here: '
+        f'python {one_line(shlex.quote(str(dest/"app.py")), 300)}')
     return dest

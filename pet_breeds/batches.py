@@ -14,7 +14,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from . import presize as stock
-from .core import cores, count_of, free_name, hidden_beside, one_line, refusing, say, writing
+from .core import cores, count_of, free_name, hidden_beside, one_line, refusing, say, user_folder
+from .core import writing
 from .photos import any_photo, as_rgb, open_photo, photo_bytes, plain_file, read_photo, shape_of
 from .warp import ITEM, Prep, crop_box, draw_augs, lighting, no_augs, seen_box, to_pixels
 from .warp import warp, warp_matrices, warp_torch
@@ -28,7 +29,6 @@ from fastai.torch_core import TensorImage
 from fastai.vision.core import PILImage
 from fastcore.basics import instantiate, patch
 from fastcore.foundation import L
-from fastcore.xdg import xdg_cache_home
 from fastprogress.fastprogress import progress_bar
 from fasttransform import Pipeline, Transform
 from PIL import Image
@@ -127,15 +127,16 @@ def cache_photos(
     "Decode photos once and keep them in one file. If that is there, whole and with all of them, it is used as it is"
     root = os.path.commonpath([os.path.abspath(Path(f).parent) for f in files])
     short = Path(root).name[:50].encode('utf-8', 'replace').decode()
-    folder = Path(folder or xdg_cache_home()/'pet_breeds')
+    def without(e): warnings.warn(f'continuing without a cache of photos: {one_line(e, 300)}')
+    try: folder = Path(folder or user_folder('XDG_CACHE_HOME', '.cache')/'pet_breeds')
+    except OSError as e: return without(e)
     dest = _own_name(folder/f'{short}-{_sha256(root)[:8]}-{item}.safetensors')
     named = {_cached_name(f, item): f for f in files}
     cache = _open_cache(dest, item)
     if cache and cache.keys >= named.keys(): return cache
     shapes = {name: shape_of(f, item) for name, f in named.items()} # a photo that can't be read is an error
     try: return _build_cache(dest, named, shapes, item, progress)
-    except OSError as e: warnings.warn(f'continuing without a cache of photos: {one_line(e, 300)}')
-    return None
+    except OSError as e: return without(e)
 
 # %% ../nbs/internals/batches.ipynb #reader-def
 class PhotoReader(Transform):
@@ -342,7 +343,7 @@ class StockPhoto(PILImage):
         fn:str|Path|bytes|np.ndarray|torch.Tensor|Image.Image, # a photo's file, or what `any_photo` takes besides
         **kwargs # for `PILImage.create`
     ):
-        if not isinstance(fn, (str, Path)): return super().create(any_photo(fn), **kwargs)
+        if not isinstance(fn, (str, Path)): return super().create(any_photo(fn, as_stored=True), **kwargs)
         data = photo_bytes(fn)
         with refusing(fn, 'cannot be read as a photo'), open_photo(data) as im:
             return super().create(as_rgb(im).copy(), **kwargs) # not turned

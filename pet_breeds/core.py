@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['visible', 'one_line', 'count_of', 'nearest', 'refuse_unknown', 'say', 'check_number', 'check_choice', 'user_path',
-           'short_path', 'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign', 'free_name',
-           'put_in_place', 'is_out_of_memory', 'explain', 'refusing', 'quietly', 'import_quietly', 'require',
-           'stoppable', 'comments', 'add_options', 'run_command', 'shell_line', 'option_values']
+           'user_folder', 'short_path', 'cores', 'tidy_up', 'hidden_beside', 'writing', 'write_whole', 'refuse_foreign',
+           'free_name', 'put_in_place', 'is_out_of_memory', 'explain', 'refusing', 'quietly', 'import_quietly',
+           'require', 'stoppable', 'comments', 'add_options', 'run_command', 'shell_line']
 
 # %% ../nbs/internals/core.ipynb #imports
 import codecs, difflib, errno, importlib.util, inspect, math, os, re, shlex, shutil, sys, tempfile, threading
@@ -77,11 +77,12 @@ codecs.register_error('spelled', _spell)
 def say(
     *texts, # what to print, separated by spaces
     file=None, # a text stream; standard output unless given
+    errors:str='spelled', # 'backslashreplace' for names of files, of which a reader may want the true ones
 ):
     "Print texts on any stream: unknown characters are spelled out, control characters shown as codes"
     file = sys.stdout if file is None else file
     code = getattr(file, 'encoding', None) or 'utf-8'
-    text = visible(' '.join(map(str, texts))).encode(code, 'spelled').decode(code)
+    text = visible(' '.join(map(str, texts))).encode(code, errors).decode(code)
     try: print(text, file=file, flush=True)
     except BrokenPipeError: raise
     except OSError as e: raise OSError(e.errno, e.strerror, getattr(file, 'name', 'the output')) from e
@@ -117,6 +118,15 @@ def user_path(
     if not str(path).strip(): raise ValueError(f'{name}: expected a path, got nothing')
     try: return Path(path).expanduser()
     except RuntimeError: raise ValueError(f'{name} {one_line(path)}: there is no such user') from None
+
+def user_folder(
+    variable:str, # such as XDG_DATA_HOME, which may name the folder
+    usual:str, # the folder in home unless it does
+)->Path: # it need not be there
+    "A folder for files of the user. Raises FileNotFoundError where there is no home"
+    if os.path.isabs(named := os.environ.get(variable, '')): return Path(named)
+    try: return Path.home()/usual
+    except RuntimeError: raise FileNotFoundError(f'no home folder: set {variable} to a folder') from None
 
 def short_path(
     path:str, # as somebody gave it, without `~`
@@ -390,10 +400,3 @@ def shell_line(
     words = [word(k, v) for k, many in options.items() if many != defaults[k]
              for v in (many if isinstance(many, tuple) else [many])]
     return shlex.join([prog, *words])
-
-def option_values(
-    line:str|None, # from `shell_line`; None for a command that cannot be typed
-    option:str, # its name
-)->list: # of texts
-    "The values that a command gives to an option"
-    return [word.partition('=')[2] for word in shlex.split(line or '') if word.startswith(f'--{option}=')]

@@ -12,13 +12,12 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from .core import write_whole
+from .core import user_folder, write_whole
 from .data import pets_dls
 from .sources import get_pets
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
-from fastcore.xdg import xdg_cache_home
 from safetensors.torch import load_file, save
 
 # %% ../nbs/internals/course.ipynb #first-dls
@@ -32,16 +31,18 @@ def _weights_file(device):
     "Where the trained weights are kept, for this code and these libraries"
     code = [f.read_bytes() for f in sorted(Path(str(files('pet_breeds'))).glob('*.py'))]
     about = f"{version('torch')} {version('fastai')} {device}".encode()
-    return xdg_cache_home()/'pet_breeds'/f'first-{sha256(b"".join([about, *code])).hexdigest()[:16]}.safetensors'
+    name = f'first-{sha256(b"".join([about, *code])).hexdigest()[:16]}.safetensors'
+    return user_folder('XDG_CACHE_HOME', '.cache')/'pet_breeds'/name
 
 def first_learner()->Learner: # trained, on the device that fastai chooses; `learn.dls` are those of `first_dls`
     "The model of lesson 01, trained at the first call and then kept in the cache. Raises OSError as `first_dls`"
     learn = make_learner(first_dls())
-    file = _weights_file(learn.dls.device)
-    try: learn.model.load_state_dict(load_file(file, device=str(learn.dls.device)))
+    device = str(learn.dls.device)
+    try: learn.model.load_state_dict(load_file(_weights_file(device), device=device))
     except Exception: # not there, or damaged
         with learn.no_bar(), learn.no_logging(): learn.fine_tune(3)
         with suppress(OSError):
+            file = _weights_file(device)
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, save({k: v.contiguous() for k, v in learn.model.state_dict().items()}))
     set_seed(42) # what follows is the same, whether it was trained or loaded

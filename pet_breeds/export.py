@@ -6,10 +6,10 @@
 __all__ = ['AGREE', 'onnx_model', 'export_onnx']
 
 # %% ../nbs/internals/export.ipynb #imports
-import json
+import json, os, warnings
 from copy import deepcopy
 from pathlib import Path
-from .core import count_of, one_line, refuse_foreign, require, say, user_path, write_whole
+from .core import count_of, one_line, refuse_foreign, refusing, require, say, user_path, write_whole
 from .predict import Predictor
 import numpy as np
 
@@ -117,8 +117,11 @@ def _whole_graph(predictor, maps):
         if not maps or about['head'] != 'linear': raise ValueError
         net = _with_maps(net, x)
     except ValueError: net, names = torch.nn.Sequential(net, torch.nn.Softmax(1), torch.nn.Flatten(0)), names[:1]
-    net = torch.onnx.export(net.eval(), (x,), dynamo=True, input_names=['x'], output_names=names, opset_version=18,
-                            verbose=False).model_proto
+    why = f"cannot be exported, since PyTorch has no ONNX for its network, {about['arch']}; train another one"
+    with refusing(predictor.model, why), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        net = torch.onnx.export(net.eval(), (x,), dynamo=True, input_names=['x'], output_names=names, opset_version=18,
+                                verbose=False).model_proto
     before = inline_local_functions(_preparation(predictor.prep, about['mean'], about['std']))
     before.ir_version = net.ir_version
     net = add_prefix(net, 'net/', rename_inputs=False, rename_outputs=False)
@@ -128,6 +131,7 @@ def _difference(data, predictor):
     """The largest difference of a probability between an ONNX model and `predict`, for a large photo of colored clouds;
     or of a map's mean, from which a probability comes"""
     import cv2
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # it is on by default, and asks a server
     from onnxruntime import InferenceSession
     noise, side = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8), 2*predictor.prep.item
     photo = cv2.resize(noise, (side+151, side+33), interpolation=cv2.INTER_CUBIC)

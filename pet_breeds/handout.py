@@ -8,7 +8,7 @@ __all__ = ['IDS', 'GONE', 'read_cells', 'visible_lines', 'is_task', 'minutes', '
            'fill_folder', 'write_student']
 
 # %% ../nbs/internals/handout.ipynb #imports
-import ast, json, os, re
+import ast, json, os, re, shlex
 from contextlib import suppress
 from html import escape
 from importlib.resources import files
@@ -391,6 +391,7 @@ def write_student(
     "Write the lessons without answers. Raises ValueError if `dest` holds something, FileNotFoundError for no lessons"
     dest = new_place(dest, folder=True)
     dest = fill_folder(dest, _student_files(course_folder(nbs), locked))
-    say(f'{count_of(len(lessons(dest)), "notebook")} without answers: jupyter lab {dest/"index.ipynb"}')
+    say(f'{count_of(len(lessons(dest)), "notebook")} without answers: '
+        f'jupyter lab {shlex.quote(str(dest/"index.ipynb"))}')
     return dest
 

@@ -39,7 +39,7 @@ def _advice(files, places, labels):
         known = {parts[i] for i in found}
         breeds, bare = list(dict.fromkeys(one_spelling([*found.values()]))), sorted({*parts} - known)
         if len(found) < .95*sum(p in known for p in parts) or not 1 < len(breeds) <= len(found)/2: continue
-        where = f'give --path {one_line(min(known))}' if len(known) == 1 else 'move it away'
+        where = f'give --path {one_line(shlex.quote(str(min(known))))}' if len(known) == 1 else 'move it away'
         none = f'none in {one_line(bare[0])} has a label: {where}' if bare else ''
         if guess == labels: return none
         some = ', '.join(one_line(b, 40) for b in breeds[:3]) + ', ...'*(len(breeds) > 3)
@@ -124,7 +124,7 @@ def _odd_folders(table, top):
     if split:
         names, file = ', '.join(repr(p.name) for p in sorted(split)[:3]), next(iter(table.file))
         yield file, 'odd folder', (f'{names} may be parts of a split, which counts only if they are the outermost '
-                                   f'folders: give --path {one_line(top/min(split).parent)}'), True
+                                   f'folders: give --path {one_line(shlex.quote(str(top/min(split).parent)))}'), True
     for label, above in parents.items():
         file = next(iter(above.values()))
         if label.casefold() in _NO_BREEDS:

@@ -123,8 +123,9 @@ def default_size(
 # %% ../nbs/internals/model.ipynb #body-length
 def _trial(model, x):
     "What `model` would give, by shape alone: device 'meta' has shapes and no numbers, and needs no memory for them"
-    state = {k: v.to('meta') for k,v in [*model.named_parameters(), *model.named_buffers()]}
-    return torch.func.functional_call(model, state, (x,))
+    there:dict = {id(p): nn.Parameter(p.to('meta'), False) for p in model.parameters()}
+    there.update((id(b), b.to('meta')) for b in model.buffers())
+    return deepcopy(model, there)(x)
 
 @torch.no_grad()
 def _body_length(model, size):

@@ -11,8 +11,8 @@ import json, os, shlex
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from .core import one_line, option_values, user_path
-from .fixes import photo_digest
+from .core import one_line, user_path
+from .fixes import option_values, photo_digest
 from .interpret import error_interval, photo_weights, variance_factor
 from .tables import csv_bytes, from_cell
 import numpy as np, pandas as pd
@@ -185,9 +185,12 @@ def network_report(
 )->dict|None: # report: its name; same: how many of them it measured, too, None if unknown; doubt: True or False
     "The report that the network comes from, if some photos trained it, and whether these photos may be among those"
     from pet_breeds.weights import report_about
-    if not run.weights or not report_about(run.weights): return None
-    folder = Path(os.path.abspath(run.weights)).parent
-    try: m, preds = _report(folder)
+    about = run.weights and report_about(run.weights)
+    if not about: return None
+    folder, sha = Path(os.path.abspath(run.weights)).parent, about.get('sha256')
+    try:
+        m, preds = _report(folder)
+        if m.get('model_sha256', sha) != sha: raise ValueError('a model that was saved later, trained on anything')
     except (OSError, ValueError): return dict(report=folder.name, same=None, doubt=True)
     test, kept = m.get('test') or {}, m.get('kept')
     tested = test.get('photos') == set_digest(digests)

@@ -218,6 +218,7 @@ def any_photo(
     photo, # a path; or bytes, a PIL image, an array (height, width, 3) of uint8, a tensor (3, height, width)
     item:int|None=None, # as in `photo_pixels`
     min_side:int=1, # a photo in memory with a shorter side, in pixels, is refused
+    as_stored:bool=False, # leave a photo in memory as its pixels are stored: neither turned upright nor halved
 )->np.ndarray: # (height, width, 3), uint8, RGB
     "The pixels of a photo in any of these forms. Raises what `read_photo` raises, or ValueError for anything else"
     if isinstance(photo, (str, Path)): return read_photo(photo, item)
@@ -232,7 +233,7 @@ def any_photo(
         photo = Image.fromarray(np.ascontiguousarray(array))
     with refusing('a photo', 'cannot be read'), open_photo(data) if data is not None else nullcontext(photo) as im:
         if fault := _size_fault(im, min_side): raise ValueError(fault)
-        return photo_pixels(im, item, data)
+        return np.array(as_rgb(im)) if as_stored else photo_pixels(im, item, data)
 
 # %% ../nbs/internals/photos.ipynb #check-one-def
 def _oddities(im, mode, file, min_side):

@@ -9,11 +9,13 @@ __all__ = ['UNSURE', 'Predictor', 'predict_pets', 'label_lines', 'print_predicti
 import errno, json, os, sys
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from .core import check_choice, check_number, count_of, hidden_beside, one_line, say, user_path, writing
 from .inventory import labeled_photos
 from .photos import MIN_SIDE, any_photo, find_photos, inspect_photos, left_out
+from .tables import csv_text, plain_cells, shown_value, tidy_label
 import numpy as np, pandas as pd
 from PIL.Image import Image
 from tqdm import tqdm
@@ -85,7 +87,10 @@ def _labels_of(photos, labels):
     for p in photos:
         if not isinstance(p, (str, os.PathLike)) or not user_path(p).is_dir():
             raise ValueError(f'--labels {one_line(labels, 60)}: expected folders of photos, got {one_line(p, 60)}')
-        table = labeled_photos(p, labels)
+        try: table = labeled_photos(p, labels)
+        except (OSError, ValueError) as e:
+            if 'give --path ' not in str(e): raise
+            raise type(e)(str(e).replace('give --path ', 'give ')) from None # an option of the training
         for f, label in zip(table.file, table.label):
             if found.setdefault(f, label) != label:
                 two = f'{one_line(found[f], 60)} and {one_line(label, 60)}'
@@ -96,15 +101,15 @@ def _labels_of(photos, labels):
 # %% ../nbs/internals/predict.ipynb #parts
 UNSURE = 'unsure' # the answer where no breed is probable enough
 
-def _readable(part, item):
+def _readable(part, prep):
     "Names and photos of a part that can be read, and a DataFrame of those that can't"
     found = inspect_photos([p for _, p in part if isinstance(p, Path)])
     bad = found[~found.usable].drop_duplicates('file', ignore_index=True)
-    skipped, names, good = set(bad.file), [], []
+    skipped, names, good, how = set(bad.file), [], [], dict(min_side=MIN_SIDE, as_stored=prep.presize == 'stock')
     for name, p in part:
         try:
             if isinstance(p, Path) and p in skipped: continue
-            good.append(p if isinstance(p, Path) else any_photo(p, item, MIN_SIDE))
+            good.append(p if isinstance(p, Path) else any_photo(p, prep.item, **how))
             names.append(name)
         except ValueError as e:
             bad.loc[len(bad)] = [name, 'too small' if 'is too small' in str(e) else 'damaged', one_line(e), False]
@@ -120,13 +125,16 @@ def _answer_rows(names, probs, vocab, top, unsure):
         table.update({f'breed_{j+1}': breeds[:, j], f'prob_{j+1}': ranked[:, j]})
     return pd.DataFrame(table)
 
+def _alike(name): return tidy_label(name).casefold()
+
 def _usual_names(vocab):
-    "Each breed by its name in lower case. Raises ValueError if two breeds have the same"
-    usual = {v.casefold(): v for v in vocab}
+    "Each breed by its name as labels are compared. Raises ValueError if two breeds have the same"
+    usual = {_alike(v): v for v in vocab}
     if len(usual) < len(vocab):
         one = min({*vocab} - {*usual.values()})
-        raise ValueError(f'--labels: the model has the breeds {one_line(one, 60)} and '
-                         f'{one_line(usual[one.casefold()], 60)}, and labels tell no upper case from lower case: '
+        both = f'{shown_value(one)} and {shown_value(usual[_alike(one)])}'
+        raise ValueError(f'--labels: the model has the breeds {both}, and labels tell no upper case from lower case, '
+                         'nor one blank from two: '
                          'rename one breed and train again, or leave --labels out')
     return usual
 
@@ -136,13 +144,13 @@ def _in_parts(predictor, given, other, labels, top, unsure):
     usual = {} if labels is None else _usual_names(predictor.vocab)
     step, bad, any_good = 4*predictor.about['bs'], [], False
     for i in range(0, len(given), step):
-        names, good, unread = _readable(given[i:i+step], predictor.prep.item)
+        names, good, unread = _readable(given[i:i+step], predictor.prep)
         bad.append(unread)
         if not good: continue
         preds, any_good = _answer_rows(names, predictor(good), predictor.vocab, top, unsure), True
         if labels is not None:
             found = [labels.get(p, '') if isinstance(p, Path) else '' for p in good]
-            preds.insert(1, 'label', [usual.get(label.casefold(), label) for label in found])
+            preds.insert(1, 'label', [usual.get(_alike(label), label) for label in found])
         yield preds, pd.concat(bad, ignore_index=True).drop(columns='usable')
         bad = []
     unread = pd.concat([*bad, other], ignore_index=True).drop(columns='usable')
@@ -217,14 +225,13 @@ def _refuse_existing(out):
 def _text(table, format, first, for_spreadsheet):
     "Rows of a table; of the first one with what comes before. JSON is an array, which the caller closes"
     if format == 'json': return '[,'[not first] + ',\n'.join(map(json.dumps, table.round(4).to_dict('records')))
-    from pet_breeds.tables import plain_cells
     table = plain_cells(table) if for_spreadsheet else table
-    return table.to_csv(index=False, header=first, float_format='%.4f', lineterminator='\n').rstrip('\n')
+    return csv_text(table, '%.4f', first).removesuffix('\n')
 
 @contextmanager
 def _writer(out):
     "A function that writes lines on the standard output, or to a file that gets its name when it is whole"
-    if out is None: yield say
+    if out is None: yield partial(say, errors='backslashreplace') # a name that is respelled is another name
     else:
         with hidden_beside(out := user_path(out)) as work:
             with open(work/'new', 'w', encoding='utf-8', errors='backslashreplace', newline='\n') as f:
@@ -263,6 +270,7 @@ def print_predictions(
     format, first, again = _format_of(out, format), True, 0
     with _writer(out) as write:
         photos = _from_input(photos)
+        if not photos: raise ValueError('no photos given: expected paths of photos or folders')
         given, other = _listed(photos)
         known = None if labels is None else _labels_of(photos, labels) # before a model is loaded
         predictor = Predictor(model, len(given))

@@ -9,9 +9,8 @@ __all__ = ['GAPS', 'VERSION', 'is_solved', 'planned', 'is_due', 'progress_file',
 import itertools, json
 from datetime import date, timedelta
 from pathlib import Path
-from fastcore.xdg import xdg_data_home
 from filelock import FileLock
-from .core import say, write_whole
+from .core import say, user_folder, write_whole
 
 # %% ../nbs/internals/progress.ipynb #spacing
 GAPS = 1, 3, 7 # days from a miss to the first review, and from one review to the next
@@ -47,8 +46,8 @@ def is_due(
 VERSION = 1
 
 def progress_file()->Path: # it need not be there
-    "Where progress is kept; the environment variable XDG_DATA_HOME moves it"
-    return xdg_data_home()/'pet_breeds'/'progress.json'
+    "Where progress is kept; the environment variable XDG_DATA_HOME moves it. Raises as `user_folder`"
+    return user_folder('XDG_DATA_HOME', '.local/share')/'pet_breeds'/'progress.json'
 
 def _is_day(text):
     try: return len(text) == 10 and bool(date.fromisoformat(text))

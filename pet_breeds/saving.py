@@ -19,7 +19,8 @@ from .weights import read_tensors
 from .batches import PhotoBlock, photo_block, photo_dl
 from .warp import Prep
 import numpy as np, torch
-from fastai.vision.all import CategoryBlock, DataLoaders, ItemGetter, Learner, Normalize, error_rate, get_model
+from fastai.vision.all import CategoryBlock, DataLoaders, EncodedMultiCategorize, ItemGetter, Learner, MultiCategorize
+from fastai.vision.all import Normalize, error_rate, get_model
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -113,13 +114,17 @@ def _at_most(size):
 
 @torch.no_grad()
 def _try_out(model, about):
-    "Raises ValueError unless the model gives finite numbers for a black, a gray and a white photo"
-    def photos(side): return ((gray-mean)/std)[..., None, None].expand(-1, -1, side, side)
-    gray, mean, std = (torch.tensor(x, dtype=torch.float32) for x in ([[0.], [.5], [1.]], about['mean'], about['std']))
+    "What the model gives for a black, a gray, a white photo and one of noise. Raises ValueError if that is not finite"
+    mean, std, gray = (torch.tensor(x, dtype=torch.float32)[:, None, None]
+                       for x in (about['mean'], about['std'], [[0.], [.5], [1.]]))
+    def photos(side):
+        noise = torch.from_numpy(np.random.default_rng(0).random((1, 3, side, side), np.float32))
+        return ((torch.cat([gray.expand(3, 3, side, side), noise])-mean)/std).to(next(model.parameters()))
     size = about['prep'].size
     try: acts = model(photos(min(size, 128)))
     except (RuntimeError, AssertionError): acts = model(photos(size)) # some take photos of one size alone
     if not acts.isfinite().all(): raise ValueError('it gives no probability for a gray photo')
+    return acts.cpu().float()
 
 def _model_of(about, tensors):
     "The model of a description and tensors, ready to predict, and its `meta`. Raises ValueError for a useless one"
@@ -132,6 +137,17 @@ def _model_of(about, tensors):
         if k.endswith('running_var') and (v < 0).any(): raise ValueError(f'{k} holds a variance below 0')
     _try_out(model.eval(), about)
     return model, meta
+
+def _refuse_other_answers(net, model, about):
+    "Raises ValueError unless a Learner's network answers as the one that was made anew of its weights"
+    modes = [(m, m.training) for m in net.modules()]
+    try: given = _try_out(net.eval(), about)
+    finally:
+        for m, mode in modes: m.training = mode
+    want, eps = _try_out(model, about), torch.finfo(next(net.parameters()).dtype).eps
+    if (given-want).abs().max() <= (.01 + 5*eps)*want.abs().max(): return # on another device, or in fewer digits
+    raise ValueError(f"it answers otherwise than a new {about['arch']} with a {about['head']} head and its weights: "
+                     'expected the layers of make_learner, none of them replaced')
 
 def _batch_size(prep, meta):
     "Photos that a prediction can take at a time: 64, or fewer if they are large"
@@ -172,6 +188,14 @@ def _refuse_other_photos(dl, about):
     raise ValueError(f"in validation its loaders also apply {', '.join(more[:3]) or 'something'}, which a saved model "
                      'does not: leave it out, or give it split_idx=0 if it is for training')
 
+def _refuse_other_labels(dls, dl):
+    "Raises ValueError unless each photo has one label of a vocab"
+    tfms = [f for part in getattr(dl.dataset, 'tls', ()) for f in part.tfms.fs]
+    if getattr(dls, 'vocab', None) is None: found = 'no vocab'
+    elif any(isinstance(f, (MultiCategorize, EncodedMultiCategorize)) for f in tfms): found = 'several labels a photo'
+    else: return
+    raise ValueError(f'learn: its loaders have {found}, expected one label a photo, as from a CategoryBlock')
+
 def save_model(
     learn:Learner, # a trained Learner from `make_learner`, on loaders of ours, which have `prep`
     dest:str|Path, # folder, made if it is not there
@@ -182,13 +206,15 @@ def save_model(
     if norm is None or not hasattr(learn, 'arch') or not hasattr(learn.dls, 'prep'):
         raise ValueError('learn: expected a Learner from make_learner on loaders of pets_dls or a block of ours: it '
                          'knows its arch, and how photos are prepared and normalized')
+    _refuse_other_labels(learn.dls, valid)
     about = dict(
         format=_FORMAT, arch=learn.arch, head=learn.head, vocab=list(map(str, learn.dls.vocab)),
         mean=norm.mean.flatten().tolist(), std=norm.std.flatten().tolist(), prep=asdict(learn.dls.prep))
     weights, dest = _weights(learn), user_path(dest, 'dest')
     with refusing('learn', 'is not a model that could be read again'):
         text = json.dumps(about, default=float) # numpy's numbers in `prep.aug` are plain ones, too
-        _model_of(_described(text), weights)
+        model, _ = _model_of(_described(text), weights)
+        _refuse_other_answers(get_model(learn.model), model, _described(text))
         _refuse_other_photos(valid, _described(text))
     for name in ('model.safetensors', 'model.json'): refuse_foreign(dest/name, _is_ours)
     dest.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['photo_suffixes', 'file_names', 'label_names', 'part_names', 'tidy_label', 'one_spelling', 'shown_value', 'cell_text',
-           'from_cell', 'plain_cells', 'csv_bytes', 'read_table', 'part_of', 'place_of_column', 'text_cells',
-           'filled_column', 'own_split', 'whole_rows', 'table_labels']
+           'from_cell', 'plain_cells', 'csv_text', 'csv_bytes', 'read_table', 'part_of', 'place_of_column',
+           'text_cells', 'filled_column', 'own_split', 'whole_rows', 'table_labels']
 
 # %% ../nbs/internals/tables.ipynb #imports
-import os, re, unicodedata
+import os, re, shlex, unicodedata
 from collections import Counter
 from pathlib import Path
 import pandas as pd
@@ -64,12 +64,20 @@ def plain_cells(
     "A table in which no text is a formula for a spreadsheet"
     return table.map(lambda x: cell_text(x) if isinstance(x, str) else x)
 
+def csv_text(
+    table, # a DataFrame
+    digits:str='%.6g', # how a number is written
+    header:bool=True, # begin with a line of column names
+)->str: # its lines, each with one end of line
+    "A table as the text of a CSV file. A cell with the end of a line in it, of any kind, is put into quotes"
+    end = '\r\0\n' # a cell with one of these characters is put into quotes, and no cell has all three
+    return table.to_csv(index=False, header=header, float_format=digits, lineterminator=end).replace(end, '\n')
+
 def csv_bytes(
     table, # a DataFrame
 )->bytes: # in UTF-8, with a line of column names
     "A table as a CSV file, in which no text is a formula for a spreadsheet"
-    end = '\r\0\n' # a cell with one of these characters is put into quotes, and no cell has all three
-    return plain_cells(table).to_csv(index=False, float_format='%.6g', lineterminator=end).replace(end, '\n').encode()
+    return csv_text(plain_cells(table)).encode()
 
 def read_table(
     table:str|os.PathLike|pd.DataFrame, # a CSV file (UTF-8, a header row) or a DataFrame
@@ -229,7 +237,8 @@ def _begins_at(file, root):
     above = (os.path.normpath(os.path.join(root, *up)) for up in (['..'], ['..', '..']))
     for folder in (*inside, *above):
         found = os.path.join(folder, _with_suffix(file, folder))
-        if os.path.isfile(found): return f'; {one_line(file)} is in {one_line(folder)}: give --path {one_line(folder)}'
+        if os.path.isfile(found):
+            return f'; {one_line(file)} is in {one_line(folder)}: give --path {one_line(shlex.quote(folder))}'
     return ''
 
 def _checked(pets, root):

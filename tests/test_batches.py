@@ -280,6 +280,15 @@ def test_no_room_for_it(few, tmp_path, monkeypatch, small_disk):
     assert len(dls.one_batch()[0]) == 4 and os.listdir(disk) == []
 
 
+def test_without_a_home(few, no_home, tmp_path, monkeypatch):
+    "Training goes on without a cache, or with one where the variable says"
+    with pytest.warns(UserWarning, match='continuing without a cache of photos: no home folder: set XDG_CACHE_HOME to a folder'):
+        assert len(pets_dls(few, bs=4, size=32, cache=True).one_batch()[0]) == 4
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path/'cache'))
+    pets_dls(few, bs=4, size=32, cache=True)
+    assert len(os.listdir(tmp_path/'cache'/'pet_breeds')) == 1
+
+
 def test_a_disk_that_holds_the_photos_and_a_little_more_is_large_enough(few, tmp_path, monkeypatch):
     need = sum(read_photo(f).nbytes for f in photos(few))
     for i, free in enumerate((need, 1.03*need)):

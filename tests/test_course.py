@@ -51,6 +51,10 @@ def test_the_first_call_trains_and_the_next_loads(first):
     assert first == [3] and same(a, b)
 
 
+def test_without_a_home_it_trains_each_time(first, no_home):
+    assert same(course.first_learner(), course.first_learner()) is False and first == [3, 3]
+
+
 @pytest.mark.parametrize('damage', [lambda file: file.write_bytes(file.read_bytes()[:-100]), lambda file: file.write_bytes(b'')])
 def test_a_damaged_cache_is_made_again(first, tmp_path, damage):
     course.first_learner()

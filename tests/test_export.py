@@ -2,6 +2,9 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -71,6 +74,16 @@ def test_the_file(exported, report, drawn):
     assert not list(onnx.load(exported).functions) and [[p.name for p in ports()] for ports in (graph.get_inputs, graph.get_outputs)] == [['photo'], ['probs']]
 
 
+def test_onnxruntime_tells_nobody(report, tmp_path):
+    "Its telemetry, on by default, would leave the id of this device in the home folder"
+    (home := tmp_path/'home').mkdir()
+    env = {k: v for k, v in os.environ.items() if k not in ('ORT_DISABLE_TELEMETRY', 'XDG_CACHE_HOME', 'XDG_DATA_HOME')}
+    command = 'import sys; from pet_breeds.export import export_onnx; export_onnx(*sys.argv[1:])'
+    subprocess.run([sys.executable, '-c', command, str(report), str(tmp_path/'a.onnx')], check=True, capture_output=True,
+                   env={**env, 'HOME': str(home), 'MPLCONFIGDIR': str(tmp_path)})
+    assert [f.name for f in home.rglob('*') if f.is_file()] == []
+
+
 def test_a_new_file_replaces_ours_if_it_agrees(exported, report, tmp_path, monkeypatch, capsys):
     shutil.copy(exported, tmp_path)
     monkeypatch.setattr(export, '_whole_graph', lambda *args: onnx.load(exported))
@@ -80,6 +93,16 @@ def test_a_new_file_replaces_ours_if_it_agrees(exported, report, tmp_path, monke
     assert (tmp_path/'pets.onnx').read_bytes() == exported.read_bytes() and os.listdir(tmp_path) == ['pets.onnx']
     export_onnx(report, tmp_path/'pets.onnx')
     assert '4 breeds' in capsys.readouterr().out
+
+
+def test_a_network_that_pytorch_cannot_export(report, tmp_path, capsys, monkeypatch, recwarn):
+    "One line, without PyTorch's warnings and advice for programmers"
+    def fails(*args, **kwargs):
+        warnings.warn('not for our users')
+        raise RuntimeError('Failed to convert\n- If there is a missing function, implement it')
+    monkeypatch.setattr('torch.onnx.export', fails)
+    refused(main_export, capsys, [report, tmp_path/'a.onnx'], str(report), 'cannot be exported', 'drawnet; train another one: Failed to convert')
+    assert not os.listdir(tmp_path) and 'not for our users' not in ' '.join(str(w.message) for w in recwarn)
 
 
 def test_what_is_refused(report, drawn, tmp_path, capsys, monkeypatch):

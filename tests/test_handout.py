@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -497,6 +498,8 @@ def test_student_command(tmp_path, one, capsys, monkeypatch):
     command(write_student, tmp_path/'student', '--nbs', one)
     assert capsys.readouterr().out == f'1 notebook without answers: jupyter lab {tmp_path}/student/index.ipynb\n'
     assert 'something already' in fails(capsys, write_student, tmp_path/'student', '--nbs', one)
+    command(write_student, tmp_path/'my "ed"', '--nbs', one)
+    assert shlex.split(capsys.readouterr().out.partition(': ')[2]) == ['jupyter', 'lab', f'{tmp_path}/my "ed"/index.ipynb']
     assert 'no lesson here' in fails(capsys, write_student, tmp_path/'new', '--nbs', tmp_path/'none')
     assert 'write_student --help' in fails(capsys, write_student)
     monkeypatch.setattr(handout, 'files', lambda package: tmp_path/'site-packages'/package)

@@ -27,7 +27,7 @@ FAMILIES = ['alexnet', 'convnext_tiny', 'densenet121', 'efficientnet_b0', 'googl
             'mnasnet0_5', 'mobilenet_v2', 'mobilenet_v3_small', 'regnet_y_400mf', 'resnet18', 'resnext50_32x4d',
             'shufflenet_v2_x0_5', 'squeezenet1_1', 'swin_t', 'vgg11_bn', 'vit_b_16', 'wide_resnet50_2']
 TIMM = ['convnext_atto', 'resnet10t', 'vit_tiny_patch16_224', 'swin_tiny_patch4_window7_224', 'tf_efficientnetv2_b0',
-        'deit_tiny_patch16_224']
+        'deit_tiny_patch16_224', 'coat_tiny']
 
 
 @pytest.mark.parametrize('arch', ['drawnet', *FAMILIES, *TIMM])
@@ -40,6 +40,13 @@ def test_every_family_has_a_body_and_a_head(arch):
     assert model.eval()(torch.zeros(1, 3, 224, 224)).shape == (1, 5)
     assert len(meta['split'](model)) >= 2 and len(meta['stats']) == 2
     assert meta['arch'] == arch and 1e6 < meta['layer_bytes'] < 1e8
+
+
+def test_layers_that_a_network_uses_in_several_places_keep_their_numbers():
+    "A trial by shape alone left layers without numbers there, and the first photo failed"
+    model, _ = make_model('coat_tiny', 2, head='linear')
+    assert not [n for m in model.modules() for n, t in [*m._parameters.items(), *m._buffers.items()] if t is not None and t.is_meta]
+    assert model.eval()(torch.zeros(1, 3, 224, 224)).isfinite().all()
 
 
 # sizes

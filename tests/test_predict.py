@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from pet_breeds import predict
+from pet_breeds.app import answerer
 from pet_breeds.cli import main_predict
 from pet_breeds.data import pets_dls
 from pet_breeds.interpret import error_interval
@@ -22,7 +23,7 @@ from pet_breeds.inventory import photo_table
 from pet_breeds.labels import name_label
 from pet_breeds.model import make_learner
 from pet_breeds.predict import Predictor, label_lines, predict_pets
-from pet_breeds.saving import save_model
+from pet_breeds.saving import report_learner, save_model
 
 BREEDS = ['Bombay', 'Sphynx', 'pug', 'samoyed']
 
@@ -182,7 +183,7 @@ def test_a_list_on_the_input(end, report, drawn, here, capsys, monkeypatch):
 
 
 def test_a_list_with_a_missing_file_or_none(report, here, capsys, monkeypatch):
-    for data, words in ((b'gone.jpg\n', 'gone.jpg: no such photo'), (b'\n', 'no photos given'), (None, 'no photos given')):
+    for data, words in ((b'gone.jpg\n', 'gone.jpg: no such photo'), (b'\n', 'no photos given: expected paths of photos or folders'), (None, 'no photos given')):
         monkeypatch.setattr(sys, 'stdin', None if data is None else io.TextIOWrapper(io.BytesIO(data)))
         refused(capsys, [report, '-', '--out', 'x.csv'], words)
 
@@ -210,6 +211,18 @@ def test_labels_that_are_wrong(report, drawn, here, capsys, monkeypatch):
     refused(capsys, [report, drawn, '--labels', 'none.csv', '--out', 'x.csv'], 'none.csv')
 
 
+def test_a_remedy_names_no_option_of_another_command(report, drawn, here, capsys):
+    "Where the photos of a table are, and which folder has labels, is said without --path, in words for a shell"
+    photos = sorted((drawn/'images').iterdir())
+    pd.DataFrame([(f'images/{f.name}', name_label(f)) for f in photos], columns=['file', 'label']).to_csv('pets.csv', index=False)
+    shutil.copytree(drawn/'images', 'my pets/images')
+    refused(capsys, [report, 'my pets/images', '--labels', 'pets.csv'], 'missing under', "my pets: give 'my pets'\n")
+    for f in photos:
+        (part := here/'all pets'/('train' if f.stem[-1] in '123' else 'test')).mkdir(parents=True, exist_ok=True)
+        shutil.copy(f, part/(f.name if part.name == 'train' else f.stem[::-1] + '.jpg'))
+    refused(capsys, [report, 'all pets', '--labels', 're:^([A-Za-z]+)_'], 'none in all pets/test has a label', ": give 'all pets/train'\n")
+
+
 def test_an_interrupted_file_is_not_there(report, drawn, here, monkeypatch):
     def stop(self, photos): raise KeyboardInterrupt
     monkeypatch.setattr(Predictor, '__call__', stop)
@@ -224,6 +237,24 @@ def test_no_formula_in_a_file_and_plain_names_in_a_pipe(report, drawn, here, cap
     assert names == ["'-x.jpg", "'=1+1.jpg", 'a,"b".jpg']
     out, _ = told(capsys, report, '.')
     assert [row['file'] for row in csv.DictReader(io.StringIO(out))] == ['-x.jpg', '=1+1.jpg', 'a,"b".jpg']
+
+
+def test_names_with_a_return_or_a_line_feed_are_cells(report, drawn, here):
+    "A reader of tables gives the names back"
+    names = ['a\rb.jpg', 'c\nd.jpg', 'e\r\nf.jpg', 'pug.jpg']
+    for name in names: shutil.copy(drawn/'images'/'pug_1.jpg', name)
+    main_predict([str(report), '.', '--out', 'rows.csv'])
+    with open('rows.csv', newline='') as f: rows = list(csv.reader(f))
+    assert [row[0] for row in rows] == ['file', *names] and {len(row) for row in rows} == {3}
+
+
+@pytest.mark.parametrize('encoding', ['latin-1', 'ascii', 'utf-8'])
+def test_a_name_that_the_output_cannot_hold_is_escaped_and_not_respelled(encoding, report, drawn, here, monkeypatch):
+    "A dash in the place of a longer one would name another file"
+    shutil.copy(drawn/'images'/'pug_1.jpg', name := 'pug–1×.jpg')
+    monkeypatch.setattr(sys, 'stdout', out := io.TextIOWrapper(io.BytesIO(), encoding))
+    main_predict([str(report), name])
+    assert out.buffer.getvalue().splitlines()[1].startswith(name.encode(encoding, 'backslashreplace'))
 
 
 def test_rows_come_as_they_are_computed(report, drawn, here, capsys, monkeypatch):
@@ -263,8 +294,23 @@ def test_breeds_that_differ_in_case_alone_are_not_told_apart_by_labels(report, d
         init(self, *args)
         self.vocab = ['Pug', 'Sphynx', 'pug', 'samoyed']
     monkeypatch.setattr(Predictor, '__init__', renamed)
-    with pytest.raises(ValueError, match='the breeds Pug and pug, .*rename one breed'): predict_pets(report, drawn, labels='name')
+    with pytest.raises(ValueError, match="the breeds 'Pug' and 'pug', .*rename one breed"): predict_pets(report, drawn, labels='name')
     assert len(predict_pets(report, drawn)[0]) == 40
+
+
+def test_breeds_that_another_pipeline_spelled(report, drawn, here, monkeypatch, capsys):
+    "An accent of its own, two blanks, a blank at the end: labels are tidied, and the answers right all the same"
+    names = dict(zip(BREEDS, ['cafe\u0301', 'Great  Dane', 'pug ', 'samoyed']))
+    def renamed(self, *args, init=Predictor.__init__):
+        init(self, *args)
+        self.vocab = list(names.values())
+    for f in (drawn/'images').iterdir():
+        (place := here/'pets'/names[name_label(f)]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(f, place)
+    want = (predict_pets(report, drawn, labels='name')[0].pipe(lambda t: t.label == t.breed)).sum()
+    monkeypatch.setattr(Predictor, '__init__', renamed)
+    _, err = told(capsys, report, 'pets', '--labels', 'folder')
+    assert err[0].startswith(f'right: {want} of 40 photos') and 'not counted' not in ' '.join(err)
 
 
 def test_two_folders_that_give_a_photo_two_labels(report, drawn, here, capsys):
@@ -286,6 +332,30 @@ def test_lines_that_windows_wrote_and_names_that_begin_with_a_tilde(report, draw
         assert files == names[:n]
     monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(b'a.jpg\0b.jpg\r')))
     refused(capsys, [report, '-'], 'no such photo')
+
+
+@pytest.mark.parametrize('presize', ['composed', 'stock'])
+def test_a_turned_photo_gets_one_answer_in_every_form(presize, drawn, tmp_path):
+    "As a file, as bytes and as an image, by the command and by a Learner; only 'stock' leaves it as it lies, as it did in validation"
+    learn = make_learner(pets_dls(drawn, bs=8, size=64, item=80, presize=presize, seed=1))
+    model = save_model(learn, tmp_path/'model')
+    plain, answer = Image.open(drawn/'images'/'pug_1.jpg').resize((330, 220)), answerer(model)
+    photos = []
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        plain.save(photo := tmp_path/f'{turn}.png', exif=exif)
+        photos.append(photo)
+    for photo in photos:
+        forms = [photo, photo.read_bytes(), Image.open(photo)]
+        probs = predict_pets(model, forms, top=0)[0].iloc[:, 3:].to_numpy(float)
+        assert (probs == probs[0]).all(), photo
+        np.testing.assert_allclose(list(answer(forms[1])[1].values()), probs[0], atol=1e-6)
+        again = report_learner(model)
+        with again.no_bar():
+            for form in (photo, forms[1]): np.testing.assert_allclose(again.predict(form)[2], probs[0], atol=1e-6)
+            np.testing.assert_allclose(learn.get_preds(dl=learn.dls.test_dl([photo]))[0][0], probs[0], atol=1e-6)
+    assert (predict_pets(model, photos)[0].prob.nunique() == 1) == (presize == 'stock')
 
 
 def test_the_least_side_is_the_same_in_a_file_and_in_memory(report, drawn, here):

@@ -468,6 +468,18 @@ def test_where_nothing_can_be_kept_answers_are_still_judged(home, capsys):
     assert quiz.show().startswith('0 of 25 solved') and quiz.read_progress() == {}
 
 
+def test_without_a_home_answers_are_judged_and_nothing_is_kept(no_home, capsys):
+    assert quiz.q7.check('show_batch')
+    assert capsys.readouterr().out == 'progress is not kept: no home folder: set XDG_DATA_HOME to a folder\n'
+    assert quiz.show().startswith('0 of 25 solved') and quiz.read_progress() == {}
+
+
+def test_without_a_home_a_variable_says_where_progress_is_kept(no_home, tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path/'data'))
+    assert quiz.q7.check('show_batch') and quiz.read_progress()['q7']['solved']
+    assert (tmp_path/'data'/'pet_breeds'/'progress.json').is_file()
+
+
 def test_a_full_disk_leaves_what_was_there(home, monkeypatch, capsys):
     quiz.q7.check('show_batch')
     before = progress_file().read_text()

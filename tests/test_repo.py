@@ -65,7 +65,7 @@ MAY_IMPORT = {
     'pets': 'checkpoint core data distributed fixes interpret inventory loss measure model outcome plan precision report saving sources training warp weights',
     'predict': 'batches core features interpret inventory loss maps photos saving tables',
     'export': 'core maps predict warp',
-    'app': 'core export figures maps photos predict report warp',
+    'app': 'core export figures handout maps photos predict report warp',
     'cards': 'core handout questions',
     'guide': 'core handout photo_tasks questions quiz training_tasks',
     'verdicts': 'core handout judge questions quiz',

@@ -23,6 +23,7 @@ from pet_breeds.pets import Run, run_pets
 from pet_breeds.report import SECTIONS, data_lines, earlier_line, result_line, tables, test_line as line_of_test
 from pet_breeds.saving import save_tables
 from pet_breeds.tables import csv_bytes
+from pet_breeds.weights import report_about
 
 VOCAB = ['beagle', 'boxer', 'pug']
 
@@ -414,6 +415,23 @@ def test_where_a_network_comes_from_is_known_after_many_steps(first, measures, s
     assert found == (None if same is None else dict(report=tmp_path.name, same=same, doubt=doubt))
     m = dict(error_rate=.1, error_low=0, error_high=.3, baseline='pug', baseline_error=.5, mean_breed_error=.1, n_different=3, n_measured=3, not_measured=[], network=found)
     assert ('too low' in ' '.join(line_of_test(dict(test=dict(m, unknown=0))))) == bool(doubt)
+
+
+@pytest.mark.parametrize('kept', ['trained network', 'fitted head'])
+def test_a_model_that_was_saved_over_a_report_may_have_been_trained_on_anything(kept, tmp_path, monkeypatch):
+    "The metrics beside it are of the model that was there before"
+    saved = save_tables({'predictions.csv': PREDS[:3].assign(digest=list('abc'))}, tmp_path)
+    (tmp_path/'metrics.json').write_text(json.dumps(dict(epochs=1, kept=kept, tables=saved, model_sha256='as measured')))
+    def found(sha):
+        monkeypatch.setattr('pet_breeds.weights.report_about', lambda file: dict(arch='drawnet', sha256=sha))
+        return network_report(SimpleNamespace(weights=tmp_path/'model.safetensors'), list('abc'))
+    assert found('of another') == dict(report=tmp_path.name, same=None, doubt=True)
+    assert found('as measured') == (None if kept == 'fitted head' else dict(report=tmp_path.name, same=3, doubt=False))
+
+
+def test_the_digest_of_a_report_s_weights_is_known(odd):
+    about = report_about(odd.write()/'model.safetensors')
+    assert about['sha256'] == json.loads((odd.report/'model.json').read_text())['sha256'] == json.loads((odd.report/'metrics.json').read_text())['model_sha256']
 
 
 def measured_items(run): return pd.concat([dl.items for dl in run.dls.loaders], ignore_index=True)

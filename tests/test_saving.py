@@ -20,16 +20,18 @@ from conftest import fork
 from fastai.interpret import ClassificationInterpretation
 from fastai.learner import load_learner
 from fastai.torch_core import set_seed
-from fastai.vision.all import CategoryBlock, DataBlock, Normalize, RandomErasing, TensorImage, Transform, aug_transforms, imagenet_stats
+from fastai.vision.all import (CategoryBlock, DataBlock, MultiCategoryBlock, Normalize, RandomErasing, RegressionBlock, TensorImage, Transform, aug_transforms,
+                               imagenet_stats)
 from PIL import Image
 from safetensors.torch import save, save_file
 from tiny import is_report
+from torch import nn
 from torch.testing import assert_close
 
 from pet_breeds import model as models
 from pet_breeds import weights
 from pet_breeds import saving
-from pet_breeds.batches import photo_block, photo_dl
+from pet_breeds.batches import PhotoBlock, photo_block, photo_dl
 from pet_breeds.data import pets_dls
 from pet_breeds.model import make_learner, make_model
 from pet_breeds.predict import predict_pets
@@ -405,6 +407,44 @@ def test_what_would_be_refused_is_not_written(net, tmp_path):
                         (stub(net, vocab=['a', 'b', 'c']), 'size mismatch')):
         with pytest.raises(ValueError, match=f'^learn.*{word}'): save_model(learn, tmp_path/'no')
     assert not (tmp_path/'no').exists()
+
+
+def swapped(new):
+    learn = new()
+    [place] = [i for i, layer in enumerate(learn.model[1]) if isinstance(layer, nn.ReLU)]
+    learn.model[1][place] = nn.Tanh()
+    return learn
+
+
+def pooled(new):
+    (learn := new(head='linear')).model[1][0] = nn.AdaptiveMaxPool2d(1)
+    return learn
+
+
+@pytest.mark.parametrize('change', [swapped, pooled])
+def test_a_model_with_another_layer_of_the_same_weights(change, new, tmp_path):
+    "It would come back with the layer of before, and answer otherwise"
+    learn = change(new)
+    learn.model[0].eval()
+    with pytest.raises(ValueError, match='^learn .*answers otherwise than a new drawnet .*none of them replaced'): save_model(learn, tmp_path/'no')
+    assert not (tmp_path/'no').exists() and not learn.model[0].training and learn.model[1].training, 'as it was'
+
+
+@pytest.mark.parametrize('block, get_y, words', [
+    (MultiCategoryBlock, lambda f: [f.name.partition('_')[0], 'furry'], 'several labels a photo'), (RegressionBlock, lambda f: 1., 'no vocab')])
+def test_other_labels_than_one_breed_a_photo(block, get_y, words, photos, tmp_path):
+    made = PhotoBlock((photo_block(Prep(size=48, item=64)), block), get_y=get_y, splitter=lambda files: ([0, 1, 2], [3, 4, 5]))
+    dls = made.dataloaders(sorted(photos.iterdir()), bs=3, num_workers=0, device='cpu')
+    learn = make_learner(dls, weights='none', metrics=None)
+    with pytest.raises(ValueError, match=f'^learn.*{words}, expected one label a photo'): save_model(learn, tmp_path/'no')
+    assert not (tmp_path/'no').exists()
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
+def test_a_model_in_another_type_is_written(dtype, new, tmp_path):
+    learn = new()
+    learn.model.to(dtype)
+    load_model(save_model(learn, tmp_path))
 
 
 def test_many_long_names_go_there_and_back(tmp_path):
