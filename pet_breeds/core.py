@@ -139,8 +139,7 @@ def short_path(
     return None
 
 # %% ../nbs/internals/core.ipynb #cores-def
-def cores(
-)->int: # 1 or more
+def cores()->int: # 1 or more
     "How many cores this process may use"
     return max(1, num_cpus()//int(os.environ.get('LOCAL_WORLD_SIZE') or 1))
 
@@ -386,8 +385,7 @@ def run_command(
     except BrokenPipeError: # the reader has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as e:
-        line = explain(e)
-        if line is None: raise
+        if (line := explain(e)) is None: raise
         end(2, line + (left(**options) if isinstance(e, (RuntimeError, MemoryError)) else ''))
 
 def shell_line(
