@@ -123,7 +123,7 @@ def default_size(
 # %% ../nbs/internals/model.ipynb #body-length
 def _trial(model, x):
     "What `model` would give, by shape alone: device 'meta' has shapes and no numbers, and needs no memory for them"
-    there:dict = {id(p): nn.Parameter(p.to('meta'), False) for p in model.parameters()}
+    there = {id(p): nn.Parameter(p.to('meta'), False) for p in model.parameters()}
     there.update((id(b), b.to('meta')) for b in model.buffers())
     return deepcopy(model, there)(x)
 
