@@ -335,11 +335,12 @@ def new_place(
     path:str|Path, # as somebody typed it
     folder:bool=False, # an empty folder, other than the current one, is as good as nothing
 )->Path: # absolute
-    "A path where nothing is. Raises ValueError if something is, OSError if the folder it is in is not there"
+    "A path where nothing is. Raises ValueError if something is, OSError if nothing can be put there"
     path = user_path(path).absolute()
     if path.parent.is_file(): raise NotADirectoryError(f'{path.parent} is a file: no folder to put {path.name} in')
     if not path.parent.is_dir():
         raise FileNotFoundError(f'{path.parent}: no such folder to put {path.name} in; make it first')
+    if not os.access(path.parent, os.W_OK): raise PermissionError(f'{path.parent}: you may not write there')
     empty = folder and path.is_dir() and not path.is_symlink() and not any(path.iterdir())
     if os.path.lexists(path) and not empty:
         raise ValueError(f'{path}: there is something already; give a new {"folder" if folder else "name"}')

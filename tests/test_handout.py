@@ -370,6 +370,13 @@ def test_a_symbolic_link_is_left_alone(tmp_path, one, to):
     assert tree(tmp_path) == before and (tmp_path/'student').is_symlink()
 
 
+def test_a_folder_in_which_nothing_may_be_written_is_named_before_any_work(tmp_path, one, monkeypatch):
+    (tmp_path/'theirs').mkdir(0o500)
+    may = os.access
+    monkeypatch.setattr(os, 'access', lambda path, mode: may(path, mode) and str(path) != str(tmp_path/'theirs')) # for root, too
+    with pytest.raises(PermissionError, match='theirs: you may not write there'): write_student(tmp_path/'theirs'/'student', one)
+
+
 @pytest.mark.parametrize('way', ['.', 'absolute', 'through a link'])
 def test_the_current_folder_is_left_alone(tmp_path, one, monkeypatch, way):
     (tmp_path/'real'/'here').mkdir(parents=True)
