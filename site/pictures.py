@@ -49,7 +49,8 @@ def report_page(outcome=OUTCOME):
     tables = {name: pd.DataFrame(kept[name]) for name in ('predictions', 'epochs')}
     learn = SimpleNamespace(dls=SimpleNamespace(vocab=[]))
     findings = pd.DataFrame(columns=['file', 'problem', 'detail', 'usable'])
-    run = SimpleNamespace(metrics=kept['metrics'], photos='drawn', findings=findings, learn=learn, folder='', earlier=None, **tables)
+    run = SimpleNamespace(metrics=kept['metrics'], photos='drawn', findings=findings, learn=learn, folder='', earlier=None,
+                          config=SimpleNamespace(labels='name'), fixes=[], **tables)
     with patch.object(webpage, 'read_photo', draw), patch.dict(report.SECTIONS, clear=True): return report.page(run)
 
 
