@@ -19,13 +19,14 @@ from torch import nn
 from pet_breeds import model, pets, report, training
 from pet_breeds import weights as weights_module
 from pet_breeds.advice import doubts, suggestions
-from pet_breeds.core import comments, short_path
+from pet_breeds.core import comments, cores, short_path
 from pet_breeds.fixes import clean_labels
 from pet_breeds.measure import looked_at
 from pet_breeds.pets import Config, Run, check_out, plan_run, run_pets
 from pet_breeds.saving import REPORT_FILES, load_model
 from pet_breeds.predict import predict_pets
 
+N_WORKERS = pets._n_workers # `stub` replaces it
 QUICK = dict(arch='stub', epochs=1, freeze_epochs=0, size=32, bs=4, lr='1e-2', precision='fp32')
 
 
@@ -664,6 +665,22 @@ def test_a_rate_has_one_spelling(lr):
     "A run that is resumed, the command and metrics.json compare it, or write it down"
     assert float(Config(lr=lr).lr) == pytest.approx(.01) and isinstance(Config(lr=lr).lr, str)
     if not isinstance(lr, np.float32): assert Config(lr=lr) == Config(lr='0.01')
+
+
+@pytest.mark.parametrize('flip', [True, False])
+def test_half_of_the_training_photos_are_mirrored_unless_that_is_unwanted(photos, flip):
+    run = Run(path=str(photos/'names'), **{**QUICK, 'flip': flip})
+    assert run.prep.aug == ({} if flip else dict(do_flip=False)) and Config().flip
+
+
+@pytest.mark.parametrize('presize, start, n', [('stock', 'fork', cores()), ('stock', 'spawn', 0), ('composed', 'fork', 0)])
+def test_only_the_stock_presizing_is_read_by_processes_and_only_if_they_are_forked(presize, start, n, monkeypatch):
+    monkeypatch.setattr(pets, 'get_start_method', lambda: start)
+    assert N_WORKERS(presize) == n
+
+
+def test_an_empty_name_for_the_report_is_called_by_its_option():
+    with pytest.raises(ValueError, match='^--out: expected a path, got nothing'): check_out(' ')
 
 
 @pytest.mark.parametrize('name', ['drawn', 'full', 'auto'])
