@@ -179,8 +179,8 @@ def body_features(
         raise ValueError("body_features stops before one linear layer: use a Learner of make_learner(head='linear')")
     if not len(items): raise ValueError('body_features: expected one photo or more')
     body, dl = nn.Sequential(learn.model[0], learn.model[1][:-1]), learn.dls.test_dl(items, with_labels=True)
-    loss = learn.loss_func # it may have weights for classes, which features are not
-    learn.loss_func = lambda pred, *targ: pred.new_zeros(())
+    loss = learn.loss_func
+    learn.loss_func = lambda pred, *targ: pred.new_zeros(()) # its own may weigh classes, which features are not
     try:
         with learn.no_bar(), quick_model(learn, len(items), body): feats, targ = learn.get_preds(dl=dl, act=noop)
     finally:

@@ -177,7 +177,7 @@ def labeled_photos(
 def _photo_rows(path, labels, fixes):
     "As from `photo_table`, but not split yet: with a column `split` if there is a split"
     table, in_folders = _labeled(path, labels, fixes), isinstance(labels, str) and labels == 'folder'
-    changed = {name for name, *_ in (table.attrs.get('fixed') or {}).get('relabeled', ())}
+    changed = [user_path(path)/name for name, *_ in (table.attrs.get('fixed') or {}).get('relabeled', ())]
     learned = own_split(table)
     if 'is_valid' in learned and (unseen := {*learned.label[learned.is_valid]} - {*learned.label[~learned.is_valid]}):
         raise ValueError(f'no photo of {one_line(min(unseen))!r} is for training, and some are for validation: move '
@@ -186,7 +186,7 @@ def _photo_rows(path, labels, fixes):
         remedy = '' if in_folders else "; if each has a folder of its own, say labels='folder' (--labels folder)"
         breed, path = one_line(learned.label[0]), one_line(path)
         raise ValueError(f'only one breed, {breed!r}, in {path!r}: expected two or more{remedy}')
-    as_found = learned[[os.path.relpath(f, path) not in changed for f in learned.file]]
+    as_found = learned[~learned.file.isin(changed)]
     table.attrs['findings'] += [*_spellings(table), *_odd_breeds(learned),
                                 *(_odd_folders(as_found, photo_top(path)) if in_folders else [])]
     return table.drop(columns='written')

@@ -220,7 +220,7 @@ def earlier_report(
     for folder in [*named, *beside]:
         try:
             old = m, _ = _report(folder)
-            elsewhere = here and top(m) and top(m) != here
+            elsewhere = here and top(m) not in ([], here)
             if folder not in named and elsewhere or _is_own(m, run): continue
             found = _compared(old, new)
         except (OSError, ValueError): continue

@@ -51,8 +51,7 @@ class Config:
     def __post_init__(self):
         _check_kinds(self)
         for name in _PATHS: object.__setattr__(self, name, _expanded(getattr(self, name), f'--{name}'))
-        fix = self.fix if isinstance(self.fix, (list, tuple)) else [self.fix]
-        object.__setattr__(self, 'fix', tuple(_expanded(table, '--fix') for table in fix))
+        object.__setattr__(self, 'fix', tuple(_expanded(table, '--fix') for table in _tables(self.fix)))
         for name, least in dict(epochs=1, freeze_epochs=0, size=32, bs=2).items():
             if getattr(self, name) is not None: check_number(f'--{name}', getattr(self, name), least)
         check_number('--seed', self.seed, 0, 2**32-1)
@@ -67,17 +66,18 @@ class Config:
 
 _PATHS = 'path', 'labels', 'weights', 'out'
 
-_EXPECTED = dict.fromkeys(('arch', *_PATHS), 'text') | dict(fix='tables of a report', labels='text, table or function')
+def _tables(fix): return fix if isinstance(fix, (list, tuple)) else [fix]
 
 def _check_kinds(config):
     "Raises ValueError for what no command holds: Python may give anything"
-    for f in fields(config):
-        value = getattr(config, f.name)
-        parts = value if f.name == 'fix' and isinstance(value, (list, tuple)) else [value]
-        also = dict(labels=('columns', '__call__'), fix=('columns',)).get(f.name, ()) # a table, a function
-        ok = isinstance(value, bool) if isinstance(f.default, bool) else f.name not in _EXPECTED or all(
-            isinstance(part, (str, Path)) or any(hasattr(part, kind) for kind in also) for part in parts)
-        if not ok: raise ValueError(f"--{f.name} {one_line(value)}: expected {_EXPECTED.get(f.name, 'True or False')}")
+    def is_text(x): return isinstance(x, (str, Path))
+    def is_table(x): return is_text(x) or hasattr(x, 'columns')
+    kinds = {f.name: ('True or False', lambda x: isinstance(x, bool)) for f in fields(config) if f.type is bool}
+    kinds |= dict.fromkeys(('arch', *_PATHS), ('text', is_text))
+    kinds |= dict(labels=('text, table or function', lambda x: is_table(x) or callable(x)),
+                  fix=('tables of a report', lambda x: all(map(is_table, _tables(x)))))
+    for name, (wanted, fits) in kinds.items():
+        if not fits(value := getattr(config, name)): raise ValueError(f'--{name} {one_line(value)}: expected {wanted}')
 
 def _expanded(value, name):
     if not isinstance(value, (str, Path)): return value # a table or a function as `labels`

@@ -271,9 +271,8 @@ def table_labels(
         try: whole[root] = _as_on_disk([_with_suffix(_inside(f, root), root) for f in files], root)
         except ValueError:
             if root == roots[0]: raise
-    if len(whole) > 1: # the one that has most of the photos
-        root = max(whole, key=lambda root: sum(os.path.isfile(os.path.join(root, f)) for f in whole[root]))
-    else: root = roots[0]
+    def present(root): return sum(os.path.isfile(os.path.join(root, f)) for f in whole[root])
+    root = max(whole, key=present) if len(whole) > 1 else roots[0]
     tidy = {label: tidy_label(label) for label in labels.unique()}
     pets = pd.DataFrame(dict(file=whole[root], label=labels.map(tidy)))
     group, parts = _cells_of(df, ['group'], 'group')[0], _parts(df)

@@ -616,11 +616,14 @@ def test_a_name_is_found_in_either_way_to_write_an_accent(tmp_path, disk, writte
     assert list(photo_table(tmp_path, pd.DataFrame(dict(file=given, label=['pug', 'fox']*2)), fixes).label) == ['fox', 'fox', 'pug', 'fox']
 
 
-def test_a_new_label_says_nothing_about_the_folders(tmp_path):
+@pytest.mark.parametrize('path', ['{}', '~', '{}/cats/..'])
+def test_a_new_label_says_nothing_about_the_folders(tmp_path, path, monkeypatch):
     "A photo that --fix relabels lies in the folder of its old label"
     photos(tmp_path, *numbered('cats/Sphynx/{}.png', 4), *numbered('dogs/pug/{}.png', 4))
     fixes = read_fixes([pd.DataFrame(dict(file=['cats/Sphynx/0.png'], fix=['relabel'], new_label=['pug']))])
-    before, after = photo_table(tmp_path, 'folder'), photo_table(tmp_path, 'folder', fixes)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    path = path.format(tmp_path)
+    before, after = photo_table(path, 'folder'), photo_table(path, 'folder', fixes)
     assert details(after) == details(before) and list(after.label).count('pug') == 5
 
 
